@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from normlib import runtime  # noqa: F401  (before any op runs: one thread per op)
+
 # Under the root of ||v||² it keeps the value and the gradient finite at v = 0, and is lost in
 # rounding for any kernel that matters.
 _TINY = 1e-30
@@ -50,9 +52,7 @@ def standardize(
     return x_hat, mean, variance
 
 
-def scale_shift(
-    x_hat: tf.Tensor, gamma: tf.Tensor | None, beta: tf.Tensor | None
-) -> tf.Tensor:
+def scale_shift(x_hat: tf.Tensor, gamma: tf.Tensor | None, beta: tf.Tensor | None) -> tf.Tensor:
     """Give every normalized number its learned scale and offset:  z = gamma * x_hat + beta.
 
     gamma, beta: any shape that broadcasts from the last axis: (C,), (H, W, C), or one number.
@@ -229,6 +229,8 @@ def _resolved(axes: int | Sequence[int], rank: int) -> tuple[int, ...]:
 
 def _epsilon(epsilon: float, dtype: tf.DType) -> tf.Tensor:
     """Epsilon in x's dtype; negative or not a number is a ValueError (where it is known)."""
-    if not tf.is_tensor(epsilon) and not (epsilon >= 0 and math.isfinite(epsilon)):
+    if tf.is_tensor(epsilon):
+        return tf.cast(epsilon, dtype)
+    if not (epsilon >= 0 and math.isfinite(epsilon)):
         raise ValueError(f"epsilon must be a finite number from 0 up, not {epsilon!r}.")
-    return tf.cast(epsilon, dtype)
+    return tf.constant(epsilon, dtype)  # tf.cast would round it to float32 on the way
