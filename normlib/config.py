@@ -108,6 +108,18 @@ LIMITS: dict[str, tuple[float, float]] = {
 
 CONV_FILTERS = 30
 
+# What `SmallCNN.forward` returns, in the order of the network.
+STAGES = (
+    "conv",
+    "conv_normalized",
+    "conv_relu",
+    "pooled",
+    "hidden",
+    "hidden_normalized",
+    "hidden_relu",
+    "logits",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -130,7 +142,7 @@ class TrainConfig:
     seed: initial weights and batch order each get a stream of their own from it.
     learn_scale_shift: False keeps gamma = 1 and beta = 0.
     inference_statistics: what batch norm uses in evaluation, its "moving" statistics or those of
-        the evaluated "batch" (of 1,000 images).
+        the evaluated "batch" (of 500 images).
     center, scale: subtract the mean, divide by the root; normally both.
     position: normalize "before ReLU" or "after ReLU".
     ghost_batches: batch norm only: the batch is split into so many parts, each with statistics

@@ -30,7 +30,8 @@ def standardize(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Shift and scale `x` to mean 0 and variance 1 over `axes`.
 
-        mean = average(x),  variance = average((x - mean)²),  x_hat = (x - mean) / sqrt(variance + ε)
+        mean = average(x),   variance = average((x - mean)²)
+        x_hat = (x - mean) / sqrt(variance + ε)
 
     The variance takes a second pass, and divides by the count: E[x²] - E[x]² would lose every
     digit in float32 once the mean is a thousand times the spread.
