@@ -1,0 +1,261 @@
+"""What every page does first, and the frame around it: navigation, data, link, presentation.
+
+A page begins
+
+    from pages.components import page
+    page.set_up("activations")
+
+and then goes: a question to predict, the controls, the picture, the answer computed from it.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlencode
+
+import streamlit as st
+from streamlit.errors import StreamlitPageNotFoundError
+
+from pages.components import server, settings
+
+ROOT = Path(__file__).parents[2]
+TRAINING = (
+    "batch",
+    "lr",
+    "eps",
+    "epochs",
+    "hidden",
+    "placement",
+    "images",
+    "momentum",
+    "start",
+    "learn",
+    "inference",
+    "center",
+    "scale",
+    "position",
+    "ghost",
+    "groups",
+    "seed",
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page as the navigation shows it.
+
+    controls: the settings on it, in the order of its link (rows of `settings.SETTINGS`).
+    limits: upper limits that differ on this page.
+    """
+
+    name: str
+    file: str
+    title: str
+    icon: str
+    group: str
+    about: str
+    controls: tuple[str, ...] = ()
+    limits: dict[str, float] = field(default_factory=dict)
+
+
+PAGES: dict[str, Page] = {
+    page.name: page
+    for page in (
+        Page("home", "app.py", "Normalization Lab", "home", "", "The idea in one screen."),
+        Page(
+            "steps",
+            "pages/1_Step_by_step.py",
+            "Step by step",
+            "calculate",
+            "Understand",
+            "A small table, every step of every method with the numbers put in.",
+            ("method", "eps"),
+        ),
+        Page(
+            "activations",
+            "pages/2_Activation_statistics.py",
+            "Activation statistics",
+            "bar_chart",
+            "Understand",
+            "One batch of digits, and what each method does to its activations.",
+            ("batch", "eps", "seed", "methods", "stage"),
+        ),
+        Page(
+            "backward",
+            "pages/6_Backward_pass.py",
+            "Backward pass",
+            "undo",
+            "Understand",
+            "The gradient in three terms, checked four ways.",
+            ("method", "eps", "seed"),
+        ),
+        Page(
+            "train",
+            "pages/3_Train.py",
+            "Train",
+            "play_circle",
+            "Experiment",
+            "Train the small network with your settings, live.",
+            ("method", *TRAINING),
+            {"batch": 1024},
+        ),
+        Page(
+            "compare",
+            "pages/4_Compare.py",
+            "Compare",
+            "compare_arrows",
+            "Experiment",
+            "The methods side by side: same start, same batches.",
+            ("methods", *TRAINING),
+            {"batch": 1024},
+        ),
+        Page(
+            "batch_lab",
+            "pages/7_Batch_size_lab.py",
+            "Batch size lab",
+            "groups",
+            "Experiment",
+            "Small batches, batch-mates, training against inference.",
+            ("batch", "momentum", "lr", "eps", "seed", "methods"),
+        ),
+        Page(
+            "report",
+            "pages/5_Report.py",
+            "Report",
+            "fact_check",
+            "Check",
+            "The report's three tables, reproduced, and why weight norm lost.",
+            (),
+        ),
+    )
+}
+
+
+def set_up(name: str) -> None:
+    """Set up a page of `PAGES`: tab title, side bar, link, title, notices. Call it first.
+
+    It starts the loading of TensorFlow in the background and does not wait for it; a page that
+    computes calls `server.wait_for_tensorflow()` next.
+    """
+    page = PAGES[name]
+    server.warm_up()
+    settings.begin(name, page.controls, page.limits)
+    presenting = settings.presenting()
+    st.set_page_config(
+        page_title=page.title if name == "home" else f"{page.title} · Normalization Lab",
+        page_icon=f":material/{page.icon}:",
+        layout="wide",
+        initial_sidebar_state="collapsed" if presenting else "auto",
+    )
+    if presenting:
+        st.html(_LARGE)
+    else:
+        with st.sidebar:
+            _navigation()
+    title = st.container(horizontal=True, vertical_alignment="center")
+    title.title(page.title, anchor=False, width="stretch")
+    with title:
+        _share(name)
+    for sentence in settings.notices():
+        st.warning(sentence, icon=":material/link_off:")
+
+
+def question(text: str) -> None:
+    """The question a lesson page begins with; the reader predicts before moving anything."""
+    st.info(text, icon=":material/psychology_alt:", title="Predict first")
+
+
+def answer(text: str) -> None:
+    """The answer, in words computed from what is on screen."""
+    st.success(text, icon=":material/check_circle:", title="What the picture says")
+
+
+def controls() -> AbstractContextManager:
+    """The bordered row in which a page draws its controls: `with page.controls(): …`."""
+    return st.container(border=True)
+
+
+def link(name: str, *, label: str = "", icon: str = "", width: str = "content") -> None:
+    """A link to a page that takes the settings along."""
+    page = PAGES[name]
+    if not (ROOT / page.file).exists():
+        return
+    label = label or ("Home" if name == "home" else page.title)
+    try:
+        st.page_link(
+            str(ROOT / page.file),
+            label=label,
+            icon=f":material/{icon or page.icon}:",
+            help=page.about,
+            width=width,
+            query_params=settings.link_parameters(page.controls),
+        )
+    except StreamlitPageNotFoundError:
+        # A page that was started by itself, as a test does, has no other pages to link to.
+        st.markdown(f":material/{icon or page.icon}: {label}")
+
+
+def address() -> str:
+    """The link to what is on screen."""
+    state = settings.link_parameters(settings.drawn_controls())
+    return f"{(st.context.url or '').split('?')[0]}?{urlencode(state, safe=',')}"
+
+
+def _navigation() -> None:
+    group = ""
+    for page in PAGES.values():
+        if page.group != group and (ROOT / page.file).exists():
+            group = page.group
+            st.caption(group)
+        link(page.name, width="stretch")
+    st.space("small")
+    _data_status()
+
+
+@st.fragment(run_every=None)
+def _data_now() -> None:
+    dataset = server.data()
+    real = dataset.name == "MNIST"
+    count = len(dataset.train_images)
+    st.badge(dataset.name, icon=":material/database:", color="green" if real else "orange")
+    st.caption(f"{count:,} training images, {dataset.source}.")
+
+
+@st.fragment(run_every=0.5)
+def _data_soon() -> None:
+    if server.data_is_here():
+        st.rerun()
+    st.caption("Looking for MNIST…")
+
+
+def _data_status() -> None:
+    """Which data is in use; while it loads, a line that replaces itself."""
+    (_data_now if server.data_is_here() else _data_soon)()
+
+
+def _share(name: str) -> None:
+    """The link to this very state, and the switch for showing it to a class."""
+    with st.popover("Share", icon=":material/share:", type="tertiary"):
+        st.markdown("This link opens the page as it is now.")
+        st.code(address(), language=None, wrap_lines=True)
+        st.toggle(
+            "Present",
+            value=settings.presenting(),
+            key="_present",
+            help="Large type, thick lines, no side bar.",
+            on_change=_present_switched,
+        )
+
+
+def _present_switched() -> None:
+    settings.set_presenting(st.session_state["_present"])
+
+
+# The theme's sizes are fixed when the server starts; a class at a projector needs larger ones now.
+_LARGE = """<style>
+html { font-size: 22px !important; }
+[data-testid="stSidebar"], [data-testid="stSidebarCollapsedControl"],
+[data-testid="stExpandSidebarButton"] { display: none; }
+</style>"""

@@ -1,0 +1,145 @@
+"""What one server process has once: TensorFlow, the data, the queue of experiments.
+
+The first page of the process starts the warm-up in the background, so that a page which needs no
+TensorFlow is on screen at once; a page that does waits with `wait_for_tensorflow`.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import pkgutil
+import threading
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+import normlib
+from normlib.mnist import Dataset, load_mnist
+
+if TYPE_CHECKING:
+    from normlib.experiments import Experiments
+
+
+def freeze_after_imports() -> None:
+    """Take everything imported so far out of the garbage collector's sight.
+
+    Streamlit collects garbage after every run; with TensorFlow's objects in sight that takes
+    half a second, without them milliseconds.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+class WarmUp:
+    """Loads the data and TensorFlow, each in a daemon thread of its own."""
+
+    def __init__(self) -> None:
+        self.dataset: Dataset | None = None
+        self.error: BaseException | None = None
+        self._data = threading.Thread(target=self._load_data, name="data", daemon=True)
+        self._imports = threading.Thread(target=self._import, name="tensorflow", daemon=True)
+        self._data.start()
+        self._imports.start()
+
+    def _load_data(self) -> None:
+        try:
+            self.dataset = load_mnist()
+        except BaseException as error:
+            self.error = error  # raised again by wait, where somebody sees it
+            raise
+
+    def _import(self) -> None:
+        try:
+            # On Apple silicon TensorFlow must come before pandas and pyarrow, or it hangs.
+            importlib.import_module("tensorflow")
+            for module in pkgutil.iter_modules(normlib.__path__, "normlib."):
+                if not module.name.endswith("__main__"):
+                    importlib.import_module(module.name)
+            for name in ("pandas", "pyarrow", "altair"):
+                importlib.import_module(name)
+        except BaseException as error:
+            self.error = error
+            raise
+        self._data.join()
+        freeze_after_imports()
+
+    def data_is_here(self) -> bool:
+        return self.dataset is not None
+
+    def tensorflow_is_here(self) -> bool:
+        return not self._imports.is_alive() and self.error is None
+
+    def wait(self, for_tensorflow: bool) -> None:
+        (self._imports if for_tensorflow else self._data).join()
+        if self.error is not None:
+            raise RuntimeError(f"The lab could not start: {self.error}") from self.error
+
+
+_lock = threading.Lock()
+_warm_up: WarmUp | None = None
+_experiments: Experiments | None = None
+
+
+def warm_up() -> WarmUp:
+    """Start loading, once per process; returns at once."""
+    global _warm_up
+    with _lock:
+        if _warm_up is None:
+            _warm_up = WarmUp()
+        return _warm_up
+
+
+def wait_for_tensorflow() -> None:
+    """Return when TensorFlow, normlib and the data are loaded; a spinner says so until then.
+
+    Every page that computes calls it once, before it imports pandas or any normlib module that
+    needs TensorFlow.
+    """
+    loading = warm_up()
+    if not loading.tensorflow_is_here():
+        with st.spinner("Loading TensorFlow. This takes a few seconds, once per server."):
+            loading.wait(for_tensorflow=True)
+
+
+def data() -> Dataset:
+    """The data of this session: what its user uploaded, or else what the server found."""
+    if "_dataset" in st.session_state:
+        return st.session_state["_dataset"]
+    loading = warm_up()
+    if not loading.data_is_here():
+        with st.spinner("Looking for MNIST."):
+            loading.wait(for_tensorflow=False)
+    assert loading.dataset is not None
+    return loading.dataset
+
+
+def data_is_here() -> bool:
+    """Whether `data` would answer at once."""
+    return "_dataset" in st.session_state or warm_up().data_is_here()
+
+
+def use_data(dataset: Dataset | None) -> None:
+    """Let this session use its own data; None goes back to the server's."""
+    if dataset is None:
+        st.session_state.pop("_dataset", None)
+    else:
+        st.session_state["_dataset"] = dataset
+
+
+def data_words() -> str:
+    """How a caption names the data: `MNIST`, or `drawn digits (not MNIST)`."""
+    name = data().name
+    return name if name == "MNIST" else f"{name} (not MNIST)"
+
+
+def experiments() -> Experiments:
+    """The one queue of trainings of this process."""
+    global _experiments
+    wait_for_tensorflow()
+    from normlib.experiments import Experiments
+
+    with _lock:
+        if _experiments is None:
+            _experiments = Experiments(data())
+        return _experiments
