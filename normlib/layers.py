@@ -250,6 +250,10 @@ class Normalization:
     after_relu: bool = False
     starts_from_data: bool = False
 
+    def relu_input(self, layer: str) -> str:
+        """The name of the stage that this layer's ReLU gets."""
+        return layer if self.after_relu else f"{layer}_normalized"
+
 
 def normalization(config: TrainConfig) -> Normalization:
     """The method that a config names, with the config's options."""

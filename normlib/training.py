@@ -1,0 +1,281 @@
+"""Train the small CNN: a pure function of its config and its data, to the last bit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from normlib import normalize
+from normlib.cnn import SmallCNN
+from normlib.config import TrainConfig
+from normlib.layers import BatchNorm
+from normlib.mnist import Dataset
+from normlib.run import EpochEnd, EpochResult, Event, Progress, Run, Started
+from normlib.runtime import DEVICE, versions
+
+# One call into the graph takes at most so many steps and images: few enough that Stop is
+# obeyed and a curve grows several times a second, enough that the call itself costs nothing.
+_STEPS_PER_CALL, _IMAGES_PER_CALL, _FIRST_CALL = 50, 6_400, 5
+_PROBE_IMAGES = 128
+# Of one unit's input, as in figure 1 of the batch-norm paper.
+PERCENTILES = (15, 50, 85)
+_EVALUATED_AT_ONCE = 500
+# Streams of random numbers apart from those of the weights, which are 0, 1 and 2.
+_ORDER_STREAM = 100
+
+
+def train(
+    config: TrainConfig,
+    data: Dataset,
+    on_event: Callable[[Event], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Run:
+    """Train by plain stochastic gradient descent on softmax cross-entropy.
+
+    on_event is called after every few dozen steps, in this thread; should_stop is asked then,
+    and True ends the run as "stopped". A loss that leaves the finite numbers ends it as
+    "diverged", with the step and the cause in `message`: a result, not an error.
+    """
+    with tf.device(DEVICE):
+        return _Training(config, data, on_event or (lambda event: None)).run(
+            should_stop or (lambda: False)
+        )
+
+
+def batches(config: TrainConfig, images: int, epoch: int) -> np.ndarray:
+    """The order in which an epoch (from 0) visits the images: (images,) int32, from the seed."""
+    order = np.random.default_rng([config.seed, _ORDER_STREAM, epoch])
+    return order.permutation(images).astype(np.int32)
+
+
+class _Training:
+    """One run under way."""
+
+    def __init__(self, config: TrainConfig, data: Dataset, on_event: Callable[[Event], None]):
+        self.config, self.data, self.on_event = config, data, on_event
+        self.began = time.perf_counter()
+        count = min(config.train_size, len(data.train_images))
+        self.images = tf.constant(data.train_images[:count])
+        self.labels = tf.constant(data.train_labels[:count])
+        self.probe = tf.constant(data.validation_images[:_PROBE_IMAGES])
+        self.count = count
+        self.net = SmallCNN.from_config(config)
+        self.kernels = (self.net.conv_kernel, self.net.dense_kernel, self.net.output_kernel)
+        self.net.start_from(self.images[:_EVALUATED_AT_ONCE])
+        self.losses: list[float] = []
+        self.accuracies: list[float] = []
+        self.epochs: list[EpochResult] = []
+        self.recorded: dict[str, list] = {}
+        self.weights: list[dict[str, np.ndarray]] = []
+        self.training_seconds = 0.0
+        self.take_steps = tf.function(
+            self._take_steps, input_signature=[tf.TensorSpec([None, None], tf.int32)]
+        ).get_concrete_function()
+        self.look = tf.function(self._look).get_concrete_function()
+        self.predict = tf.function(
+            self._predict, input_signature=[tf.TensorSpec([None, 28, 28, 1], tf.uint8)]
+        ).get_concrete_function()
+
+    def run(self, should_stop: Callable[[], bool]) -> Run:
+        per_epoch = -(-self.count // self.config.batch_size)
+        steps = per_epoch * self.config.epochs
+        self.on_event(Started(steps, per_epoch))
+        for epoch in range(self.config.epochs):
+            seconds_before = self.training_seconds
+            for indices in self._calls(epoch):
+                if should_stop():
+                    return self._result("stopped", f"Stopped at step {len(self.losses):,}.")
+                trouble = self._advance(indices, steps)
+                if trouble:
+                    return self._result("diverged", trouble)
+            self._end_epoch(epoch, per_epoch, self.training_seconds - seconds_before)
+        predictions = self._evaluate(self.data.test_images)
+        return self._result("finished", "", predictions)
+
+    def _calls(self, epoch: int) -> Iterator[np.ndarray]:
+        """The epoch's batches as (steps, batch) index arrays; a short last batch comes alone."""
+        size = self.config.batch_size
+        order = batches(self.config, self.count, epoch)
+        whole = len(order) // size
+        together = max(1, min(_STEPS_PER_CALL, _IMAGES_PER_CALL // size))
+        full = order[: whole * size].reshape(whole, size)
+        start = min(_FIRST_CALL, together) if epoch == 0 else 0
+        if start and whole:
+            yield full[:start]
+        for at in range(start, whole, together):
+            yield full[at : at + together]
+        if whole * size < len(order):
+            yield order[None, whole * size :]
+
+    def _advance(self, indices: np.ndarray, steps: int) -> str:
+        """Take these steps and tell the watcher; returns the sentence of a divergence, or ""."""
+        began = time.perf_counter()
+        losses, accuracies, largest, norms = (t.numpy() for t in self.take_steps(indices))
+        self.training_seconds += time.perf_counter() - began
+        finite = np.isfinite(losses)
+        trouble = ""
+        if not finite.all():
+            first = int(np.argmin(finite))
+            losses, accuracies = losses[: first + 1], accuracies[: first + 1]
+            step = len(self.losses) + first + 1
+            trouble = f"Diverged at step {step:,}, largest pre-activation {largest[first]:.0e}."
+        self.losses += losses.tolist()
+        self.accuracies += accuracies.tolist()
+        row = {} if trouble else self._record(norms)
+        for name, value in row.items():
+            self.recorded.setdefault(name, []).append(value)
+        self.on_event(
+            Progress(
+                len(self.losses),
+                steps,
+                losses.tolist(),
+                accuracies.tolist(),
+                time.perf_counter() - self.began,
+                self._images_per_second(),
+                {name: [value] for name, value in row.items()},
+            )
+        )
+        return trouble
+
+    def _record(self, norms: np.ndarray) -> dict[str, object]:
+        """One row of what the pictures need, after the steps taken so far."""
+        *gradients, bias_gradient = norms.tolist()
+        seen = {name: value.numpy() for name, value in self.look().items()}
+        for unit in ("conv_input", "hidden_input"):
+            seen[unit] = np.percentile(seen[unit], PERCENTILES)
+        return {
+            "step": len(self.losses),
+            "gradient_norms": gradients,
+            "bias_gradient": bias_gradient,
+            **{name: value.tolist() for name, value in seen.items()},
+        }
+
+    def _end_epoch(self, epoch: int, per_epoch: int, seconds: float) -> None:
+        sizes = np.full(per_epoch, self.config.batch_size)
+        sizes[-1] = self.count - sizes[:-1].sum()
+        losses = np.array(self.losses[-per_epoch:])
+        right = self._evaluate(self.data.validation_images) == self.data.validation_labels
+        result = EpochResult(
+            epoch=epoch + 1,
+            report_loss=float(losses.sum() / self.count),
+            train_loss=float((losses * sizes).sum() / self.count),
+            validation_accuracy=float(np.mean(right)),
+            seconds=seconds,
+        )
+        self.epochs.append(result)
+        self.weights.append(self.net.weights())
+        self.on_event(EpochEnd(result))
+
+    def _evaluate(self, images: np.ndarray) -> np.ndarray:
+        """The predicted class of each image, (N,) uint8."""
+        parts = range(0, len(images), _EVALUATED_AT_ONCE)
+        predicted = [
+            self.predict(tf.constant(images[at : at + _EVALUATED_AT_ONCE])).numpy() for at in parts
+        ]
+        return np.concatenate(predicted).astype(np.uint8)
+
+    def _images_per_second(self) -> float:
+        images = min(len(self.losses) * self.config.batch_size, self.count * self.config.epochs)
+        return images / self.training_seconds if self.training_seconds else 0.0
+
+    def _result(self, status, message: str, predictions: np.ndarray | None = None) -> Run:
+        accuracy = None
+        if predictions is not None:
+            accuracy = float(np.mean(predictions == self.data.test_labels))
+        return Run(
+            config=self.config,
+            data_name=self.data.name,
+            data_checksum=self.data.checksum,
+            status=status,
+            message=message,
+            losses=self.losses,
+            epochs=self.epochs,
+            test_accuracy=accuracy,
+            seconds=time.perf_counter() - self.began,
+            images_per_second=self._images_per_second(),
+            recorded={**self.recorded, "batch_accuracies": self.accuracies},
+            versions=versions(),
+            predictions=predictions,
+            weights=self.weights,
+        )
+
+    # What follows runs in the graph.
+
+    def _take_steps(self, indices: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """One SGD step for each row of indices; per step: loss, batch accuracy, largest
+        pre-activation; and the gradient norms of the last: three kernels, the conv's bias."""
+        steps = tf.shape(indices)[0]
+        losses = tf.TensorArray(tf.float32, steps)
+        accuracies = tf.TensorArray(tf.float32, steps)
+        largest = tf.TensorArray(tf.float32, steps)
+        norms = tf.zeros([4])
+        for step in tf.range(steps):
+            loss, accuracy, magnitude, norms = self._step(indices[step])
+            losses = losses.write(step, loss)
+            accuracies = accuracies.write(step, accuracy)
+            largest = largest.write(step, magnitude)
+        return losses.stack(), accuracies.stack(), largest.stack(), norms
+
+    def _step(self, indices: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        images, labels = tf.gather(self.images, indices), tf.gather(self.labels, indices)
+        variables = self.net.trainable_variables
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            stages = self.net.forward(images, training=True)
+            loss = tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(
+                    tf.cast(labels, tf.int32), stages["logits"]
+                )
+            )
+        gradients = tape.gradient(loss, variables)
+        for variable, gradient in zip(variables, gradients, strict=True):
+            variable.assign_sub(self.config.learning_rate * gradient)
+        accuracy = _share(tf.argmax(stages["logits"], 1, tf.int32) == tf.cast(labels, tf.int32))
+        magnitude = tf.maximum(_largest(stages["hidden"]), _largest(stages["logits"]))
+        of = {v.ref(): gradient for v, gradient in zip(variables, gradients, strict=True)}
+        norms = [_norm(of[v.ref()] for v in kernel.trainable_variables) for kernel in self.kernels]
+        return loss, accuracy, magnitude, tf.stack([*norms, _norm([of[self.net.conv_bias.ref()]])])
+
+    def _look(self) -> dict[str, tf.Tensor]:
+        """How the network sees the probe images now, batch norm by the probe's statistics."""
+        stages = self.net.forward(self.probe, training=False, own_statistics=True)
+        middle = stages["conv"].shape[1] // 2
+        seen = {
+            "conv_input": stages[self.net.conv.relu_input("conv")][:, middle, middle, 0],
+            "hidden_input": stages[self.net.dense.relu_input("hidden")][:, 0],
+            "dead_conv": _share(tf.reduce_max(stages["conv_relu"], [0, 1, 2]) == 0),
+            "dead_hidden": _share(tf.reduce_max(stages["hidden_relu"], 0) == 0),
+            "kernel_norms": tf.stack([_norm([kernel()]) for kernel in self.kernels]),
+        }
+        norm = self.net.conv_norm
+        if isinstance(norm, BatchNorm):
+            x = stages["conv_relu" if self.net.conv.after_relu else "conv"]
+            _, mean, variance = normalize.standardize(x, norm.axes, norm.epsilon)
+            seen |= {
+                "moving_mean": tf.identity(norm.moving_mean),
+                "moving_variance": tf.identity(norm.moving_variance),
+                "batch_mean": tf.reshape(mean, [-1]),
+                "batch_variance": tf.reshape(variance, [-1]),
+            }
+        return seen
+
+    def _predict(self, images: tf.Tensor) -> tf.Tensor:
+        own = self.config.inference_statistics == "batch"
+        logits = self.net.forward(images, training=False, own_statistics=own)["logits"]
+        return tf.argmax(logits, 1, tf.int32)
+
+
+def _share(true: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_mean(tf.cast(true, tf.float32))
+
+
+def _norm(tensors: Iterable[tf.Tensor]) -> tf.Tensor:
+    """The length of all these numbers taken as one vector."""
+    return tf.sqrt(sum((tf.reduce_sum(tf.square(t)) for t in tensors), start=tf.zeros([])))
+
+
+def _largest(x: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_max(tf.abs(x))
