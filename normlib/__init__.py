@@ -4,7 +4,12 @@ The names below are imported on first use, so that `import normlib` costs nothin
 can be on screen before TensorFlow, which takes seconds to load, is needed.
 """
 
+import os
 from importlib import import_module
+
+# TensorFlow's start-up notes would bury the one sentence that a student should read; it looks at
+# this the moment it loads, so it is said here, before any module can load it.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 __version__ = "1.0.0"
 

@@ -6,12 +6,11 @@ running experiments side by side.
 """
 
 import logging
-import os
-
-# TensorFlow's start-up notes would bury the one sentence that a student should read.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import platform
 
 import tensorflow as tf
+
+import normlib
 
 # Every run takes place here, with or without an accelerator in the machine.
 DEVICE = "/CPU:0"
@@ -27,10 +26,6 @@ except RuntimeError:
 
 def versions() -> dict[str, str]:
     """What decides the bits of a run besides its config and data, by name."""
-    import platform
-
-    import normlib
-
     return {
         "normlib": normlib.__version__,
         "tensorflow": tf.__version__,
