@@ -71,7 +71,8 @@ class Run:
 
     losses has one value per step; test_accuracy is 0..1, or None where the run ended early;
     recorded maps a name to its rows; predictions is uint8 (test images,), or None; weights has
-    one {name: array} per finished epoch.  message is a sentence, empty for a finished run.
+    one {name: array} per finished epoch, empty where they were too large to keep.  message is a
+    sentence, empty for a finished run.
     """
 
     config: TrainConfig
@@ -147,7 +148,7 @@ class Run:
             recorded=_numbers(data["recorded"]),
             versions=dict(data["versions"]),
             predictions=arrays.get("predictions"),
-            weights=[weights[index] for index in sorted(weights)],
+            weights=[weights.get(index, {}) for index in range(max(weights, default=-1) + 1)],
         )
 
 
