@@ -1,0 +1,547 @@
+"""Pictures from tidy rows: each has a caption, a summary in words and a table.
+
+A function such as `loss_curves(rows)` returns a `Chart`; `show(chart, caption, key)` draws it.
+Rows are a list of dictionaries, a dictionary of columns or a DataFrame, with the columns that the
+function names; "method" holds keys of `normlib.config.METHODS`, or any other name of a series.
+
+The Vega-Lite specs are written in Altair, once for each shape of chart, and kept as dictionaries:
+a redraw then costs the server a millisecond and sends only data. pandas is imported late because
+on Apple silicon TensorFlow has to come first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from pages.components import server, settings, theme
+
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
+
+    Rows = pd.DataFrame | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
+
+MOST_POINTS = 400  # a line on a screen shows no more
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture: panels side by side (each a spec and its data), a summary, and its table."""
+
+    panels: tuple[tuple[dict[str, Any], pd.DataFrame], ...]
+    summary: str
+    table: pd.DataFrame
+
+
+def show(chart: Chart, caption: str, key: str) -> None:
+    """Draw a chart, its caption, and its numbers folded away.
+
+    caption: names the data, the seed and the settings; `caption_for` writes it.
+    key: unique on the page and the same in every run, so that a new run only sends new data.
+    """
+    config = theme.config(settings.presenting())
+    with st.container(key=key):
+        columns = st.columns(len(chart.panels)) if len(chart.panels) > 1 else [st.container()]
+        for index, (column, (spec, data)) in enumerate(zip(columns, chart.panels, strict=True)):
+            column.vega_lite_chart(
+                data, spec | {"config": config}, key=f"{key}_{index}", alt=chart.summary
+            )
+        st.caption(caption)
+        numbers = st.expander("Numbers", key=f"{key}_numbers", on_change="rerun", type="compact")
+        if numbers.open:
+            with numbers:
+                st.markdown(chart.summary)
+                st.dataframe(chart.table, hide_index=True, key=f"{key}_table", alt=chart.summary)
+
+
+def caption_for(*names: str, data: str = "", more: str = "") -> str:
+    """`MNIST · batch size 64 · seed 0`: the data and these settings as they stand."""
+    parts = [data or server.data_words()]
+    for name in names:
+        setting, value = settings.SETTINGS[name], settings.get(name)
+        parts.append(f"{setting.label.lower()} {setting.words(value).lower()}")
+    return " · ".join([*parts, more] if more else parts)
+
+
+def frame(rows: Rows) -> pd.DataFrame:
+    """Tidy rows as a DataFrame."""
+    import pandas as pd
+
+    return rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
+
+
+# ---- the charts ------------------------------------------------------------------------------
+
+
+def histograms(rows: Rows, stages: Mapping[str, str], x_range: tuple[float, float]) -> Chart:
+    """One column per method, one row per stage, on the same axes.
+
+    rows: method, stage, left, right (the bin's edges), share (of all values, 0 to 1).
+    stages: stage -> its title, from top to bottom.
+    A bar taller than twice the next is cut off and its share written on it: the zeros after ReLU.
+    """
+    data = frame(rows)
+    tops = {}
+    for stage in stages:
+        shares = np.sort(data.loc[data["stage"] == stage, "share"].to_numpy())
+        tall = shares[-1] if len(shares) else 1.0
+        below = shares[shares < tall / 2]
+        spiky = len(shares) and 0 < (shares >= tall / 2).sum() <= len(_methods(data))
+        tops[stage] = _round_up(1.1 * (below[-1] if spiky and len(below) else tall))
+    panels = []
+    for method in _methods(data):
+        own = data[data["method"] == method].copy()
+        top = own["stage"].map(tops)
+        own["height"] = np.minimum(own["share"], top)
+        own["label"] = [
+            f"{share:.0%}" if share > limit else ""
+            for share, limit in zip(own["share"], top, strict=True)
+        ]
+        spec = _histogram_spec(
+            theme.title(method),
+            theme.color(method),
+            tuple(stages.items()),
+            tuple(tops.items()),
+            x_range,
+        )
+        panels.append((spec, own[["stage", "left", "right", "height", "share", "label"]]))
+    summary = []
+    for method in _methods(data):
+        for stage, title in stages.items():
+            one = data[(data["method"] == method) & (data["stage"] == stage)]
+            if len(one):
+                peak = one.loc[one["share"].idxmax()]
+                summary.append(
+                    f"{theme.title(method)}, {title.lower()}: most values, {peak['share']:.0%}, "
+                    f"lie from {peak['left']:.3g} to {peak['right']:.3g}."
+                )
+    return Chart(tuple(panels), " ".join(summary), data)
+
+
+def channel_spread(rows: Rows, y_range: tuple[float, float] | None = None) -> Chart:
+    """Mean and one standard deviation either way, per channel; one column per method.
+
+    rows: method, channel, mean, std.
+    """
+    data = frame(rows)
+    low, high = data["mean"] - data["std"], data["mean"] + data["std"]
+    data = data.assign(low=low, high=high)
+    y_range = y_range or (-_round_up(max(0.0, -float(low.min()))), _round_up(float(high.max())))
+    panels, summary = [], []
+    for method in _methods(data):
+        own = data[data["method"] == method]
+        panels.append(
+            (
+                _spread_spec(theme.title(method), theme.color(method), y_range),
+                own[["channel", "mean", "std", "low", "high"]],
+            )
+        )
+        summary.append(
+            f"{theme.title(method)}: channel means from {own['mean'].min():.3g} to "
+            f"{own['mean'].max():.3g}, standard deviations from {own['std'].min():.3g} to "
+            f"{own['std'].max():.3g}."
+        )
+    return Chart(tuple(panels), " ".join(summary), data)
+
+
+def curves(
+    rows: Rows,
+    x: str,
+    y: str,
+    x_title: str,
+    y_title: str,
+    *,
+    log: bool = False,
+    y_range: tuple[float, float] | None = None,
+    x_range: tuple[float, float] | None = None,
+    points: bool = False,
+    percent: bool = False,
+) -> Chart:
+    """One line per method. rows: method, x, y; with low and high too, a band is drawn behind.
+
+    points: mark each value (few values, such as one per epoch).
+    """
+    data = frame(rows)
+    methods = _methods(data)
+    spec = _curves_spec(
+        *(x, y, x_title, y_title, methods, log, y_range, x_range, points, percent),
+        faint="",
+        band={"low", "high"} <= set(data.columns),
+    )
+    return Chart(((spec, _titled(data)),), _ends(data, x, y, x_title, y_title, percent), data)
+
+
+def loss_curves(
+    rows: Rows, *, log: bool = True, steps: int | None = None, y_title: str = "Loss"
+) -> Chart:
+    """Loss per step by method: smoothed, with the raw values faint behind.
+
+    rows: method, step, loss. steps: the length of the axis while a training still runs.
+    """
+    data = frame(rows)
+    parts = [
+        _thinned(own.assign(smooth=_smooth(own["loss"].to_numpy())))
+        for _, own in data.groupby("method", sort=False)
+    ]
+    thin = frame([]) if not parts else _joined(parts)
+    spec = _curves_spec(
+        *("step", "smooth", "Step", y_title, _methods(data), log, None),
+        *((0, steps) if steps else None, False, False),
+        faint="loss",
+        band=False,
+    )
+    summary = (
+        _ends(_joined(parts), "step", "smooth", "step", "Smoothed loss", False) if parts else ""
+    )
+    return Chart(((spec, _titled(thin)),), summary or "No step yet.", data)
+
+
+def accuracy_curves(rows: Rows, *, epochs: int | None = None) -> Chart:
+    """Accuracy per epoch by method. rows: method, epoch, accuracy (0 to 1)."""
+    return curves(
+        rows,
+        "epoch",
+        "accuracy",
+        "Epoch",
+        "Validation accuracy",
+        points=True,
+        percent=True,
+        x_range=(1, epochs) if epochs and epochs > 1 else None,
+    )
+
+
+def bands(rows: Rows, x: str, x_title: str, y_title: str, *, log: bool = False) -> Chart:
+    """A line with a band around it per method. rows: method, x, low, mid, high."""
+    return curves(rows, x, "mid", x_title, y_title, log=log)
+
+
+def bars(rows: Rows, value_title: str, *, format: str = ",.3~g") -> Chart:
+    """One horizontal bar per method with its value. rows: method, value."""
+    data = frame(rows)
+    spec = _bars_spec(_methods(data), value_title, format)
+    words = ", ".join(
+        f"{theme.title(row.method)} {row.value:.4g}" for row in data.itertuples(index=False)
+    )
+    return Chart(((spec, _titled(data)),), f"{value_title}: {words}.", data)
+
+
+def confusion(counts: np.ndarray) -> Chart:
+    """Which digit was read as which. counts: (10, 10), true digit by read digit."""
+    counts = np.asarray(counts)
+    total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    true, read = np.indices(counts.shape)
+    data = frame(
+        {
+            "true": true.ravel(),
+            "read": read.ravel(),
+            "images": counts.ravel(),
+            "share": (counts / total).ravel(),
+            "right": (true == read).ravel(),
+        }
+    )
+    wrong = np.where(true == read, 0, counts)
+    worst = np.unravel_index(int(wrong.argmax()), wrong.shape)
+    summary = f"{int(np.trace(counts)):,} of {int(counts.sum()):,} images were read correctly."
+    if wrong.max():
+        summary += (
+            f" The most frequent mistake: a {worst[0]} read as a {worst[1]}, {wrong.max()} times."
+        )
+    return Chart(((_confusion_spec(len(counts)), data),), summary, data)
+
+
+# ---- images ----------------------------------------------------------------------------------
+
+
+def image_grid(images: np.ndarray, columns: int, scale: int = 2) -> np.ndarray:
+    """Digits as one picture, dark on light. images: (N, H, W) or (N, H, W, 1), 0 to 255.
+
+    Returns uint8 (rows * scale * (H + 1), columns * scale * (W + 1)).
+    """
+    images = np.asarray(images).reshape(len(images), *np.shape(images)[1:3]).astype(np.uint8)
+    return _tiles(255 - images[..., None], columns, scale, gap=1, background=255)[..., 0]
+
+
+def filter_grid(kernel: np.ndarray, columns: int, scale: int = 12) -> np.ndarray:
+    """Filters as one picture: blue negative, white zero, orange positive, one scale for all.
+
+    kernel: (height, width, 1, filters). Returns uint8 (…, …, 3).
+    """
+    filters = np.moveaxis(np.asarray(kernel)[:, :, 0, :], -1, 0)
+    level = filters / max(float(np.abs(filters).max()), 1e-12)
+    ends = [
+        np.array([int(theme.COLORS[m][i : i + 2], 16) for i in (1, 3, 5)])
+        for m in ("batch", "weight")
+    ]
+    end = np.where(level[..., None] < 0, ends[0], ends[1])
+    colors = 255 + np.abs(level)[..., None] * (end - 255)
+    return _tiles(colors.round().astype(np.uint8), columns, scale, gap=0, background=128)
+
+
+def show_images(
+    picture: np.ndarray, caption: str, summary: str, width: int | str = "content"
+) -> None:
+    """Draw a picture from `image_grid` or `filter_grid`; summary is for screen readers."""
+    st.image(picture, caption=caption, width=width, alt=summary, output_format="PNG")
+
+
+def _tiles(images: np.ndarray, columns: int, scale: int, gap: int, background: int) -> np.ndarray:
+    count, height, width, depth = images.shape
+    rows = math.ceil(count / columns)
+    cell_height, cell_width = height * scale + 2 + gap, width * scale + 2 + gap
+    sheet = np.full((rows * cell_height, columns * cell_width, depth), background, np.uint8)
+    large = images.repeat(scale, axis=1).repeat(scale, axis=2)
+    for index, image in enumerate(large):
+        top, left = index // columns * cell_height, index % columns * cell_width
+        sheet[top : top + height * scale, left : left + width * scale] = image
+    return sheet
+
+
+# ---- specs, written in Altair ----------------------------------------------------------------
+
+
+def _spec(build: Callable[..., alt.TopLevelMixin]) -> Callable[..., dict[str, Any]]:
+    """The builder's chart as a dictionary, made once for equal arguments. Do not change it."""
+
+    @lru_cache(maxsize=256)
+    def built(*arguments: Hashable, **named: Hashable) -> dict[str, Any]:
+        spec = build(*arguments, **named).to_dict()
+        for part in ("$schema", "config", "data", "datasets"):
+            spec.pop(part, None)
+        return spec
+
+    return built
+
+
+@_spec
+def _histogram_spec(
+    title: str,
+    color: str,
+    stages: tuple[tuple[str, str], ...],
+    tops: tuple[tuple[str, float], ...],
+    x_range: tuple[float, float],
+) -> alt.TopLevelMixin:
+    import altair as alt
+
+    x = alt.X("left:Q", scale=alt.Scale(domain=x_range, nice=False), title=None, bin="binned")
+    parts = []
+    for stage, stage_title in stages:
+        y = alt.Y(
+            "height:Q",
+            scale=alt.Scale(domain=(0, dict(tops)[stage]), nice=False),
+            axis=alt.Axis(format="~%", tickCount=3),
+            title=None,
+        )
+        base = alt.Chart().transform_filter(alt.datum.stage == stage)
+        bars = base.mark_bar(color=color, clip=True, binSpacing=0).encode(
+            x=x,
+            x2="right:Q",
+            y=y,
+            tooltip=[
+                alt.Tooltip("left:Q", title="from", format=".3~g"),
+                alt.Tooltip("right:Q", title="to", format=".3~g"),
+                alt.Tooltip("share:Q", title="share", format=".2%"),
+            ],
+        )
+        cut = base.mark_text(align="left", dx=8, dy=8, fontWeight=600).encode(
+            x=alt.X("right:Q"), y=y, text="label:N"
+        )
+        parts.append(
+            alt.layer(bars, cut).properties(
+                height=110, title=alt.Title(stage_title, fontWeight="normal", fontSize=13)
+            )
+        )
+    return alt.vconcat(*parts).properties(title=alt.Title(title, color=color))
+
+
+@_spec
+def _spread_spec(title: str, color: str, y_range: tuple[float, float]) -> alt.TopLevelMixin:
+    import altair as alt
+
+    tooltip = ["channel:O", *(alt.Tooltip(f"{name}:Q", format=".3~g") for name in ("mean", "std"))]
+    base = alt.Chart().encode(
+        x=alt.X("channel:Q", title="Channel", scale=alt.Scale(nice=False, padding=6)),
+        tooltip=tooltip,
+    )
+    scale = alt.Scale(domain=y_range, nice=False)
+    spread = base.mark_rule(color=color, opacity=0.6).encode(
+        y=alt.Y("low:Q", scale=scale, title=None), y2="high:Q"
+    )
+    mean = base.mark_point(color=color, filled=True, opacity=1).encode(
+        y=alt.Y("mean:Q", scale=scale)
+    )
+    return alt.layer(spread, mean).properties(height=180, title=alt.Title(title, color=color))
+
+
+@_spec
+def _curves_spec(
+    x: str,
+    y: str,
+    x_title: str,
+    y_title: str,
+    methods: tuple[str, ...],
+    log: bool,
+    y_range: tuple[float, float] | None,
+    x_range: tuple[float, float] | None,
+    points: bool,
+    percent: bool,
+    *,
+    faint: str,
+    band: bool,
+) -> alt.TopLevelMixin:
+    import altair as alt
+
+    color, dash = _series_scales(methods)
+    y_scale: dict[str, Any] = {"type": "log"} if log else {"zero": False}
+    if y_range:
+        y_scale |= {"domain": y_range, "nice": False}
+    x_scale = alt.Scale(domain=x_range, nice=False) if x_range else alt.Scale(nice=False)
+    y_axis = alt.Axis(format="~%") if percent else alt.Axis(format="~g", tickCount=6)
+    x_axis = alt.Axis(tickMinStep=1, format="~s")
+    value_format = ".2%" if percent else ".4~g"
+
+    def encoded(chart: alt.Chart, name: str) -> alt.Chart:
+        return chart.encode(
+            x=alt.X(f"{x}:Q", title=x_title, scale=x_scale, axis=x_axis),
+            y=alt.Y(f"{name}:Q", title=y_title, scale=alt.Scale(**y_scale), axis=y_axis),
+            color=color,
+        )
+
+    layers = []
+    if band:
+        layers.append(encoded(alt.Chart().mark_area(opacity=0.18), "low").encode(y2="high:Q"))
+    if faint:
+        layers.append(encoded(alt.Chart().mark_line(opacity=0.25, strokeWidth=1), faint))
+    layers.append(encoded(alt.Chart().mark_line(), y).encode(strokeDash=dash))
+    spots = alt.Chart().mark_point(filled=True, opacity=1 if points else 0)
+    layers.append(
+        encoded(spots, y).encode(
+            tooltip=[
+                alt.Tooltip("series:N", title="series"),
+                alt.Tooltip(f"{x}:Q", title=x_title, format=",~g"),
+                alt.Tooltip(f"{y}:Q", title=y_title, format=value_format),
+            ]
+        )
+    )
+    return alt.layer(*layers).properties(height=320)
+
+
+@_spec
+def _bars_spec(methods: tuple[str, ...], value_title: str, number: str) -> alt.TopLevelMixin:
+    import altair as alt
+
+    color, _ = _series_scales(methods)
+    base = alt.Chart().encode(
+        y=alt.Y("series:N", sort=[theme.title(m) for m in methods], title=None),
+        x=alt.X("value:Q", title=value_title),
+    )
+    return alt.layer(
+        base.mark_bar().encode(color=color.legend(None)),
+        base.mark_text(align="left", dx=6).encode(text=alt.Text("value:Q", format=number)),
+    ).properties(height={"step": 36})
+
+
+@_spec
+def _confusion_spec(size: int) -> alt.TopLevelMixin:
+    import altair as alt
+
+    base = alt.Chart().encode(
+        x=alt.X("read:O", title="Read as", axis=alt.Axis(labelAngle=0, orient="top")),
+        y=alt.Y("true:O", title="True digit"),
+        tooltip=[
+            alt.Tooltip("true:O", title="true digit"),
+            alt.Tooltip("read:O", title="read as"),
+            alt.Tooltip("images:Q", format=","),
+            alt.Tooltip("share:Q", title="of that digit", format=".1%"),
+        ],
+    )
+    right = base.transform_filter("datum.right").mark_rect(
+        color=theme.COLORS["batch"], opacity=0.35
+    )
+    wrong = (
+        base.transform_filter("!datum.right && datum.images > 0")
+        .mark_rect(color=theme.COLORS["weight"])
+        .encode(
+            opacity=alt.Opacity(
+                "share:Q", scale=alt.Scale(range=(0.1, 0.9), zero=True), legend=None
+            )
+        )
+    )
+    count = base.transform_filter("datum.images > 0").mark_text().encode(text="images:Q")
+    return alt.layer(right, wrong, count).properties(height=size * 36)
+
+
+def _series_scales(methods: tuple[str, ...]) -> tuple[alt.Color, alt.StrokeDash]:
+    import altair as alt
+
+    titles = [theme.title(method) for method in methods]
+    colors = [theme.color(method, index) for index, method in enumerate(methods)]
+    dashes = [theme.dash(method, index) for index, method in enumerate(methods)]
+    return (
+        alt.Color("series:N", scale=alt.Scale(domain=titles, range=colors), title=None),
+        alt.StrokeDash("series:N", scale=alt.Scale(domain=titles, range=dashes), title=None),
+    )
+
+
+# ---- rows ------------------------------------------------------------------------------------
+
+
+def _methods(data: pd.DataFrame) -> tuple[str, ...]:
+    """The series in the order of their first rows."""
+    return tuple(dict.fromkeys(data["method"])) if "method" in data else ()
+
+
+def _titled(data: pd.DataFrame) -> pd.DataFrame:
+    return data.assign(series=[theme.title(one) for one in data["method"]]) if len(data) else data
+
+
+def _joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.concat(list(parts), ignore_index=True)
+
+
+def _smooth(values: np.ndarray, share: float = 0.04) -> np.ndarray:
+    """The running mean over the last 4 % of the steps (at least 5), shorter at the start."""
+    window = max(5, int(len(values) * share))
+    sums = np.cumsum(np.insert(values.astype(float), 0, 0.0))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(0, ends - window)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def _thinned(data: pd.DataFrame) -> pd.DataFrame:
+    """At most `MOST_POINTS` rows, evenly spaced, the last among them."""
+    if len(data) <= MOST_POINTS:
+        return data
+    return data.iloc[np.linspace(0, len(data) - 1, MOST_POINTS).round().astype(int)]
+
+
+def _round_up(value: float) -> float:
+    """The next 1, 1.5, 2, 3, 4, 5, 6 or 8 times a power of ten: axes that seldom change."""
+    if value <= 0 or not math.isfinite(value):
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(
+        step * power for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * power >= value * 0.999
+    )
+
+
+def _ends(data: pd.DataFrame, x: str, y: str, x_title: str, y_title: str, percent: bool) -> str:
+    """One sentence per line: where it begins and ends."""
+    sentences = []
+    for method in _methods(data):
+        own = data[data["method"] == method]
+        first, last = own.iloc[0], own.iloc[-1]
+        show = "{:.2%}" if percent else "{:.4g}"
+        sentences.append(
+            f"{theme.title(method)}: {y_title.lower()} from {show.format(first[y])} to "
+            f"{show.format(last[y])} ({x_title.lower()} {first[x]:g} to {last[x]:g})."
+        )
+    return " ".join(sentences)

@@ -1,0 +1,85 @@
+"""One colour and one dash per method, everywhere, and the sizes of type and lines.
+
+The colours are Okabe and Ito's. Those too pale for a white page are darkened: each stands out
+from both backgrounds by at least 3 to 1, and the dash tells the methods apart without colour.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from normlib.config import METHODS
+
+COLORS: dict[str, str] = {
+    "none": "#6B7280",
+    "batch": "#0072B2",
+    "weight": "#D55E00",
+    "layer": "#009E73",
+    "group": "#CC79A7",
+    "instance": "#B27A00",
+    "rms": "#8B8000",
+    "tf_batch": "#3C97D0",
+}
+DASHES: dict[str, list[int]] = {
+    "none": [2, 3],
+    "batch": [1, 0],
+    "weight": [6, 3],
+    "layer": [12, 4],
+    "group": [8, 3, 2, 3],
+    "instance": [4, 2, 1, 2],
+    "rms": [3, 2],
+    "tf_batch": [2, 2],
+}
+LIGHT_BACKGROUND, DARK_BACKGROUND = "#FFFFFF", "#11161C"  # as in .streamlit/config.toml
+NEUTRAL = "#7A8594"  # lines that belong to no method
+
+
+def title(method: str) -> str:
+    """The method as a legend names it; any other series keeps its own name."""
+    return METHODS[method].title if method in METHODS else method
+
+
+def color(series: str, position: int = 0) -> str:
+    """The colour of a method; other series take the colours in turn."""
+    return COLORS.get(series) or list(COLORS.values())[1:][position % (len(COLORS) - 1)]
+
+
+def dash(series: str, position: int = 0) -> list[int]:
+    """The dash of a method; other series take the dashes in turn."""
+    return DASHES.get(series) or list(DASHES.values())[1:][position % (len(DASHES) - 1)]
+
+
+def config(presenting: bool) -> dict[str, Any]:
+    """The Vega-Lite config of every chart; text colours are left to Streamlit's light and dark."""
+    text, line = (20, 4.5) if presenting else (13, 2.5)
+    return {
+        "axis": {
+            "labelFontSize": text,
+            "titleFontSize": text,
+            "titleFontWeight": "normal",
+            "labelOverlap": True,
+            "grid": True,
+            "gridOpacity": 0.5,
+            "domain": False,
+            "ticks": False,
+        },
+        "legend": {
+            "labelFontSize": text,
+            "titleFontSize": text,
+            "symbolStrokeWidth": line,
+            "symbolSize": 300,
+            "orient": "top",
+            "title": None,
+            "labelLimit": 400,
+            "columnPadding": 20,
+        },
+        "title": {"fontSize": text + 2, "anchor": "start", "fontWeight": 600},
+        "header": {"labelFontSize": text, "titleFontSize": text},
+        "line": {"strokeWidth": line, "strokeCap": "butt"},
+        "rule": {"strokeWidth": line / 1.5},
+        "text": {"fontSize": text},
+        "point": {"size": 60 if presenting else 36},
+        "view": {"stroke": None},
+        "font": "Source Sans, sans-serif",
+        "concat": {"spacing": 8},
+    }
