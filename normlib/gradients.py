@@ -58,7 +58,8 @@ def backward_terms(
     dx_hat, x_hat: any shape. root: sqrt(variance + ε), broadcasts against them.
     center, scale: as `standardize` had them; the term of a step left out is 0.
     """
-    average = partial(tf.reduce_mean, axis=axes, keepdims=True)
+    axes = normalize.resolved(axes, x_hat.shape.rank)
+    average = partial(normalize.average, axes=axes)
     root = root if scale else tf.ones_like(root)
     nothing = tf.zeros_like(x_hat)
     return Terms(
@@ -82,11 +83,12 @@ def standardize_backward(
 
     Arguments as in `backward_terms`, whose sum this is, in fewer passes over the data.
     """
+    axes = normalize.resolved(axes, x_hat.shape.rank)
     dx = dx_hat
     if center:
-        dx = dx - tf.reduce_mean(dx_hat, axes, keepdims=True)
+        dx = dx - normalize.average(dx_hat, axes)
     if scale:
-        dx = (dx - x_hat * tf.reduce_mean(dx_hat * x_hat, axes, keepdims=True)) / root
+        dx = (dx - x_hat * normalize.average(dx_hat * x_hat, axes)) / root
     return dx
 
 
