@@ -70,6 +70,7 @@ class _Training:
         self.epochs: list[EpochResult] = []
         self.recorded: dict[str, list] = {}
         self.weights: list[dict[str, np.ndarray]] = []
+        self.largest = 0.0  # pre-activation that was still a number
         self.training_seconds = 0.0
         self.take_steps = tf.function(
             self._take_steps, input_signature=[tf.TensorSpec([None, None], tf.int32)]
@@ -116,12 +117,13 @@ class _Training:
         losses, accuracies, largest, norms = (t.numpy() for t in self.take_steps(indices))
         self.training_seconds += time.perf_counter() - began
         finite = np.isfinite(losses)
+        end = len(losses) if finite.all() else int(np.argmin(finite)) + 1
+        losses, accuracies, largest = losses[:end], accuracies[:end], largest[:end]
+        self.largest = next(filter(np.isfinite, largest[::-1]), self.largest)
         trouble = ""
         if not finite.all():
-            first = int(np.argmin(finite))
-            losses, accuracies = losses[: first + 1], accuracies[: first + 1]
-            step = len(self.losses) + first + 1
-            trouble = f"Diverged at step {step:,}, largest pre-activation {largest[first]:.0e}."
+            step = len(self.losses) + end
+            trouble = f"Diverged at step {step:,}, largest pre-activation {self.largest:.0e}."
         self.losses += losses.tolist()
         self.accuracies += accuracies.tolist()
         row = {} if trouble else self._record(norms)

@@ -1,0 +1,195 @@
+"""A run is a pure function of its config, its data and its seed, and every method is healthy."""
+
+import dataclasses
+import threading
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from normlib.cnn import SmallCNN
+from normlib.config import METHODS, TrainConfig
+from normlib.run import EpochEnd, Progress, Run, Started
+from normlib.training import batches, train
+
+QUICK = TrainConfig(train_size=330, batch_size=32, epochs=1)
+
+
+def _with(**changes) -> TrainConfig:
+    return dataclasses.replace(QUICK, **changes)
+
+
+def _plain_losses(config: TrainConfig, data, dtype: tf.DType) -> list[float]:
+    """The losses of a run by the obvious eager loop, to hold the in-graph one to."""
+    net = SmallCNN.from_config(config, dtype)
+    net.start_from(data.train_images[:500])
+    count = min(config.train_size, len(data.train_images))
+    losses = []
+    for epoch in range(config.epochs):
+        order = batches(config, count, epoch)
+        for at in range(0, count, config.batch_size):
+            indices = order[at : at + config.batch_size]
+            with tf.GradientTape() as tape:
+                logits = net.forward(data.train_images[indices], training=True)["logits"]
+                labels = tf.cast(data.train_labels[indices], tf.int32)
+                loss = tf.reduce_mean(
+                    tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+                )
+            variables = net.trainable_variables
+            for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+                variable.assign_sub(config.learning_rate * gradient)
+            losses.append(float(loss))
+    return losses
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_losses_are_those_of_the_obvious_loop_in_float64(method, drawn):
+    config = _with(normalization=method, learning_rate=0.001)  # gentle: rounding must not grow
+    np.testing.assert_allclose(
+        train(config, drawn).losses, _plain_losses(config, drawn, tf.float64), rtol=2e-4
+    )
+
+
+@pytest.mark.parametrize("method", ["none", "batch", "weight", "layer"])
+def test_every_method_learns_mnist(method, mnist):
+    config = TrainConfig(normalization=method, train_size=6_000, epochs=5, batch_size=32)
+    run = train(config, mnist)
+    assert run.status == "finished"
+    assert run.test_accuracy > 0.85
+
+
+@pytest.mark.parametrize("method", ["none", "batch", "weight", "layer"])
+def test_twice_is_equal_to_the_last_bit(method, drawn):
+    config = _with(normalization=method, placement="conv and dense")
+    first, second = train(config, drawn), train(config, drawn)
+    assert _bits(first) == _bits(second)
+
+
+def test_side_by_side_is_equal_to_alone_to_the_last_bit(drawn):
+    alone = _bits(train(QUICK, drawn))
+    together: list[Run] = []
+    threads = [
+        threading.Thread(target=lambda: together.append(train(QUICK, drawn))) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [_bits(run) for run in together] == [alone] * 3
+
+
+def _bits(run: Run) -> tuple:
+    """What has to repeat: everything but the clock."""
+    weights = [array.tobytes() for epoch in run.weights for array in epoch.values()]
+    epochs = [dataclasses.replace(epoch, seconds=0) for epoch in run.epochs]
+    return run.losses, epochs, run.recorded, run.test_accuracy, run.predictions.tobytes(), weights
+
+
+def test_the_method_changes_neither_weights_nor_batches():
+    nets = [SmallCNN.from_config(_with(normalization=m)) for m in ("none", "batch", "layer")]
+    for net in nets[1:]:
+        for kernel in ("conv_kernel", "dense_kernel", "output_kernel"):
+            np.testing.assert_array_equal(getattr(net, kernel)(), getattr(nets[0], kernel)())
+    np.testing.assert_array_equal(
+        batches(_with(normalization="none"), 330, 2),
+        batches(_with(normalization="batch", epsilon=0.1, learning_rate=1.0), 330, 2),
+    )
+
+
+def test_the_seed_changes_both():
+    one, two = (SmallCNN.from_config(_with(seed=seed)).conv_kernel() for seed in (1, 2))
+    assert not np.allclose(one, two)
+    assert not np.array_equal(batches(_with(seed=1), 330, 0), batches(_with(seed=2), 330, 0))
+
+
+def test_an_epoch_visits_every_image_once_and_the_next_in_another_order():
+    first, second = batches(QUICK, 330, 0), batches(QUICK, 330, 1)
+    assert sorted(first) == list(range(330)) == sorted(second)
+    assert not np.array_equal(first, second)
+
+
+def test_events_tell_the_whole_run(drawn):
+    events = []
+    config = _with(epochs=2)
+    run = train(config, drawn, events.append)
+    started, *rest = events
+    assert started == Started(steps=22, steps_per_epoch=11)
+    progress = [event for event in rest if isinstance(event, Progress)]
+    assert [loss for event in progress for loss in event.losses] == run.losses
+    told = [value for event in progress for value in event.accuracies]
+    assert told == run.recorded["batch_accuracies"]
+    steps = [row for event in progress for row in event.recorded["step"]]
+    assert steps == run.recorded["step"] == [event.step for event in progress]
+    assert [event.result for event in rest if isinstance(event, EpochEnd)] == run.epochs
+    rows = {name: len(rows) for name, rows in run.recorded.items() if name != "batch_accuracies"}
+    assert set(rows.values()) == {len(steps)}
+
+
+def test_losses_of_an_epoch_add_up(drawn):
+    run = train(QUICK, drawn)
+    (epoch,) = run.epochs
+    assert epoch.report_loss == pytest.approx(sum(run.losses) / 330)
+    sizes = [32] * 10 + [10]
+    assert epoch.train_loss == pytest.approx(np.average(run.losses, weights=sizes))
+    assert run.test_accuracy == np.mean(run.predictions == drawn.test_labels)
+
+
+def test_stop_ends_it_between_calls(drawn):
+    seen = []
+    run = train(_with(epochs=50), drawn, seen.append, lambda: len(seen) > 3)
+    assert run.status == "stopped"
+    assert 0 < len(run.losses) < 50 * 11
+    assert run.test_accuracy is None
+    assert f"{len(run.losses)}" in run.message
+
+
+def test_a_loss_that_leaves_the_finite_numbers_is_a_result(drawn):
+    run = train(_with(learning_rate=10.0), drawn)
+    assert run.status == "diverged"
+    assert not np.isfinite(run.losses[-1])
+    assert np.isfinite(run.losses[:-1]).all()
+    told, largest = run.message.rstrip(".").rsplit(" ", 1)
+    assert told == f"Diverged at step {len(run.losses):,}, largest pre-activation"
+    assert 1e3 < float(largest) < float("inf")
+
+
+def test_frozen_scale_and_shift_stay_where_they_were(drawn):
+    frozen = train(_with(learn_scale_shift=False), drawn).weights[-1]
+    learned = train(QUICK, drawn).weights[-1]
+    assert (frozen["conv_norm/gamma"] == 1).all() and (frozen["conv_norm/beta"] == 0).all()
+    assert (learned["conv_norm/gamma"] != 1).all() and (learned["conv_norm/beta"] != 0).all()
+
+
+def test_the_constant_kernel_is_the_reports_box_and_never_moves(drawn):
+    run = train(_with(normalization="weight", weight_norm_start="constant"), drawn)
+    np.testing.assert_allclose(run.weights[-1]["conv_kernel/w"], 750**-0.5, rtol=1e-6)
+    assert set(np.array(run.recorded["gradient_norms"])[:, 0]) == {0.0}
+
+
+def test_the_bias_before_batch_norm_gets_no_gradient_but_rounding(drawn):
+    batch, none = (train(_with(normalization=m), drawn) for m in ("batch", "none"))
+    assert max(batch.recorded["bias_gradient"]) < 1e-3 < min(none.recorded["bias_gradient"])
+
+
+def test_moving_statistics_approach_the_batchs(drawn):
+    recorded = train(_with(epochs=4), drawn).recorded
+    gap = np.abs(np.array(recorded["moving_variance"]) - np.array(recorded["batch_variance"]))
+    assert gap[-1].mean() < 0.2 * gap[0].mean()
+
+
+def test_inference_statistics_matter(drawn):
+    slow = _with(momentum=0.999, epochs=1)
+    own = dataclasses.replace(slow, inference_statistics="batch")
+    assert train(slow, drawn).losses == train(own, drawn).losses
+    assert train(slow, drawn).test_accuracy != train(own, drawn).test_accuracy
+
+
+def test_the_data_dependent_start_gives_unit_pre_activations(drawn):
+    config = _with(normalization="weight", weight_norm_start="data", placement="conv and dense")
+    net = SmallCNN.from_config(config)
+    net.start_from(drawn.train_images[:500])
+    stages = net.forward(drawn.train_images[:500], training=False)
+    for stage, axes in (("conv", (0, 1, 2)), ("hidden", 0), ("logits", 0)):
+        x = stages[stage].numpy().astype(np.float64)
+        np.testing.assert_allclose(x.mean(axes), 0, atol=1e-4)
+        np.testing.assert_allclose(x.std(axes), 1, atol=1e-4)
