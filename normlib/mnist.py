@@ -241,7 +241,7 @@ def _read_npz(stream: BinaryIO, counts: dict[str, range]) -> _Arrays:
         *(NotImplementedError, RuntimeError),  # a kind of zip that Python does not read
         *(ValueError, OverflowError),  # offsets that point nowhere
     ) as error:
-        raise _Unusable(f"it is damaged ({error or 'it ends too early'})") from error
+        raise _Unusable(f"it is damaged ({str(error) or 'it ends too early'})") from error
     for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
         if len(x) != len(y):
             raise _Unusable(f"x_{part} has {len(x):,} images, but y_{part} {len(y):,} labels")
