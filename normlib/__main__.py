@@ -1,4 +1,4 @@
-"""The lab on the command line: `python -m normlib train | data`."""
+"""The lab on the command line: `python -m normlib train | report | data`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from normlib import report_command
 from normlib.config import CHOICES, LIMITS, TrainConfig
 from normlib.mnist import describe_source, load_mnist
 from normlib.run import Event, Progress, Run
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_train(commands)
+    report_command.add_parser(commands)
     _add_data(commands)
     chosen = parser.parse_args(arguments)
     try:
