@@ -11,6 +11,7 @@ on Apple silicon TensorFlow has to come first.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     Rows = pd.DataFrame | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
 
 MOST_POINTS = 400  # a line on a screen shows no more
+_PADDING = {"left": 0, "right": 6, "top": 4, "bottom": 4}
+_ROW = 0.72  # of a histogram's row is bars, the rest its title
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,15 @@ def show(chart: Chart, caption: str, key: str) -> None:
     key: unique on the page and the same in every run, so that a new run only sends new data.
     """
     config = theme.config(settings.presenting())
-    with st.container(key=key):
+    with st.container(key=key, gap="xsmall"):
         columns = st.columns(len(chart.panels)) if len(chart.panels) > 1 else [st.container()]
         for index, (column, (spec, data)) in enumerate(zip(columns, chart.panels, strict=True)):
             column.vega_lite_chart(
-                data, spec | {"config": config}, key=f"{key}_{index}", alt=chart.summary
+                data,
+                spec | {"config": config, "padding": _PADDING},
+                width="stretch",
+                key=f"{key}_{index}",
+                alt=chart.summary,
             )
         st.caption(caption)
         numbers = st.expander("Numbers", key=f"{key}_numbers", on_change="rerun", type="compact")
@@ -93,25 +100,29 @@ def histograms(rows: Rows, stages: Mapping[str, str], x_range: tuple[float, floa
         shares = np.sort(data.loc[data["stage"] == stage, "share"].to_numpy())
         tall = shares[-1] if len(shares) else 1.0
         below = shares[shares < tall / 2]
-        spiky = len(shares) and 0 < (shares >= tall / 2).sum() <= len(_methods(data))
+        spiky = 0 < (shares >= tall / 2).sum() <= len(_methods(data))
         tops[stage] = _round_up(1.1 * (below[-1] if spiky and len(below) else tall))
+    feet = {stage: float(len(stages) - 1 - place) for place, stage in enumerate(stages)}
+    top, foot = data["stage"].map(tops), data["stage"].map(feet)
+    drawn = data.assign(
+        foot=foot,
+        height=foot + _ROW * np.minimum(data["share"] / top, 1.0),
+        label=[
+            f"{share:.0%}" if share > limit else ""
+            for share, limit in zip(data["share"], top, strict=True)
+        ],
+    )
+    kept = ["stage", "left", "right", "foot", "height", "share", "label"]
     panels = []
     for method in _methods(data):
-        own = data[data["method"] == method].copy()
-        top = own["stage"].map(tops)
-        own["height"] = np.minimum(own["share"], top)
-        own["label"] = [
-            f"{share:.0%}" if share > limit else ""
-            for share, limit in zip(own["share"], top, strict=True)
-        ]
         spec = _histogram_spec(
             theme.title(method),
             theme.color(method),
-            tuple(stages.items()),
-            tuple(tops.items()),
+            tuple(stages.values()),
+            tuple(tops.values()),
             x_range,
         )
-        panels.append((spec, own[["stage", "left", "right", "height", "share", "label"]]))
+        panels.append((spec, drawn.loc[drawn["method"] == method, kept]))
     summary = []
     for method in _methods(data):
         for stage, title in stages.items():
@@ -311,53 +322,77 @@ def _spec(build: Callable[..., alt.TopLevelMixin]) -> Callable[..., dict[str, An
 
     @lru_cache(maxsize=256)
     def built(*arguments: Hashable, **named: Hashable) -> dict[str, Any]:
-        spec = build(*arguments, **named).to_dict()
-        for part in ("$schema", "config", "data", "datasets"):
-            spec.pop(part, None)
-        return spec
+        return _without_data(build(*arguments, **named).to_dict())
 
     return built
+
+
+def _without_data(spec: Any) -> Any:
+    """The spec alone: `show` brings the data and the config."""
+    if isinstance(spec, list):
+        return [_without_data(part) for part in spec]
+    if not isinstance(spec, dict):
+        return spec
+    left_out = ("$schema", "config", "data", "datasets")
+    return {key: _without_data(part) for key, part in spec.items() if key not in left_out}
 
 
 @_spec
 def _histogram_spec(
     title: str,
     color: str,
-    stages: tuple[tuple[str, str], ...],
-    tops: tuple[tuple[str, float], ...],
+    stages: tuple[str, ...],
+    tops: tuple[float, ...],
     x_range: tuple[float, float],
 ) -> alt.TopLevelMixin:
+    """One method: its histograms one above the other over one x axis, each row with its own 0."""
     import altair as alt
 
-    x = alt.X("left:Q", scale=alt.Scale(domain=x_range, nice=False), title=None, bin="binned")
-    parts = []
-    for stage, stage_title in stages:
-        y = alt.Y(
-            "height:Q",
-            scale=alt.Scale(domain=(0, dict(tops)[stage]), nice=False),
-            axis=alt.Axis(format="~%", tickCount=3),
-            title=None,
-        )
-        base = alt.Chart().transform_filter(alt.datum.stage == stage)
-        bars = base.mark_bar(color=color, clip=True, binSpacing=0).encode(
-            x=x,
+    ticks = {}
+    for place, top in enumerate(reversed(tops)):
+        ticks[f"{place:.2f}"] = "0%"
+        ticks[f"{place + _ROW:.2f}"] = f"{100 * top:.3g}%"
+    y = alt.Y(
+        "foot:Q",
+        title=None,
+        scale=alt.Scale(domain=(0, len(stages)), nice=False),
+        axis=alt.Axis(
+            values=[float(tick) for tick in ticks],
+            labelExpr=f"{json.dumps(ticks)}[format(datum.value, '.2f')]",
+            labelOverlap=False,
+        ),
+    )
+    bars = (
+        alt.Chart()
+        .mark_bar(color=color, clip=True, binSpacing=0)
+        .encode(
+            x=alt.X(
+                "left:Q", title=None, scale=alt.Scale(domain=x_range, nice=False), bin="binned"
+            ),
             x2="right:Q",
             y=y,
+            y2="height:Q",
             tooltip=[
                 alt.Tooltip("left:Q", title="from", format=".3~g"),
                 alt.Tooltip("right:Q", title="to", format=".3~g"),
                 alt.Tooltip("share:Q", title="share", format=".2%"),
             ],
         )
-        cut = base.mark_text(align="left", dx=8, dy=8, fontWeight=600).encode(
-            x=alt.X("right:Q"), y=y, text="label:N"
-        )
-        parts.append(
-            alt.layer(bars, cut).properties(
-                height=110, title=alt.Title(stage_title, fontWeight="normal", fontSize=13)
-            )
-        )
-    return alt.vconcat(*parts).properties(title=alt.Title(title, color=color))
+    )
+    cut = (
+        alt.Chart()
+        .mark_text(align="left", dx=4, dy=6, fontWeight=600)
+        .encode(x="right:Q", y=alt.Y("height:Q"), text="label:N")
+    )
+    # A value of its own per row of data would draw each title once per bar.
+    titles = [
+        alt.Chart()
+        .transform_aggregate(one="count()")
+        .mark_text(align="left", baseline="top", dx=2)
+        .encode(x=alt.datum(x_range[0]), y=alt.datum(len(stages) - place), text=alt.value(stage))
+        for place, stage in enumerate(stages)
+    ]
+    return alt.layer(bars, cut, *titles).properties(height=40 + 120 * len(stages), title=title)
 
 
 @_spec
@@ -376,7 +411,7 @@ def _spread_spec(title: str, color: str, y_range: tuple[float, float]) -> alt.To
     mean = base.mark_point(color=color, filled=True, opacity=1).encode(
         y=alt.Y("mean:Q", scale=scale)
     )
-    return alt.layer(spread, mean).properties(height=180, title=alt.Title(title, color=color))
+    return alt.layer(spread, mean).properties(height=230, title=title)
 
 
 @_spec
@@ -398,7 +433,7 @@ def _curves_spec(
     import altair as alt
 
     color, dash = _series_scales(methods)
-    y_scale: dict[str, Any] = {"type": "log"} if log else {"zero": False}
+    y_scale: dict[str, Any] = {"type": "log", "nice": False} if log else {"zero": False}
     if y_range:
         y_scale |= {"domain": y_range, "nice": False}
     x_scale = alt.Scale(domain=x_range, nice=False) if x_range else alt.Scale(nice=False)
@@ -410,23 +445,28 @@ def _curves_spec(
         return chart.encode(
             x=alt.X(f"{x}:Q", title=x_title, scale=x_scale, axis=x_axis),
             y=alt.Y(f"{name}:Q", title=y_title, scale=alt.Scale(**y_scale), axis=y_axis),
-            color=color,
         )
 
     layers = []
-    if band:
-        layers.append(encoded(alt.Chart().mark_area(opacity=0.18), "low").encode(y2="high:Q"))
-    if faint:
-        layers.append(encoded(alt.Chart().mark_line(opacity=0.25, strokeWidth=1), faint))
-    layers.append(encoded(alt.Chart().mark_line(), y).encode(strokeDash=dash))
+    # What lies behind is a layer per method: the legend would take on its faintness.
+    for index, method in enumerate(methods if band or faint else ()):
+        one = alt.Chart().transform_filter(alt.datum.series == theme.title(method))
+        if band:
+            area = one.mark_area(opacity=0.18, color=theme.color(method, index))
+            layers.append(encoded(area, "low").encode(y2="high:Q"))
+        else:
+            line = one.mark_line(opacity=0.3, strokeWidth=1, color=theme.color(method, index))
+            layers.append(encoded(line, faint))
+    layers.append(encoded(alt.Chart().mark_line(), y).encode(color=color, strokeDash=dash))
     spots = alt.Chart().mark_point(filled=True, opacity=1 if points else 0)
     layers.append(
         encoded(spots, y).encode(
+            color=color,
             tooltip=[
                 alt.Tooltip("series:N", title="series"),
                 alt.Tooltip(f"{x}:Q", title=x_title, format=",~g"),
                 alt.Tooltip(f"{y}:Q", title=y_title, format=value_format),
-            ]
+            ],
         )
     )
     return alt.layer(*layers).properties(height=320)

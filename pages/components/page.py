@@ -147,11 +147,10 @@ def set_up(name: str) -> None:
         page_title=page.title if name == "home" else f"{page.title} · Normalization Lab",
         page_icon=f":material/{page.icon}:",
         layout="wide",
-        initial_sidebar_state="collapsed" if presenting else "auto",
+        initial_sidebar_state="collapsed" if presenting else 260,
     )
-    if presenting:
-        st.html(_LARGE)
-    else:
+    st.html(_STYLE + (_LARGE if presenting else ""))
+    if not presenting:
         with st.sidebar:
             _navigation()
     title = st.container(horizontal=True, vertical_alignment="center")
@@ -253,6 +252,11 @@ def _present_switched() -> None:
     settings.set_presenting(st.session_state["_present"])
 
 
+# The dark theme's accent is light enough to read as text; on it, white would not be. Canvas is
+# white in light, near black in dark.
+_STYLE = """<style>
+[data-testid="stBaseButton-primary"] { color: Canvas; }
+</style>"""
 # The theme's sizes are fixed when the server starts; a class at a projector needs larger ones now.
 _LARGE = """<style>
 html { font-size: 22px !important; }

@@ -126,7 +126,7 @@ def _parse_float(setting: Setting, text: str) -> float:
 
 def _parse_choice(setting: Setting, text: str) -> str:
     for choice, title in setting.choices.items():
-        if _plain(text) in (_code(choice), _plain(title)):
+        if _plain(text) in (_plain(choice), _plain(title)):
             return choice
     raise ValueError(setting.possible())
 

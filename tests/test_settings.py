@@ -1,0 +1,241 @@
+"""The settings table: links in any number format, impossible values, travel between pages."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from streamlit.testing.v1 import AppTest
+
+from normlib.config import METHODS, TrainConfig
+from pages.components import page, settings
+from pages.components.settings import SETTINGS, number
+
+
+@pytest.mark.parametrize("text", ["0.001", "1e-3", "1e-03", "0,001", " 1E-3 ", ".001", "1,0e-3"])
+def test_a_number_may_be_written_in_any_format(text):
+    assert SETTINGS["eps"].parse(text) == 0.001
+
+
+@pytest.mark.parametrize("text", ["6000", "6,000", "6.000", "6 000", "6'000", "6e3", "6000.0"])
+def test_a_whole_number_may_be_grouped(text):
+    assert SETTINGS["images"].parse(text) == 6000
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("batch", "0"),
+        ("batch", "513"),
+        ("batch", "1.5"),
+        ("batch", "-3"),
+        ("batch", "many"),
+        ("batch", ""),
+        ("batch", "nan"),
+        ("batch", "1e400"),
+        ("eps", "0"),
+        ("eps", "2"),
+        ("eps", "inf"),
+        ("seed", "9999999999999999999999"),
+        ("method", "<script>"),
+        ("methods", "batch,unknown"),
+        ("learn", "maybe"),
+    ],
+)
+def test_an_impossible_value_is_refused_in_words(name, text):
+    with pytest.raises(ValueError, match=r"^it takes "):
+        SETTINGS[name].parse(text)
+
+
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+def test_every_row_reads_what_it_writes(setting):
+    values = [setting.default, *setting.steps]
+    if setting.kind == "choice":
+        values += list(setting.choices)
+    elif setting.kind == "many":
+        values += [(), *((choice,) for choice in setting.choices)]
+    elif setting.kind == "flag":
+        values = [True, False]
+    elif setting.kind in ("int", "float"):
+        kind = type(setting.default)
+        values += [kind(setting.low), kind(setting.high)]
+    for value in values:
+        assert setting.parse(setting.format(value)) == value
+        assert setting.words(value) or value == ()
+
+
+@given(some.floats(min_value=1e-12, max_value=1e12))
+def test_a_short_number_reads_back_exactly(value):
+    assert float(number(value)) == value
+
+
+def test_numbers_are_written_short():
+    assert [number(value) for value in (1e-8, 0.00025, 0.001, 0.5, 1.0)] == [
+        "1e-8",
+        "2.5e-4",
+        "0.001",
+        "0.5",
+        "1",
+    ]
+
+
+def test_the_table_reaches_every_field_of_a_training():
+    fields = {setting.config_field for setting in SETTINGS.values()} - {""}
+    assert fields == set(vars(TrainConfig()))
+
+
+def test_the_defaults_are_those_of_a_training_but_for_the_faster_size():
+    assert settings.to_train_config({}) == TrainConfig(train_size=6000)
+
+
+def test_settings_become_a_training():
+    config = settings.to_train_config({"batch": 8, "eps": 0.1}, normalization="layer")
+    assert config == TrainConfig(batch_size=8, epsilon=0.1, normalization="layer", train_size=6000)
+    with pytest.raises(ValueError, match="groups must divide"):
+        settings.to_train_config({"method": "group", "groups": 7})
+
+
+def test_every_page_names_known_settings_once():
+    for one in page.PAGES.values():
+        assert set(one.controls) <= set(SETTINGS)
+        assert len(set(one.controls)) == len(one.controls)
+        assert set(one.limits) <= set(one.controls)
+
+
+def _lesson(name="activations", controls=("batch", "eps", "methods", "seed")):
+    import streamlit as st
+
+    from pages.components import page, settings
+
+    chosen = st.session_state.get("go", name)
+    settings.begin(chosen, page.PAGES[chosen].controls, page.PAGES[chosen].limits)
+    for sentence in settings.notices():
+        st.warning(sentence)
+    for control in page.PAGES[chosen].controls:
+        st.text(f"{control} = {settings.control(control)!r}")
+
+
+def _open(**parameters) -> AppTest:
+    app = AppTest.from_function(_lesson, default_timeout=30)
+    for key, text in parameters.items():
+        app.query_params[key] = text
+    return app.run()
+
+
+def _says(app: AppTest) -> list[str]:
+    assert not app.exception
+    return [text.value for text in app.text]
+
+
+def _address(app: AppTest) -> dict[str, str]:
+    # AppTest gives back a list, except for what the test itself put in.
+    given = app.query_params.items()
+    return {key: text if isinstance(text, str) else text[-1] for key, text in given}
+
+
+def test_a_bare_link_shows_the_defaults_and_then_the_whole_state():
+    app = _open()
+    assert "batch = 64" in _says(app)
+    assert _address(app) == {
+        "batch": "64",
+        "eps": "1e-5",
+        "seed": "0",
+        "methods": "none,batch,weight,layer",
+        "stage": "conv",
+    }
+    assert not app.warning
+
+
+def test_a_link_sets_the_widgets_even_between_their_marks():
+    app = _open(batch="7", eps="0,0025", methods="layer, Batch norm", seed="41")
+    assert _says(app)[:4] == [
+        "batch = 7",
+        "eps = 0.0025",
+        "seed = 41",
+        "methods = ('batch', 'layer')",
+    ]
+    assert app.slider(key="batch").value == 7
+    assert app.select_slider(key="eps").value == 0.0025
+    assert _address(app)["eps"] == "0.0025"
+    assert "eps = 0.0025" in _says(app.run())
+
+
+def test_a_link_may_use_the_names_of_a_training():
+    assert "batch = 9" in _says(_open(batch_size="9"))
+
+
+def test_moving_a_control_changes_the_link_and_nothing_else():
+    app = _open(batch="7", seed="41")
+    app.slider(key="batch").set_value(8).run()
+    assert _says(app)[:3] == ["batch = 8", "eps = 1e-05", "seed = 41"]
+    assert _address(app)["batch"] == "8"
+    assert _address(app)["seed"] == "41"
+
+
+def test_an_impossible_value_gets_one_sentence_until_a_control_moves():
+    app = _open(batch="0", eps="1e-3", seed="`**<b>**")
+    assert _says(app)[:3] == ["batch = 64", "eps = 0.001", "seed = 0"]
+    sentences = [warning.value for warning in app.warning]
+    assert sentences == [
+        "Batch size cannot be “0”: it takes whole numbers from 1 to 512. This page uses 64.",
+        "Seed cannot be “????b???”: it takes whole numbers from 0 to 2,147,483,647. "
+        "This page uses 0.",
+    ]
+    assert app.run().warning
+    assert not app.slider(key="batch").set_value(3).run().warning
+
+
+def test_values_travel_to_the_next_page_and_back():
+    app = _open(batch="7", eps="0.5")
+    app.session_state["go"] = "train"
+    app.query_params.clear()
+    app.run()
+    assert {"batch = 7", "eps = 0.5"} <= set(_says(app))
+    assert _address(app)["batch"] == "7"
+    app.slider(key="batch").set_value(9).run()
+    app.session_state["go"] = "activations"
+    app.query_params.clear()
+    assert {"batch = 9", "eps = 0.5"} <= set(_says(app.run()))
+
+
+def test_a_value_too_large_for_the_next_page_is_lowered_in_words():
+    app = AppTest.from_function(_lesson, args=("train",), default_timeout=30)
+    app.query_params["batch"] = "1000"
+    assert "batch = 1000" in _says(app.run())
+    app.session_state["go"] = "activations"
+    app.query_params.clear()
+    assert "batch = 512" in _says(app.run())
+    assert [warning.value for warning in app.warning] == [
+        "Batch size was 1,000: this page goes up to 512 and uses that."
+    ]
+
+
+def test_the_link_may_hide_controls_but_not_their_values():
+    app = _open(batch="7", hide="batch,eps,nonsense")
+    assert "batch = 7" in _says(app)
+    assert not app.slider
+    assert not app.select_slider
+    assert _address(app)["hide"] == "batch,eps"
+
+
+def test_a_presentation_keeps_the_controls_its_link_names():
+    app = _open(present="eps", batch="7")
+    assert not app.slider
+    assert app.select_slider(key="eps").value == 1e-5
+    assert _address(app)["present"] == "eps"
+
+
+def test_back_in_the_browser_is_not_mistaken_for_a_late_address():
+    """Two quick moves: the second arrives with the address that the first had not yet changed."""
+    app = _open(batch="7")
+    app.slider(key="batch").set_value(8).run()
+    app.query_params["batch"] = "7"
+    app.slider(key="batch").set_value(9).run()
+    assert "batch = 9" in _says(app)
+    assert _address(app)["batch"] == "9"
+
+
+def test_parameters_of_others_stay_in_the_link():
+    assert _address(_open(utm="x"))["utm"] == "x"
+
+
+def test_all_choices_are_methods_that_exist():
+    assert set(settings.FOUR_METHODS) <= set(METHODS)
