@@ -222,7 +222,8 @@ class WeightNorm(tf.Module):
         super().__init__(name="weight_norm")
         self.v = tf.Variable(initial, name="v")
         norms = 1.0 / normalize.inverse_norm(tf.convert_to_tensor(self.v))
-        self.g = tf.Variable(norms if length is None else tf.fill(norms.shape, length), name="g")
+        start = norms if length is None else length * tf.ones_like(norms)
+        self.g = tf.Variable(start, name="g")
 
     def __call__(self) -> tf.Tensor:
         return normalize.weight_norm(self.v, self.g)
