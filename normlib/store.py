@@ -217,16 +217,22 @@ class Store:
                         continue
                     self._give_up(error)
                     return otherwise
+                except BaseException:  # a fault of ours must not leave a transaction open
+                    self._roll_back()
+                    raise
                 if writing:
                     self.problem = ""
                 return result
         raise AssertionError("unreachable")
 
     def _give_up(self, error: Exception) -> None:
-        if self._connection is not None and self._connection.in_transaction:
-            self._connection.rollback()
+        self._roll_back()
         self.problem = f"Runs are not being kept: {_why(error)} ({self.path})."
         _log.warning("%s %r", self.problem, error)
+
+    def _roll_back(self) -> None:
+        if self._connection is not None and self._connection.in_transaction:
+            self._connection.rollback()
 
     def _connect(self, writing: bool) -> sqlite3.Connection:
         """The open connection; a new one where the file has been moved, deleted or freed since."""
