@@ -127,7 +127,7 @@ PAGES: dict[str, Page] = {
             "fact_check",
             "Check",
             "The report's three tables, reproduced, and why weight norm lost.",
-            (),
+            ("part", "setting", "numbers", "quantity", "defaults", "batch", "eps", "seed"),
         ),
     )
 }
@@ -213,13 +213,12 @@ def _navigation() -> None:
     _data_status()
 
 
-@st.fragment(run_every=None)
 def _data_now() -> None:
     dataset = server.data()
     real = dataset.name == "MNIST"
     count = len(dataset.train_images)
     st.badge(dataset.name, icon=":material/database:", color="green" if real else "orange")
-    st.caption(f"{count:,} training images, {dataset.source}.")
+    st.caption(f"{count:,} training images." + ("" if real else " This is not MNIST."))
 
 
 @st.fragment(run_every=0.5)

@@ -18,6 +18,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from normlib import report
 from normlib.config import LIMITS, METHODS, TrainConfig
 
 FOUR_METHODS = ("none", "batch", "weight", "layer")
@@ -289,6 +290,57 @@ SETTINGS: dict[str, Setting] = {
             "Groups",
             steps=(1, 2, 3, 5, 6, 10, 15, 30),
             help="Group norm only: how many groups the 30 channels form.",
+        ),
+        Setting(
+            "part",
+            "Part of the report",
+            "choice",
+            "tables",
+            choices={
+                "tables": "The three tables",
+                "library": "Own ops against TensorFlow's",
+                "layer": "Batch against layer",
+                "weight": "Why weight norm lost",
+            },
+        ),
+        Setting(
+            "setting",
+            "Trained",
+            "choice",
+            "as-run",
+            choices=report.SETTINGS,
+            help="The report left gamma, beta and weight norm's v and g untrained, and normalized "
+            "the test images with their own statistics. Its equations say otherwise.",
+        ),
+        Setting(
+            "numbers",
+            "Numbers",
+            "choice",
+            "digits",
+            choices={"digits": "A batch of digits", "random": "Random, mean 0, deviation 1"},
+            help="What both sides get: the convolution of the first images, or random numbers.",
+        ),
+        Setting(
+            "quantity",
+            "Compare",
+            "choice",
+            "output",
+            choices={
+                "output": "Output",
+                "dx": "dx",
+                "dgamma": "dgamma",
+                "dbeta": "dbeta",
+                "moving mean": "Moving mean",
+                "moving variance": "Moving variance",
+            },
+            help="dx, dgamma and dbeta are gradients; for weight norm dv and dg take their place.",
+        ),
+        Setting(
+            "defaults",
+            "Library defaults",
+            "flag",
+            False,
+            help="Leave epsilon, momentum and axes on the library's side as it has them.",
         ),
     )
 }
