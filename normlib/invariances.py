@@ -1,0 +1,142 @@
+"""What a normalized layer does not notice: table 1 of the layer-norm paper, recomputed.
+
+Source: Ba, Kiros and Hinton, 2016, arXiv:1607.06450, section 5.1. The paper speaks of dense layers;
+a convolution has positions too, and there some of the answers change (see `HOLDS`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from normlib import normalize
+
+TRANSFORMATIONS = (
+    "all weights re-scaled",
+    "all filters re-centered",
+    "one filter re-scaled",
+    "all data re-scaled",
+    "all data re-centered",
+    "one example re-scaled",
+)
+
+# In the order of TRANSFORMATIONS: does the output stay the same?
+PAPER: dict[str, tuple[bool, ...]] = {
+    "batch": (True, False, True, True, True, False),
+    "weight": (True, False, True, False, False, False),
+    "layer": (True, True, False, True, False, True),
+}
+HOLDS: dict[str, tuple[bool, ...]] = {
+    **PAPER,
+    "none": (False,) * 6,
+    "layer per position": (True, True, False, True, False, True),
+    "group": (True, True, False, True, False, True),
+    "instance": (True, False, True, True, True, True),
+    "rms": (True, False, False, True, False, True),
+}
+# Re-centering adds one kernel to every filter. That shifts every channel at a position alike, but
+# another position by another number: an average over positions too no longer takes it away.
+HOLDS_FOR_CONVOLUTION = {
+    **HOLDS,
+    "layer": (True, False, False, True, False, True),
+    "group": (True, False, False, True, False, True),
+}
+
+
+@dataclass(frozen=True)
+class Invariance:
+    """One cell of the table.
+
+    deviation: the largest change of an output, relative to the largest output.
+    holds: whether it is 0 by the equations, at epsilon = 0, for this kind of layer.
+    paper: what the paper's table says of dense layers; None for a method it does not list.
+    """
+
+    method: str
+    transformation: str
+    deviation: float
+    holds: bool
+    paper: bool | None
+
+
+def table(
+    images: tf.Tensor,
+    kernel: tf.Tensor,
+    epsilon: float = 0.0,
+    methods: Sequence[str] = ("batch", "weight", "layer"),
+    groups: int = 5,
+    factor: float = 3.0,
+    seed: int = 0,
+) -> list[Invariance]:
+    """Change weights or data, and see by how much the normalized output changes.
+
+    An invariance holds to rounding at epsilon = 0 (the computation is in float64), and only
+    approximately otherwise: epsilon does not grow with what it is added to.
+
+    images: (N, H, W, C_in) with a kernel (h, w, C_in, C_out), convolved without padding, because
+    the zeros at a padded border would not be re-centered with the rest; or (N, D) with (D, C_out).
+    methods: keys of `HOLDS`. groups: of group norm. factor: by which everything is re-scaled.
+    seed: of the kernel and the data that are added; they are as large as what they are added to.
+    Raises ValueError for an unknown method.
+    """
+    unknown = [method for method in methods if method not in HOLDS]
+    if unknown:
+        raise ValueError(f"There is no table of invariances for {', '.join(unknown)}.")
+    x, w = tf.cast(images, tf.float64), tf.cast(kernel, tf.float64)
+    convolution = w.shape.rank == 4
+    holds = HOLDS_FOR_CONVOLUTION if convolution else HOLDS
+    changed = _transformed(x, w, factor, seed)
+    rows = []
+    for method in methods:
+        layer = _layer(method, convolution, epsilon, groups)
+        before = layer(x, w)
+        for i, name in enumerate(TRANSFORMATIONS):
+            change = tf.reduce_max(tf.abs(layer(*changed[name]) - before))
+            deviation = float(change / tf.reduce_max(tf.abs(before)))
+            paper = PAPER[method][i] if method in PAPER else None
+            rows.append(Invariance(method, name, deviation, holds[method][i], paper))
+    return rows
+
+
+def _transformed(x, w, factor, seed) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+    """Data and kernel after each of the transformations."""
+    rng = np.random.default_rng(seed)
+    one_filter = rng.standard_normal([*w.shape[:-1], 1]) * float(tf.math.reduce_std(w))
+    # In a convolution every pixel is the same feature, so all are moved by one number.
+    one_example = rng.standard_normal(x.shape[1:] if x.shape.rank == 2 else x.shape[-1:])
+    one_example = one_example * float(tf.math.reduce_std(x))
+    first = np.where(np.arange(max(x.shape[0], w.shape[-1])) == 0, factor, 1.0)
+    per_example = first[: x.shape[0]].reshape([-1] + [1] * (x.shape.rank - 1))
+    changed = (
+        (x, w * factor),
+        (x, w + one_filter),
+        (x, w * first[: w.shape[-1]]),
+        (x * factor, w),
+        (x + one_example, w),
+        (x * per_example, w),
+    )
+    return dict(zip(TRANSFORMATIONS, changed, strict=True))
+
+
+def _layer(method: str, convolution: bool, epsilon: float, groups: int) -> Callable:
+    """(images, kernel) -> normalized output, with gamma = 1 and beta = 0."""
+
+    def weighted_sum(x, w):
+        return tf.nn.conv2d(x, w, strides=1, padding="VALID") if convolution else x @ w
+
+    normalized = {
+        "none": lambda a: a,
+        "batch": lambda a: normalize.batch_norm(a, None, None, epsilon),
+        "layer": lambda a: normalize.layer_norm(a, None, None, epsilon),
+        "layer per position": lambda a: normalize.layer_norm(a, None, None, epsilon, axes=-1),
+        "group": lambda a: normalize.group_norm(a, None, None, epsilon, groups),
+        "instance": lambda a: normalize.instance_norm(a, None, None, epsilon),
+        "rms": lambda a: normalize.rms_norm(a, None, epsilon),
+    }
+    if method == "weight":
+        ones = tf.constant(1.0, tf.float64)
+        return lambda x, w: weighted_sum(x, normalize.weight_norm(w, ones))
+    return lambda x, w: normalized[method](weighted_sum(x, w))
