@@ -1,0 +1,766 @@
+"""The queue of trainings: one run per question, fair, stoppable, and never stuck.
+
+The trainings here are puppets: each does what the test tells it, when the test tells it.
+"""
+
+import json
+import logging
+import queue
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from normlib import experiments as module
+from normlib.config import TrainConfig
+from normlib.experiments import Experiment, Experiments, QueueFull
+from normlib.mnist import Dataset
+from normlib.run import EpochEnd, EpochResult, Progress, Run, Started
+from normlib.store import Store
+
+ROOT = Path(__file__).parents[1]
+SOON = 20  # seconds within which what must happen has happened, on the slowest machine
+
+
+def dataset(checksum: str = "c0ffee", train: int = 640) -> Dataset:
+    sizes = {"train": train, "validation": 10, "test": 10}
+    images = {f"{part}_images": np.zeros((n, 28, 28, 1), np.uint8) for part, n in sizes.items()}
+    labels = {f"{part}_labels": np.zeros(n, np.uint8) for part, n in sizes.items()}
+    return Dataset("drawn digits", "made by a test", (), checksum, **images, **labels)
+
+
+def config(seed: int, **changes) -> TrainConfig:
+    return TrainConfig(**{"seed": seed, "epochs": 1, "batch_size": 64} | changes)
+
+
+class Puppet:
+    """One training under way: `tell` it what to do, one thing at a time."""
+
+    def __init__(self, config: TrainConfig, data: Dataset, on_event, should_stop) -> None:
+        self.config, self.data = config, data
+        self._on_event, self._should_stop = on_event, should_stop
+        self._orders: queue.Queue = queue.Queue()
+        self._answers: queue.Queue = queue.Queue()
+        self._losses: list[float] = []
+
+    def tell(self, order, wait: bool = True):
+        self._orders.put(order)
+        return self._answers.get(timeout=SOON) if wait else None
+
+    def asks_to_stop(self) -> bool:
+        return self.tell("ask")
+
+    def answered(self, timeout: float = SOON):
+        return self._answers.get(timeout=timeout)
+
+    def steps(self, number: int = 2, images_per_second: float = 1000.0, steps: int = 10) -> None:
+        losses = [1.0 / (1 + len(self._losses) + i) for i in range(number)]
+        self._losses += losses
+        progress = Progress(
+            step=len(self._losses),
+            steps=steps,
+            losses=losses,
+            accuracies=[0.5] * number,
+            seconds=1.5,
+            images_per_second=images_per_second,
+            recorded={"step": [len(self._losses)]},
+        )
+        self.tell(progress)
+
+    def ends(self, status: str = "finished", message: str = "", **changes) -> None:
+        values = {
+            "config": self.config,
+            "data_name": self.data.name,
+            "data_checksum": self.data.checksum,
+            "status": status,
+            "message": message,
+            "losses": self._losses,
+            "test_accuracy": 0.75 if status == "finished" else None,
+            "recorded": {"batch_accuracies": [0.5] * len(self._losses)},
+        }
+        self.tell(Run(**(values | changes)), wait=False)
+
+    def fails(self, error: BaseException) -> None:
+        self.tell(error, wait=False)
+
+    def perform(self) -> Run:
+        while True:
+            order = self._orders.get(timeout=3 * SOON)
+            if isinstance(order, Run):
+                return order
+            if isinstance(order, BaseException):
+                raise order
+            self._answers.put(self._should_stop() if order == "ask" else self._on_event(order))
+
+
+class Lab:
+    """Experiments on a stage of puppets."""
+
+    def __init__(self, data: Dataset | None = None, **options) -> None:
+        self.begun: queue.Queue[Puppet] = queue.Queue()
+        self.number = 0
+        self.closing = False
+        options = {"workers": 1} | options
+        self.all = Experiments(data or dataset(), train=self._train, **options)
+
+    def _train(self, config, data, on_event=None, should_stop=None) -> Run:
+        puppet = Puppet(config, data, on_event, should_stop)
+        self.number += 1
+        if self.closing:
+            puppet.ends("stopped")
+        self.begun.put(puppet)
+        return puppet.perform()
+
+    def next(self) -> Puppet:
+        return self.begun.get(timeout=SOON)
+
+    def submit(self, seed: int, session: str, **changes) -> Experiment:
+        return self.all.submit(config(seed, **changes), session)
+
+    def run_through(self, seed: int, session: str = "somebody", **end) -> Experiment:
+        experiment = self.submit(seed, session)
+        self.next().ends(**end)
+        assert experiment.wait_until_over(SOON)
+        return experiment
+
+
+@pytest.fixture
+def lab():
+    labs: list[Lab] = []
+
+    def make(**options) -> Lab:
+        labs.append(Lab(**options))
+        return labs[-1]
+
+    yield make
+    for each in labs:
+        each.closing = True
+        for experiment in list(each.all._known.values()):
+            for session in list(experiment._watchers):
+                if experiment.status == "queued":
+                    each.all.unwatch(experiment.key, session)
+        while not each.begun.empty():
+            each.begun.get().ends("stopped")
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path)
+    yield store
+    store.close()
+
+
+# One question, one run
+
+
+def test_thirty_equal_submissions_are_one_training(lab):
+    room = lab(workers=2)
+    together = threading.Barrier(30)
+    found: list[Experiment] = []
+
+    def student(number: int) -> None:
+        together.wait()
+        found.append(room.submit(1, f"student {number}"))
+
+    threads = [threading.Thread(target=student, args=(number,)) for number in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 30
+    assert len({id(experiment) for experiment in found}) == 1
+    room.next().ends()
+    assert found[0].wait_until_over(SOON)
+    assert room.submit(1, "late").status == "finished"
+    assert room.number == 1
+
+
+def test_another_setting_or_other_data_is_another_experiment(lab):
+    room = lab()
+    one = room.submit(1, "a")
+    assert room.submit(2, "a") is not one
+    assert room.all.submit(config(1), "a", data=dataset("0ther")) is not one
+    assert room.submit(1, "b") is one
+    room.next().ends()
+
+
+def test_a_training_gets_its_config_its_data_and_its_own_result(lab):
+    room = lab()
+    other = dataset("0ther")
+    experiment = room.all.submit(config(5), "a", data=other)
+    puppet = room.next()
+    assert (puppet.config, puppet.data) == (config(5), other)
+    puppet.ends()
+    assert experiment.wait_until_over(SOON)
+    assert experiment.run.config == config(5)
+    assert experiment.run.test_accuracy == 0.75
+    assert experiment.key == config(5).key("0ther")
+
+
+@pytest.mark.parametrize("status", ["finished", "diverged"])
+def test_a_result_returns_at_once_after_a_restart(lab, store, status):
+    first = lab(store=store).run_through(1, status=status, message="A sentence.")
+    again = lab(store=store)
+    experiment = again.submit(1, "anybody")
+    assert (experiment.status, experiment.message) == (status, "A sentence.")
+    assert experiment.run.to_dict() == first.run.to_dict()
+    assert again.number == 0
+    assert experiment.position is None
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_was_stopped_starts_again(lab, store, restart):
+    room = lab(store=store)
+    stopped = room.run_through(1, status="stopped", message="Stopped at step 3.")
+    room = lab(store=store) if restart else room
+    assert room.all.find(stopped.key).status == "stopped"
+    again = room.submit(1, "a")
+    room.next().ends()
+    assert again.wait_until_over(SOON)
+    assert again.status == "finished"
+    assert store.load(stopped.key).status == "finished"
+
+
+def test_a_link_finds_its_run_in_memory_in_the_store_or_not_at_all(lab, store):
+    room = lab(store=store)
+    live = room.submit(1, "a")
+    assert room.all.find(live.key) is live
+    room.next().ends()
+    assert live.wait_until_over(SOON)
+    found = lab(store=store).all.find(live.key)
+    assert (found.status, found.run.to_dict()) == ("finished", live.run.to_dict())
+    assert room.all.find("no such key") is None
+    assert lab().all.find(live.key) is None
+
+
+def test_thirty_who_open_one_link_read_the_store_once(lab, store):
+    key = lab(store=store).run_through(1).key
+    reads = []
+
+    class Counting(Store):
+        def load(self, key):
+            reads.append(key)
+            return super().load(key)
+
+    counting = Counting(store.home)
+    room = lab(store=counting)
+    threads = [threading.Thread(target=room.all.find, args=(key,)) for _ in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert reads == [key]
+    counting.close()
+
+
+def test_an_interrupted_run_is_shown_and_can_be_started_again(lab, tmp_path):
+    before = Store(tmp_path)
+    key = config(1).key("c0ffee")
+    before.mark_started(key, config(1), "drawn digits", "c0ffee")
+    before.close()  # as if killed: the lock goes with the process
+
+    store = Store(tmp_path)
+    room = lab(store=store)
+    found = room.all.find(key)
+    assert (found.status, found.config, found.run) == ("interrupted", config(1), None)
+    assert [each.status for each in room.all.earlier()] == ["interrupted"]
+    again = room.submit(1, "a")
+    assert again.status in ("queued", "running")
+    room.next().ends()
+    assert again.wait_until_over(SOON)
+    assert [each.status for each in room.all.earlier()] == ["finished"]
+    store.close()
+
+
+# The order
+
+
+def order_of(room: Lab, number: int) -> list[int]:
+    """The seeds of the next trainings, in the order in which they begin."""
+    seeds = []
+    for _ in range(number):
+        puppet = room.next()
+        seeds.append(puppet.config.seed)
+        puppet.ends()
+    return seeds
+
+
+def test_sessions_take_turns(lab):
+    room = lab()
+    for seed, session in [(11, "a"), (12, "a"), (13, "a"), (21, "b"), (22, "b"), (31, "c")]:
+        room.submit(seed, session)
+    assert order_of(room, 6) == [11, 21, 31, 12, 22, 13]
+
+
+def test_a_first_experiment_is_not_overtaken_by_anothers_second(lab):
+    room = lab()
+    room.submit(11, "a")
+    busy = room.next()
+    room.submit(12, "a")
+    room.submit(21, "b")  # later than a's second, and b's first
+    busy.ends()
+    assert order_of(room, 2) == [21, 12]
+
+
+def test_who_was_served_longest_ago_comes_first(lab):
+    room = lab()
+    for seed, session in [(11, "a"), (21, "b")]:
+        room.submit(seed, session)
+    assert order_of(room, 1) == [11]
+    busy = room.next()  # b's first
+    for seed, session in [(22, "b"), (12, "a")]:
+        room.submit(seed, session)
+    busy.ends()
+    assert order_of(room, 2) == [12, 22]
+
+
+def test_an_experiment_that_two_wait_for_takes_the_earlier_turn(lab):
+    room = lab()
+    for seed, session in [(1, "a"), (2, "a"), (3, "a"), (4, "b")]:
+        room.submit(seed, session)
+    shared = room.submit(3, "c")
+    assert [each.config.seed for each in room.all._order()][-3:] == [3, 4, 2]
+    assert shared.position < room.submit(4, "b").position
+    assert order_of(room, 4) == [1, 3, 4, 2]
+
+
+def test_positions_tell_the_order_that_comes(lab):
+    room = lab()
+    room.submit(0, "z")
+    busy = room.next()
+    waiting = [
+        room.submit(seed, session)
+        for seed, session in [(11, "a"), (12, "a"), (21, "b"), (31, "c"), (32, "c")]
+    ]
+    told = sorted(waiting, key=lambda each: each.position)
+    assert [each.position for each in told] == [0, 1, 2, 3, 4]
+    busy.ends()
+    assert order_of(room, 5) == [each.config.seed for each in told]
+
+
+def test_as_many_train_at_once_as_there_are_workers(lab):
+    room = lab(workers=3)
+    experiments = [room.submit(seed, "a") for seed in range(4)]
+    running = [room.next() for _ in range(3)]
+    assert sorted(each.status for each in experiments) == ["queued"] + 3 * ["running"]
+    assert room.begun.empty()
+    for puppet in running:
+        puppet.ends()
+    room.next().ends()
+    assert all(each.wait_until_over(SOON) for each in experiments)
+
+
+def test_the_expected_wait_comes_from_measured_speeds(lab):
+    room = lab(data=dataset(train=640))
+    room.submit(0, "z")
+    busy = room.next()
+    first, second = room.submit(1, "a", epochs=3), room.submit(2, "b")
+    assert first.expected_wait is None  # nothing is measured yet
+    busy.steps(2, images_per_second=100.0, steps=10)
+    assert first.expected_wait == pytest.approx(8 * 64 / 100)
+    assert second.expected_wait == pytest.approx(8 * 64 / 100 + 3 * 640 / 100)
+    assert room.all.find(config(0).key("c0ffee")).expected_wait is None  # it runs
+    busy.ends()
+    for _ in range(2):
+        room.next().ends()
+
+
+# Watching and stopping
+
+
+def test_a_training_ends_when_its_last_watcher_leaves(lab):
+    room = lab()
+    experiment = room.submit(1, "a")
+    room.submit(1, "b")
+    puppet = room.next()
+    assert not puppet.asks_to_stop()
+    room.all.unwatch(experiment.key, "a")
+    assert not room.all.watching(experiment.key, "a")
+    assert not puppet.asks_to_stop()
+    room.all.unwatch(experiment.key, "a")  # twice is once
+    assert not puppet.asks_to_stop()
+    room.all.unwatch(experiment.key, "b")
+    assert puppet.asks_to_stop()
+    puppet.ends("stopped", "Stopped at step 2.")
+    assert experiment.wait_until_over(SOON)
+    assert (experiment.status, experiment.message) == ("stopped", "Stopped at step 2.")
+
+
+def test_a_new_watcher_saves_a_training_that_has_not_noticed_yet(lab):
+    room = lab()
+    experiment = room.submit(1, "a")
+    puppet = room.next()
+    room.all.unwatch(experiment.key, "a")
+    assert room.all.watch(experiment.key, "b") is experiment
+    assert not puppet.asks_to_stop()
+    puppet.ends()
+
+
+def test_who_comes_while_it_stops_gets_a_new_training(lab, store):
+    room = lab(store=store)
+    old = room.submit(1, "a")
+    puppet = room.next()
+    room.all.unwatch(old.key, "a")
+    assert puppet.asks_to_stop()
+    assert room.all.watch(old.key, "b") is None
+    new = room.submit(1, "b")
+    assert new is not old
+    puppet.ends("stopped", "Stopped.")
+    room.next().ends()
+    assert new.wait_until_over(SOON)
+    assert (old.status, new.status) == ("stopped", "finished")
+    assert room.all.find(new.key) is new
+    assert store.load(new.key).status == "finished"
+
+
+def test_a_queued_one_leaves_the_queue_with_its_last_watcher(lab):
+    room = lab()
+    room.submit(0, "z")
+    busy = room.next()
+    going, staying = room.submit(1, "a"), room.submit(2, "b")
+    room.all.unwatch(going.key, "a")
+    assert (going.status, going.position, staying.position) == ("stopped", None, 0)
+    assert going.wait_until_over(0)
+    busy.ends()
+    assert order_of(room, 1) == [2]
+    assert staying.wait_until_over(SOON)
+    assert room.number == 2
+    assert going.key not in [each.key for each in room.all.earlier()]
+
+
+def test_leaving_the_queue_gives_back_the_run_that_was_there_before(lab):
+    room = lab()
+    stopped = room.run_through(1, status="stopped")
+    room.submit(0, "z")
+    busy = room.next()
+    again = room.submit(1, "a")
+    room.all.unwatch(again.key, "a")
+    assert room.all.find(stopped.key) is stopped
+    busy.ends()
+
+
+def test_silence_alone_ends_nothing(lab):
+    now = [0.0]
+    room = lab(clock=lambda: now[0])
+    room.submit(1, "a")
+    puppet = room.next()
+    now[0] += 24 * module.PATIENCE_SECONDS
+    assert not puppet.asks_to_stop()
+    puppet.ends()
+
+
+def test_a_forgotten_training_gives_way_to_somebody_who_waits(lab):
+    now = [0.0]
+    room = lab(clock=lambda: now[0])
+    forgotten, waiting = room.submit(1, "a"), room.submit(2, "b")
+    puppet = room.next()
+    now[0] += 0.9 * module.PATIENCE_SECONDS
+    room.all.seen("b")
+    assert not puppet.asks_to_stop()
+    now[0] += 0.9 * module.PATIENCE_SECONDS
+    assert puppet.asks_to_stop()
+    puppet.ends("stopped")
+    room.next().ends()
+    assert forgotten.wait_until_over(SOON)
+    assert waiting.wait_until_over(SOON)
+
+
+# Limits
+
+
+def test_a_thousand_submissions_from_one_session_hurt_nobody(lab):
+    room = lab(limit=50, per_session_limit=10)
+    room.submit(0, "z")
+    busy = room.next()
+    refused = 0
+    for seed in range(1, 1001):
+        try:
+            room.submit(seed, "hog")
+        except QueueFull as error:
+            refused += 1
+            assert str(error).startswith("You already have 10 trainings waiting")
+    assert refused == 990
+    assert isinstance(QueueFull("x"), ValueError)
+    polite = room.submit(2000, "polite")
+    assert polite.position <= 1
+    busy.ends()
+    assert 2000 in order_of(room, 2)
+    assert len(order_of(room, 9)) == 9
+
+
+def test_a_full_queue_refuses_new_questions_and_only_those(lab):
+    room = lab(limit=3)
+    room.submit(0, "z")
+    busy = room.next()
+    waiting = [room.submit(seed, f"student {seed}") for seed in (1, 2, 3)]
+    with pytest.raises(QueueFull, match="3 trainings are already waiting"):
+        room.submit(4, "late")
+    assert room.submit(3, "late") is waiting[2]
+    busy.ends()
+    assert len(order_of(room, 3)) == 3
+
+
+def test_memory_holds_the_newest_runs_and_the_store_the_others(lab, store, monkeypatch):
+    monkeypatch.setattr(module, "KEPT_RUNS", 3)
+    room = lab(store=store)
+    experiments = [room.run_through(seed) for seed in range(6)]
+    assert list(room.all._known) == [each.key for each in experiments[-3:]]
+    assert room.all.find(experiments[0].key).run.to_dict() == experiments[0].run.to_dict()
+    assert len(room.all._known) == 3
+
+
+def test_memory_is_bounded_in_bytes_too(lab, store, monkeypatch):
+    monkeypatch.setattr(module, "KEPT_BYTES", 10_000)
+    room = lab(store=store)
+    weights = [{"v": np.zeros(500)}]
+    for seed in range(5):
+        room.run_through(seed, weights=weights)
+    assert len(room.all._known) == 2
+
+
+def test_without_a_store_the_oldest_run_goes_first(lab, monkeypatch):
+    monkeypatch.setattr(module, "KEPT_RUNS", 2)
+    room = lab()
+    experiments = [room.run_through(seed) for seed in range(3)]
+    assert room.all.find(experiments[0].key) is None
+    assert room.all.find(experiments[2].key) is experiments[2]
+
+
+# Pictures first
+
+
+def test_a_training_waits_while_a_picture_is_drawn(lab, monkeypatch):
+    monkeypatch.setattr(module, "PICTURE_SECONDS", 10 * SOON)
+    room = lab()
+    room.submit(1, "a")
+    puppet = room.next()
+    with room.all.interactive(), room.all.interactive():
+        puppet.tell("ask", wait=False)
+        with pytest.raises(queue.Empty):
+            puppet.answered(timeout=0.2)
+    assert puppet.answered() is False
+    puppet.ends()
+
+
+def test_a_training_advances_however_many_pictures_are_drawn(lab):
+    room = lab()
+    room.submit(1, "a")
+    puppet = room.next()
+    with room.all.interactive():
+        for _ in range(3):
+            assert not puppet.asks_to_stop()
+    puppet.ends()
+
+
+def test_a_picture_that_fails_holds_nothing_up(lab, monkeypatch):
+    monkeypatch.setattr(module, "PICTURE_SECONDS", 10 * SOON)
+    room = lab()
+    room.submit(1, "a")
+    puppet = room.next()
+    with pytest.raises(ZeroDivisionError), room.all.interactive():
+        _ = 1 / 0
+    assert not puppet.asks_to_stop()
+    puppet.ends()
+
+
+def test_stop_does_not_wait_for_pictures(lab, monkeypatch):
+    monkeypatch.setattr(module, "PICTURE_SECONDS", 10 * SOON)
+    room = lab()
+    experiment = room.submit(1, "a")
+    puppet = room.next()
+    room.all.unwatch(experiment.key, "a")
+    with room.all.interactive():
+        assert puppet.asks_to_stop()
+    puppet.ends("stopped")
+
+
+# What a page reads
+
+
+def test_a_snapshot_tells_what_happened_so_far(lab):
+    room = lab()
+    experiment = room.submit(1, "a")
+    puppet = room.next()
+    puppet.tell(Started(steps=10, steps_per_epoch=10))
+    assert experiment.snapshot().steps == 10
+    assert experiment.snapshot().seconds_left is None
+    puppet.steps(2)
+    puppet.steps(3, images_per_second=640.0)
+    puppet.tell(EpochEnd(EpochResult(1, 0.01, 0.64, 0.9, 1.5)))
+    snapshot = experiment.snapshot()
+    assert (snapshot.status, snapshot.step, snapshot.steps) == ("running", 5, 10)
+    assert snapshot.losses == (1, 1 / 2, 1 / 3, 1 / 4, 1 / 5)
+    assert snapshot.accuracies == (0.5,) * 5
+    assert snapshot.recorded == {"step": (2, 5)}
+    assert snapshot.epochs == (EpochResult(1, 0.01, 0.64, 0.9, 1.5),)
+    assert snapshot.seconds == 1.5
+    assert snapshot.seconds_left == pytest.approx(5 * 64 / 640)
+    puppet.ends(losses=[3.0, 2.0], seconds=4.0)
+    assert experiment.wait_until_over(SOON)
+    assert snapshot.losses == (1, 1 / 2, 1 / 3, 1 / 4, 1 / 5)  # it stays what it was
+    final = experiment.snapshot()
+    assert (final.status, final.losses, final.seconds) == ("finished", (3.0, 2.0), 4.0)
+    assert (final.step, final.seconds_left) == (2, 0.0)
+
+
+def test_reading_again_copies_nothing(lab):
+    room = lab()
+    experiment = room.submit(1, "a")
+    puppet = room.next()
+    puppet.steps()
+    first = experiment.snapshot()
+    assert experiment.snapshot() is first
+    puppet.steps()
+    second = experiment.snapshot()
+    assert second is not first
+    assert second.version > first.version
+    puppet.ends()
+    assert experiment.wait_until_over(SOON)
+    assert experiment.snapshot() is experiment.snapshot()
+
+
+def test_batch_accuracies_survive_a_restart(lab, store):
+    room = lab(store=store)
+    experiment = room.submit(1, "a")
+    puppet = room.next()
+    puppet.steps(4)
+    puppet.ends()
+    assert experiment.wait_until_over(SOON)
+    found = lab(store=store).all.find(experiment.key)
+    assert found.snapshot().accuracies == (0.5,) * 4
+    assert found.snapshot().losses == experiment.snapshot().losses
+
+
+def test_earlier_lists_live_and_stored_newest_first(lab, store):
+    lab(store=store).run_through(1)
+    room = lab(store=store)
+    failed = room.submit(2, "a")
+    room.next().fails(RuntimeError("no"))
+    assert failed.wait_until_over(SOON)
+    room.submit(3, "a")
+    busy = room.next()
+    room.submit(4, "a")
+    found = room.all.earlier()
+    assert [(each.config.seed, each.status) for each in found] == [
+        *((4, "queued"), (3, "running"), (2, "failed"), (1, "finished")),
+    ]
+    assert [each.config.seed for each in room.all.earlier(2)] == [4, 3]
+    busy.ends()
+    room.next().ends()
+
+
+# Faults
+
+
+def test_a_failure_is_a_sentence_for_the_student_and_a_traceback_in_the_log(lab, caplog):
+    room = lab()
+    failing, next_one = room.submit(1, "a"), room.submit(2, "b")
+    with caplog.at_level(logging.ERROR):
+        room.next().fails(MemoryError("no room for 5 GB"))
+        assert failing.wait_until_over(SOON)
+    assert failing.status == "failed"
+    assert failing.message.startswith("The training failed on the server (MemoryError): ")
+    assert "no room for 5 GB" not in failing.message
+    assert "no room for 5 GB" in caplog.text
+    assert "Traceback" in caplog.text
+    room.next().ends()  # the worker lives on
+    assert next_one.wait_until_over(SOON)
+    again = room.submit(1, "a")
+    room.next().ends()
+    assert again.wait_until_over(SOON)
+    assert again.status == "finished"
+
+
+def test_a_failure_leaves_nothing_that_looks_interrupted(lab, store):
+    room = lab(store=store)
+    failing, after = room.submit(1, "a"), room.submit(2, "a")
+    room.next().fails(RuntimeError("no"))
+    room.next().ends()
+    assert failing.wait_until_over(SOON)
+    assert after.wait_until_over(SOON)
+    store.close()
+    again = Store(store.home)
+    assert [each.config.seed for each in again.list()] == [2]
+    again.close()
+
+
+def test_even_an_exit_in_a_training_does_not_end_its_worker(lab):
+    room = lab()
+    failing, next_one = room.submit(1, "a"), room.submit(2, "b")
+    room.next().fails(SystemExit(3))
+    room.next().ends()
+    assert next_one.wait_until_over(SOON)
+    assert (failing.status, next_one.status) == ("failed", "finished")
+
+
+def test_a_disk_that_refuses_costs_no_run_and_gets_them_later(lab, tmp_path):
+    blocker = tmp_path / "file"
+    blocker.write_text("in the way")
+    store = Store(blocker / "home")
+    room = lab(store=store)
+    experiments = [room.run_through(seed) for seed in range(3)]
+    assert store.problem.startswith("Runs are not being kept")
+    assert [each.status for each in experiments] == ["finished"] * 3
+    assert room.all.find(experiments[0].key) is experiments[0]
+    assert len(room.all.earlier()) == 3
+    blocker.unlink()
+    experiments.append(room.run_through(3))
+    assert store.problem == ""
+    assert {each.key for each in store.list()} == {each.key for each in experiments}
+    store.close()
+
+
+def test_a_store_with_a_fault_costs_no_run(lab, store, monkeypatch, caplog):
+    def save(run, key):
+        raise TypeError("a fault of ours")
+
+    monkeypatch.setattr(store, "save", save)
+    experiment = lab(store=store).run_through(1)
+    assert experiment.status == "finished"
+    assert "a fault of ours" in caplog.text
+
+
+def test_a_run_is_on_disk_before_anybody_sees_it_as_finished(lab, store, monkeypatch):
+    room = lab(store=store)
+    experiment = room.submit(1, "a")
+    seen = []
+    save = store.save
+
+    def watched(run, key):
+        kept = save(run, key)
+        seen.append((experiment.status, store.load(key) is not None))
+        return kept
+
+    monkeypatch.setattr(store, "save", watched)
+    room.next().ends()
+    assert experiment.wait_until_over(SOON)
+    assert seen == [("running", True)]
+
+
+def test_the_queue_and_the_store_do_without_tensorflow():
+    code = "import sys, normlib.experiments, normlib.store; print('tensorflow' in sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "False\n"
+
+
+def test_a_real_training_goes_through_the_queue(store):
+    draw = np.random.default_rng(0)
+    parts = {"train": 128, "validation": 20, "test": 20}
+    arrays = {
+        f"{p}_images": draw.integers(0, 256, (n, 28, 28, 1), np.uint8) for p, n in parts.items()
+    }
+    arrays |= {f"{p}_labels": draw.integers(0, 10, n).astype(np.uint8) for p, n in parts.items()}
+    experiments = Experiments(Dataset("noise", "made by a test", (), "n01se", **arrays), store)
+    small = TrainConfig(epochs=2, hidden_units=5, batch_size=32)
+    experiment = experiments.submit(small, "a")
+    assert experiment.wait_until_over(10 * SOON)
+    assert (experiment.status, experiment.message) == ("finished", "")
+    assert len(experiment.snapshot().losses) == 2 * 128 // 32
+    kept = store.load(experiment.key)
+    assert json.dumps(kept.to_dict(), allow_nan=False) == json.dumps(experiment.run.to_dict())
+    np.testing.assert_array_equal(kept.predictions, experiment.run.predictions)
