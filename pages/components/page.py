@@ -10,11 +10,13 @@ and then goes: a question to predict, the controls, the picture, the answer comp
 
 from __future__ import annotations
 
+import io
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
+import segno
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
@@ -156,7 +158,7 @@ def set_up(name: str) -> None:
     title = st.container(horizontal=True, vertical_alignment="center")
     title.title(page.title, anchor=False, width="stretch")
     with title:
-        _share(name)
+        _share()
     for sentence in settings.notices():
         st.warning(sentence, icon=":material/link_off:")
 
@@ -197,9 +199,10 @@ def link(name: str, *, label: str = "", icon: str = "", width: str = "content") 
 
 
 def address() -> str:
-    """The link to what is on screen."""
-    state = settings.link_parameters(settings.drawn_controls())
-    return f"{(st.context.url or '').split('?')[0]}?{urlencode(state, safe=',')}"
+    """The link to what is on screen, without what is at its default: short enough to scan."""
+    state = settings.link_parameters(settings.drawn_controls(), changed_only=True)
+    bare = (st.context.url or "").split("?")[0]
+    return f"{bare}?{urlencode(state, safe=',')}" if state else bare
 
 
 def _navigation() -> None:
@@ -233,11 +236,20 @@ def _data_status() -> None:
     (_data_now if server.data_is_here() else _data_soon)()
 
 
-def _share(name: str) -> None:
-    """The link to this very state, and the switch for showing it to a class."""
-    with st.popover("Share", icon=":material/share:", type="tertiary"):
+def _share() -> None:
+    """The link to this very state, as text and as a QR code, and the switch for a projector."""
+    share = st.popover(
+        "Share", icon=":material/share:", type="tertiary", key="_share", on_change="rerun"
+    )
+    if not share.open:
+        return
+    with share:
+        link_here = address()
         st.markdown("This link opens the page as it is now.")
-        st.code(address(), language=None, wrap_lines=True)
+        st.code(link_here, language=None, wrap_lines=True)
+        picture = io.BytesIO()
+        segno.make(link_here, micro=False).save(picture, kind="png", scale=8, border=3)
+        st.image(picture, width=260, alt="QR code of the link above")
         st.toggle(
             "Present",
             value=settings.presenting(),

@@ -31,12 +31,16 @@ def freeze_after_imports() -> None:
     gc.freeze()
 
 
+HEAD_START = 1.0  # seconds that the first page gets to itself before TensorFlow takes the processor
+
+
 class WarmUp:
     """Loads the data and TensorFlow, each in a daemon thread of its own."""
 
     def __init__(self) -> None:
         self.dataset: Dataset | None = None
         self.error: BaseException | None = None
+        self._wanted = threading.Event()
         self._data = threading.Thread(target=self._load_data, name="data", daemon=True)
         self._imports = threading.Thread(target=self._import, name="tensorflow", daemon=True)
         self._data.start()
@@ -50,6 +54,7 @@ class WarmUp:
             raise
 
     def _import(self) -> None:
+        self._wanted.wait(HEAD_START)
         try:
             # On Apple silicon TensorFlow must come before pandas and pyarrow, or it hangs.
             importlib.import_module("tensorflow")
@@ -71,6 +76,8 @@ class WarmUp:
         return not self._imports.is_alive() and self.error is None
 
     def wait(self, for_tensorflow: bool) -> None:
+        if for_tensorflow:
+            self._wanted.set()
         (self._imports if for_tensorflow else self._data).join()
         if self.error is not None:
             raise RuntimeError(f"The lab could not start: {self.error}") from self.error
@@ -134,12 +141,15 @@ def data_words() -> str:
 
 
 def experiments() -> Experiments:
-    """The one queue of trainings of this process."""
+    """The one queue of trainings of this process, on the server's data; it keeps its runs."""
     global _experiments
     wait_for_tensorflow()
     from normlib.experiments import Experiments
+    from normlib.store import Store
 
+    dataset = warm_up().dataset
+    assert dataset is not None
     with _lock:
         if _experiments is None:
-            _experiments = Experiments(data())
+            _experiments = Experiments(dataset, Store())
         return _experiments

@@ -450,10 +450,17 @@ def _write_url(state: _State) -> None:
         state.written = [*state.written[-19:], ours]
 
 
-def link_parameters(controls: Iterable[str]) -> dict[str, str]:
-    """The URL parameters that show these controls as they stand now."""
+def link_parameters(controls: Iterable[str], *, changed_only: bool = False) -> dict[str, str]:
+    """The URL parameters that show these controls as they stand now.
+
+    changed_only: leave out what is at its default.
+    """
     state = _state()
-    parameters = {name: SETTINGS[name].format(get(name)) for name in controls}
+    parameters = {
+        name: SETTINGS[name].format(get(name))
+        for name in controls
+        if not changed_only or get(name) != SETTINGS[name].default
+    }
     if state.present:
         parameters["present"] = state.present
     if state.hide:
