@@ -9,6 +9,7 @@ It takes normalization objects and asks no method for its name.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 import tensorflow as tf
@@ -23,6 +24,12 @@ _SIDE, _CONV_SIDE = 28, 5
 _POOLED = _SIDE // 2
 # A unit that is the same for every example has no scale to start from; this keeps it finite.
 _FLAT = 1e-6
+
+
+@lru_cache(maxsize=6)
+def _normal(seed: int, layer: int, shape: tuple[int, ...]) -> np.ndarray:
+    """N(0, 1) from the layer's own stream. Kept, as the methods of one seed start from the same."""
+    return np.random.default_rng([seed, layer]).standard_normal(shape)
 
 
 class SmallCNN(tf.Module):
@@ -49,8 +56,7 @@ class SmallCNN(tf.Module):
         self.hidden_units, self.dtype = hidden_units, tf.as_dtype(dtype)
 
         def draw(layer: int, *shape: int) -> np.ndarray:
-            normal = np.random.default_rng([seed, layer]).standard_normal(shape)
-            return (WEIGHT_STD * normal).astype(self.dtype.as_numpy_dtype)
+            return (WEIGHT_STD * _normal(seed, layer, shape)).astype(self.dtype.as_numpy_dtype)
 
         def bias(units: int, name: str) -> tf.Variable:
             return tf.Variable(tf.zeros([units], self.dtype), name=name)
@@ -77,19 +83,26 @@ class SmallCNN(tf.Module):
         )
 
     def forward(
-        self, images: tf.Tensor, training: bool, own_statistics: bool | None = None
+        self,
+        images: tf.Tensor,
+        training: bool,
+        own_statistics: bool | None = None,
+        last: str = "logits",
     ) -> dict[str, tf.Tensor]:
         """Every stage of the network by name, in order (`normlib.config.STAGES`).
 
         images: (N, 28, 28, 1), uint8 0..255 or floats 0..1. training: batch norm uses the
         batch's own statistics and moves its moving ones; otherwise it uses the moving ones, or,
         with own_statistics=True, the batch's own without touching the moving ones.
+        last: the stage to stop after, as soon as its layer is through.
         Raises ValueError for another shape.
         """
         own = training if own_statistics is None else own_statistics
         stages = {}
         stages["conv"] = self._convolve(self._input(images))
         x = self._activate("conv", self.conv, self.conv_norm, stages, training, own)
+        if last in stages:
+            return stages
         stages["pooled"] = tf.nn.max_pool2d(x, 2, 2, "VALID")
         flat = tf.reshape(stages["pooled"], [-1, _POOLED * _POOLED * CONV_FILTERS])
         stages["hidden"] = flat @ self.dense_kernel() + self.dense_bias
