@@ -65,7 +65,7 @@ def backward_terms(
     dx_hat, x_hat: any shape. root: sqrt(variance + ε), broadcasts against them.
     center, scale: as `standardize` had them; the term of a step left out is 0.
     """
-    axes = normalize.resolved(axes, x_hat.shape.rank)
+    axes = normalize.resolved(axes, len(x_hat.shape))
     average = partial(normalize.average, axes=axes)
     root = root if scale else tf.ones_like(root)
     nothing = tf.zeros_like(x_hat)
@@ -90,7 +90,7 @@ def standardize_backward(
 
     Arguments as in `backward_terms`, whose sum this is, in fewer passes over the data.
     """
-    axes = normalize.resolved(axes, x_hat.shape.rank)
+    axes = normalize.resolved(axes, len(x_hat.shape))
     dx = dx_hat
     if center:
         dx = dx - normalize.average(dx_hat, axes)
@@ -123,7 +123,7 @@ def batch_norm_backward(
     epsilon: float,
 ) -> Gradients:
     """The gradient of `batch_norm` in training: averages over all axes but the last."""
-    return _backward(dz, x, gamma, beta, epsilon, range(x.shape.rank - 1))
+    return _backward(dz, x, gamma, beta, epsilon, range(len(x.shape) - 1))
 
 
 def layer_norm_backward(
@@ -135,7 +135,7 @@ def layer_norm_backward(
     axes: int | Sequence[int] | None = None,
 ) -> Gradients:
     """The gradient of `layer_norm`: averages over all axes but the first, unless given."""
-    axes = range(1, x.shape.rank) if axes is None else axes
+    axes = range(1, len(x.shape)) if axes is None else axes
     return _backward(dz, x, gamma, beta, epsilon, axes)
 
 
@@ -155,7 +155,7 @@ def group_norm_backward(
         None if gamma is None else split(gamma),
         None if beta is None else split(beta),
         epsilon,
-        normalize.group_axes(x.shape.rank),
+        normalize.group_axes(len(x.shape)),
     )
     return Gradients(
         tf.reshape(dx, tf.shape(x)),
@@ -172,7 +172,7 @@ def instance_norm_backward(
     epsilon: float,
 ) -> Gradients:
     """The gradient of `instance_norm`: averages over the positions."""
-    return _backward(dz, x, gamma, beta, epsilon, range(1, x.shape.rank - 1))
+    return _backward(dz, x, gamma, beta, epsilon, range(1, len(x.shape) - 1))
 
 
 def rms_norm_backward(
@@ -183,7 +183,7 @@ def rms_norm_backward(
     axes: int | Sequence[int] | None = None,
 ) -> Gradients:
     """The gradient of `rms_norm`: without the mean's term, as no mean was subtracted."""
-    axes = range(1, x.shape.rank) if axes is None else axes
+    axes = range(1, len(x.shape)) if axes is None else axes
     return _backward(dz, x, gamma, None, epsilon, axes, center=False)
 
 
@@ -197,7 +197,7 @@ def weight_norm_backward(dw: tf.Tensor, v: tf.Tensor, g: tf.Tensor) -> KernelGra
     """
     inverse = normalize.inverse_norm(v)
     u = v * inverse
-    along = tf.reduce_sum(dw * u, axis=range(v.shape.rank - 1))
+    along = tf.reduce_sum(dw * u, axis=range(len(v.shape) - 1))
     g = tf.convert_to_tensor(g, v.dtype)
     return KernelGradients(g * inverse * (dw - u * along), _sum_to(dw * u, g))
 
@@ -212,7 +212,7 @@ def _backward(dz, x, gamma, beta, epsilon, axes, center=True) -> Gradients:
 def _sum_to(values: tf.Tensor, parameter: tf.Tensor) -> tf.Tensor:
     """Add up what was broadcast from the parameter's shape; the result has that shape."""
     shape = tf.convert_to_tensor(parameter).shape
-    added = values.shape.rank - shape.rank
+    added = len(values.shape) - shape.rank
     stretched = [added + i for i, size in enumerate(shape) if size == 1]
     return tf.reshape(tf.reduce_sum(values, [*range(added), *stretched]), shape)
 

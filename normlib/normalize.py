@@ -199,7 +199,7 @@ def average(x: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
 
 def inverse_norm(v: tf.Tensor) -> tf.Tensor:
     """1 / ||v_c|| for each output channel of a kernel (..., C_out); finite at v = 0."""
-    squares = tf.reduce_sum(tf.square(v), axis=range(v.shape.rank - 1))
+    squares = tf.reduce_sum(tf.square(v), axis=range(len(v.shape) - 1))
     return tf.math.rsqrt(squares + tf.constant(_TINY, v.dtype))
 
 

@@ -1,0 +1,198 @@
+"""The backward passes by hand, and that the check finds every planted mistake."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from normlib import gradients, normalize
+
+RNG = np.random.default_rng(11)
+IMAGES = RNG.normal(0.5, 2.0, (4, 3, 2, 4))
+METHODS = ("batch", "layer", "group", "instance", "rms", "weight")
+
+
+@cache
+def checked(method, mistake=None):
+    return gradients.check(method, IMAGES, mistake=mistake)
+
+
+def by_name(rows):
+    return {row.name: row for row in rows}
+
+
+# --- four ways, one gradient --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_four_ways_agree_on_every_gradient(method):
+    rows = checked(method)
+    expected = {"weight": ["v", "g"], "rms": ["x", "gamma"]}.get(method, ["x", "gamma", "beta"])
+    assert [row.name for row in rows] == expected
+    for row in rows:
+        assert len(row.differences) == 6
+        assert row.worst < 1e-8, (row.name, row.differences)
+        assert np.abs(row.by_hand).max() > 0.1  # there is something to agree on
+
+
+@pytest.mark.parametrize("method", ["batch", "layer", "group", "rms", "weight"])
+def test_four_ways_agree_on_a_dense_layer(method):
+    assert all(row.agrees for row in gradients.check(method, IMAGES[:, 0, 0]))
+
+
+@pytest.mark.parametrize(
+    ("method", "mistake"),
+    [(method, mistake) for method in METHODS for mistake in gradients.mistakes(method)],
+)
+def test_a_planted_mistake_is_found(method, mistake):
+    rows = by_name(checked(method, mistake))
+    row = rows["v" if method == "weight" else "x"]
+    assert not row.agrees
+    assert row.differences["by hand", "library"] < 1e-8  # the mistake is in the op under test
+    assert row.differences["by hand", "tape"] > gradients.TOLERANCE
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_constant_statistics_pass_on_gamma_and_beta_and_fail_on_x(method):
+    name = "norm as a constant" if method == "weight" else "statistics as constants"
+    first, *others = checked(method, name)
+    assert not first.agrees
+    assert all(row.agrees for row in others)
+    # The values are right, so even the differences of the mistaken op tell the truth.
+    assert first.differences["by hand", "central differences"] < 1e-8
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        pytest.param(IMAGES[:1, 0, 0], id="a batch of one"),
+        pytest.param(IMAGES[:2, 0, 0], id="a batch of two"),
+        pytest.param(np.where(np.arange(4) == 1, 0.7, IMAGES), id="a constant channel"),
+        pytest.param(IMAGES + 1000, id="a large mean"),
+        pytest.param(IMAGES * 1e-4, id="small numbers"),
+    ],
+)
+def test_the_check_raises_no_false_alarm(x):
+    assert all(row.agrees for row in gradients.check("batch", x))
+
+
+def test_given_parameters_and_projection_are_used():
+    gamma, beta, dz = RNG.normal(1, 0.5, 4), RNG.standard_normal(4), RNG.normal(size=IMAGES.shape)
+    rows = by_name(gradients.check("batch", IMAGES, gamma, beta, dz))
+    np.testing.assert_allclose(rows["beta"].by_hand, dz.sum((0, 1, 2)), rtol=1e-12)
+    doubled = by_name(gradients.check("batch", IMAGES, 2 * gamma, beta, dz))
+    np.testing.assert_allclose(doubled["x"].tape, 2 * rows["x"].tape, rtol=1e-12)
+
+
+# --- worked by hand -----------------------------------------------------------------------------
+
+
+def test_batch_norm_backward_by_hand():
+    # x = -1, 1: mean 0, variance 1, root 2 with epsilon 3, x_hat = -1/2, 1/2.
+    # dx_hat = 2 dz = 2, 6: average 4, average with x_hat (-1 + 3) / 2 = 1.
+    # dx = (2 - 4 + 1/2) / 2, (6 - 4 - 1/2) / 2.
+    x, dz = tf.constant([[-1.0], [1.0]]), tf.constant([[1.0], [3.0]])
+    dx, dgamma, dbeta = gradients.batch_norm_backward(dz, x, [2.0], [5.0], 3.0)
+    np.testing.assert_allclose(dx, [[-0.75], [0.75]], rtol=1e-6)
+    np.testing.assert_allclose(dgamma, [1.0], rtol=1e-6)
+    np.testing.assert_allclose(dbeta, [4.0], rtol=1e-6)
+
+
+def test_weight_norm_backward_by_hand():
+    # u = (3, 4) / 5; dw along u is 3/5; the rest, (1, 0) - 3/5 u = (16, -12) / 25, times g / 5.
+    v, dw = tf.constant([[3.0], [4.0]]), tf.constant([[1.0], [0.0]])
+    dv, dg = gradients.weight_norm_backward(dw, v, [10.0])
+    np.testing.assert_allclose(dg, [0.6], rtol=1e-6)
+    np.testing.assert_allclose(dv, [[1.28], [-0.96]], rtol=1e-6)
+
+
+# --- what the terms mean ------------------------------------------------------------------------
+
+
+def test_the_three_terms_add_up_and_take_away_shift_and_stretch():
+    dx_hat = RNG.standard_normal(IMAGES.shape)
+    x_hat, _, variance = normalize.standardize(IMAGES, (0, 1, 2), 0.0)
+    terms = gradients.backward_terms(dx_hat, x_hat, tf.sqrt(variance), (0, 1, 2))
+    dx = gradients.standardize_backward(dx_hat, x_hat, tf.sqrt(variance), (0, 1, 2))
+    np.testing.assert_allclose(terms.dx, dx, atol=1e-14)
+    np.testing.assert_allclose(terms.direct, dx_hat / np.sqrt(variance), atol=1e-14)
+    np.testing.assert_allclose(np.sum(dx, (0, 1, 2)), np.zeros(4), atol=1e-12)
+    np.testing.assert_allclose(np.sum(dx * IMAGES, (0, 1, 2)), np.zeros(4), atol=1e-12)
+    assert np.abs(np.sum(terms.direct * IMAGES, (0, 1, 2))).min() > 1e-3
+
+
+@pytest.mark.parametrize("center", [True, False])
+@pytest.mark.parametrize("scale", [True, False])
+def test_a_step_left_out_leaves_out_its_term(center, scale):
+    x, dx_hat = tf.constant(IMAGES), RNG.standard_normal(IMAGES.shape)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        x_hat, _, variance = normalize.standardize(x, (1, 2), 1e-3, center, scale)
+    expected = tape.gradient(x_hat, x, dx_hat)
+    arguments = dx_hat, x_hat, tf.sqrt(variance + 1e-3), (1, 2), center, scale
+    terms = gradients.backward_terms(*arguments)
+    np.testing.assert_allclose(terms.dx, expected, atol=1e-13)
+    np.testing.assert_allclose(gradients.standardize_backward(*arguments), expected, atol=1e-13)
+    assert center or not np.any(terms.mean)
+    assert scale or not np.any(terms.projection)
+
+
+def test_the_gradient_of_v_is_orthogonal_to_v_so_that_v_grows():
+    v, dw = RNG.standard_normal((3, 3, 2, 4)), RNG.standard_normal((3, 3, 2, 4))
+    dv, _ = gradients.weight_norm_backward(dw, v, RNG.normal(1, 0.5, 4))
+    np.testing.assert_allclose(np.sum(dv * v, (0, 1, 2)), np.zeros(4), atol=1e-13)
+    before, after = (np.sum(k**2, (0, 1, 2)) for k in (v, v - 0.1 * np.asarray(dv)))
+    assert (after > before).all()
+
+
+def test_a_bias_before_batch_norm_has_no_gradient():
+    bias = tf.zeros(4, tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(bias)
+        z = normalize.batch_norm(IMAGES + bias, None, None, 1e-5)
+    dz = RNG.standard_normal(IMAGES.shape)
+    np.testing.assert_allclose(tape.gradient(z, bias, dz), np.zeros(4), atol=1e-13)
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 2, 4), (3, 1, 4), (1,), ()])
+def test_gradients_have_the_shape_of_gamma_and_beta(shape):
+    gamma, beta = (tf.constant(RNG.standard_normal(shape)) for _ in range(2))
+    dz = RNG.standard_normal(IMAGES.shape)
+    with tf.GradientTape() as tape:
+        tape.watch([gamma, beta])
+        z = normalize.layer_norm(IMAGES, gamma, beta, 1e-5)
+    expected = tape.gradient(z, [gamma, beta], dz)
+    x = tf.constant(IMAGES)
+    _, *got = gradients.layer_norm_backward(tf.constant(dz), x, gamma, beta, 1e-5)
+    for mine, other in zip(got, expected, strict=True):
+        assert mine.shape == shape
+        np.testing.assert_allclose(mine, other, atol=1e-12)
+
+
+def test_no_gamma_and_no_beta_have_no_gradient():
+    x = tf.constant(IMAGES)
+    for backward in (gradients.batch_norm_backward, gradients.instance_norm_backward):
+        _, dgamma, dbeta = backward(tf.ones_like(x), x, None, None, 1e-5)
+        assert dgamma is None and dbeta is None
+    assert gradients.group_norm_backward(x, x, None, None, 1e-5, groups=2).dgamma is None
+
+
+# --- refusals -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("none", IMAGES), "There is a check for batch, layer"),
+        (("batch", IMAGES, None, None, None), None),
+        (("batch", np.ones((50, 41))), "at most 2,000 numbers, not 2,050"),
+    ],
+)
+def test_what_cannot_be_checked_gets_a_sentence(arguments, sentence):
+    if sentence is None:
+        with pytest.raises(ValueError, match="none of the mistakes of batch norm"):
+            gradients.check(*arguments, mistake="norm as a constant")
+    else:
+        with pytest.raises(ValueError, match=sentence):
+            gradients.check(*arguments)

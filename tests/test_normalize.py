@@ -1,0 +1,360 @@
+"""The normalizations against Keras's layers, numbers worked by hand, and their own promises."""
+
+import ast
+import inspect
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from normlib import normalize
+
+EPSILON = 1e-3
+RNG = np.random.default_rng(7)
+IMAGES = RNG.normal(0.5, 2.0, (6, 5, 4, 8))
+
+
+def exact(x, axes, epsilon=EPSILON, center=True):
+    """x_hat in NumPy, from the textbook."""
+    mean = x.mean(axis=axes, keepdims=True) if center else 0.0
+    variance = ((x - mean) ** 2).mean(axis=axes, keepdims=True)
+    return (x - mean) / np.sqrt(variance + epsilon)
+
+
+def random_parameters(shape):
+    return RNG.normal(1.0, 0.5, shape), RNG.normal(0.0, 0.5, shape)
+
+
+# --- another framework's numbers ----------------------------------------------------------------
+
+AGAINST_KERAS = {
+    "batch": (
+        normalize.batch_norm,
+        lambda **o: keras.layers.BatchNormalization(**o),
+        IMAGES.shape[-1:],
+        {"training": True},
+    ),
+    "batch, dense": (
+        normalize.batch_norm,
+        lambda **o: keras.layers.BatchNormalization(**o),
+        IMAGES.shape[-1:],
+        {"training": True},
+    ),
+    "layer": (
+        normalize.layer_norm,
+        lambda **o: keras.layers.LayerNormalization(axis=[1, 2, 3], **o),
+        IMAGES.shape[1:],
+        {},
+    ),
+    "layer per position": (
+        lambda *a: normalize.layer_norm(*a, axes=-1),
+        lambda **o: keras.layers.LayerNormalization(**o),
+        IMAGES.shape[-1:],
+        {},
+    ),
+    "layer, one gamma per channel": (
+        normalize.layer_norm,
+        lambda **o: keras.layers.GroupNormalization(groups=1, **o),
+        IMAGES.shape[-1:],
+        {},
+    ),
+    "group": (
+        lambda *a: normalize.group_norm(*a, groups=4),
+        lambda **o: keras.layers.GroupNormalization(groups=4, **o),
+        IMAGES.shape[-1:],
+        {},
+    ),
+    "instance": (
+        normalize.instance_norm,
+        lambda **o: keras.layers.GroupNormalization(groups=-1, **o),
+        IMAGES.shape[-1:],
+        {},
+    ),
+    "rms": (
+        lambda x, gamma, beta, epsilon: normalize.rms_norm(x, gamma, epsilon, axes=-1),
+        lambda **o: keras.layers.RMSNormalization(**o),
+        IMAGES.shape[-1:],
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize(("dtype", "near"), [("float32", 2e-6), ("float64", 1e-14)])
+@pytest.mark.parametrize("name", AGAINST_KERAS)
+def test_output_and_gradients_are_those_of_keras(name, dtype, near):
+    op, make, shape, call = AGAINST_KERAS[name]
+    x = tf.constant(IMAGES[:, 0, 0] if "dense" in name else IMAGES, dtype)
+    gamma, beta = (tf.constant(p, dtype) for p in random_parameters(shape))
+    dz = tf.constant(RNG.standard_normal(x.shape), dtype)
+
+    with tf.GradientTape() as tape:
+        tape.watch([x, gamma, beta])
+        z = op(x, gamma, beta, EPSILON)
+    own = [z, *tape.gradient(z, [x, gamma, beta], dz)]
+
+    layer = make(epsilon=EPSILON, dtype=dtype)
+    layer.build(x.shape)
+    for variable, value in zip(layer.trainable_variables, (gamma, beta), strict=False):
+        variable.assign(value)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        z = layer(x, **call)
+    variables = [variable.value for variable in layer.trainable_variables]
+    theirs = [z, *tape.gradient(z, [x, *variables], dz)]
+
+    assert len(theirs) == (3 if name == "rms" else 4)
+    for mine, other in zip(own, theirs, strict=False):
+        scale = np.abs(other).max()
+        np.testing.assert_allclose(mine, other, rtol=0, atol=near * max(1.0, scale))
+
+
+def test_weight_norm_is_that_of_l2_normalize():
+    v, g = RNG.standard_normal((5, 5, 3, 8)), RNG.normal(1.0, 0.5, 8)
+    np.testing.assert_allclose(
+        normalize.weight_norm(v, g), g * tf.nn.l2_normalize(v, (0, 1, 2)), rtol=1e-14
+    )
+
+
+# --- numbers worked by hand ---------------------------------------------------------------------
+
+TABLE = np.array([[0.0, 0.0, 0.0], [2.0, 4.0, 0.0], [4.0, 0.0, 0.0], [6.0, 4.0, 0.0]])
+
+
+def test_batch_norm_of_the_table_by_hand():
+    # Column 1: 0 2 4 6, mean 3, squares 9 1 1 9, variance 5. Column 3 never changes.
+    x = TABLE.copy()
+    x[1:3, 1] = [3.0, 1.0]  # column 2: 0 3 1 4, mean 2, squares 4 1 1 4, variance 2.5
+    z = normalize.batch_norm(x, np.array([5.0**0.5, 1.0, 1.0]), np.array([0.0, 0.0, 7.0]), 0.75)
+    root = 5.75**0.5  # 5 + 0.75 under the root
+    np.testing.assert_allclose(z[:, 0], np.array([-3, -1, 1, 3]) * 5**0.5 / root, rtol=1e-14)
+    np.testing.assert_allclose(z[:, 1], np.array([-2, 1, -1, 2]) / 3.25**0.5, rtol=1e-14)
+    np.testing.assert_array_equal(z[:, 2], [7, 7, 7, 7])
+
+
+def test_layer_norm_of_the_table_by_hand():
+    # Row 2: 2 4 0, mean 2, squares 0 4 4, variance 8/3; with epsilon 4/3 the root is 2.
+    z = normalize.layer_norm(TABLE[1:2], None, None, 4 / 3)
+    np.testing.assert_allclose(z, [[0, 1, -1]], rtol=1e-15)
+
+
+def test_rms_norm_of_the_table_by_hand():
+    # Row 2: mean square (4 + 16) / 3; with epsilon 7/3 the root is 3.
+    z = normalize.rms_norm(TABLE[1:2], np.array([3.0, 3.0, 3.0]), 7 / 3)
+    np.testing.assert_allclose(z, [[2, 4, 0]], rtol=1e-15)
+
+
+def test_weight_norm_of_3_4_5_by_hand():
+    w = normalize.weight_norm(np.array([[3.0, 0.0], [4.0, 2.0]]), np.array([10.0, -1.0]))
+    np.testing.assert_allclose(w, [[6, 0], [8, -1]], rtol=1e-15)
+
+
+# --- the textbook in NumPy, every method, every rank ---------------------------------------------
+
+
+@pytest.mark.parametrize("rank", [2, 3, 4, 5])
+def test_each_method_averages_over_its_own_axes(rank):
+    x = RNG.normal(0.5, 2.0, (*(5, 2, 3, 4)[: rank - 1], 6))
+    gamma, beta = random_parameters(6)
+    shape, positions = x.shape, tuple(range(1, rank - 1))
+    grouped = exact(x.reshape(*shape[:-1], 3, 2), (*positions, rank)).reshape(shape)
+    expected = {
+        "batch": exact(x, tuple(range(rank - 1))),
+        "layer": exact(x, tuple(range(1, rank))),
+        "group": grouped,
+    }
+    got = {
+        "batch": normalize.batch_norm(x, gamma, beta, EPSILON),
+        "layer": normalize.layer_norm(x, gamma, beta, EPSILON),
+        "group": normalize.group_norm(x, gamma, beta, EPSILON, groups=3),
+    }
+    if rank > 2:
+        expected["instance"] = exact(x, positions)
+        got["instance"] = normalize.instance_norm(x, gamma, beta, EPSILON)
+    for name, x_hat in expected.items():
+        np.testing.assert_allclose(got[name], gamma * x_hat + beta, atol=1e-13, err_msg=name)
+    np.testing.assert_allclose(
+        normalize.rms_norm(x, gamma, EPSILON),
+        gamma * exact(x, tuple(range(1, rank)), center=False),
+        atol=1e-13,
+    )
+
+
+@pytest.mark.parametrize("center", [True, False])
+@pytest.mark.parametrize("scale", [True, False])
+def test_each_step_can_be_left_out(center, scale):
+    x_hat, mean, variance = normalize.standardize(IMAGES, (1, 2), EPSILON, center, scale)
+    expected_mean = IMAGES.mean((1, 2), keepdims=True) * center
+    np.testing.assert_allclose(mean, expected_mean, atol=1e-14)
+    expected_variance = ((IMAGES - expected_mean) ** 2).mean((1, 2), keepdims=True)
+    np.testing.assert_allclose(variance, expected_variance, rtol=1e-13)
+    root = np.sqrt(expected_variance + EPSILON) if scale else 1.0
+    np.testing.assert_allclose(x_hat, (IMAGES - expected_mean) / root, atol=1e-13)
+
+
+def test_given_statistics_are_used_as_they_are():
+    mean, variance = RNG.standard_normal(8), RNG.uniform(0.5, 2.0, 8)
+    z = normalize.batch_norm(IMAGES, None, None, EPSILON, mean, variance)
+    np.testing.assert_allclose(z, (IMAGES - mean) / np.sqrt(variance + EPSILON), atol=1e-13)
+
+
+def test_negative_axes_count_from_the_end():
+    one, other = (normalize.standardize(IMAGES, axes, EPSILON)[0] for axes in ((1, 3), (-1, -3)))
+    np.testing.assert_array_equal(one, other)
+
+
+# --- relations ----------------------------------------------------------------------------------
+
+
+def test_group_norm_lies_between_layer_and_instance_norm():
+    parameters = random_parameters(8)
+    near = {"rtol": 0, "atol": 1e-13}
+    one_group = normalize.group_norm(IMAGES, *parameters, EPSILON, groups=1)
+    np.testing.assert_allclose(
+        one_group, normalize.layer_norm(IMAGES, *parameters, EPSILON), **near
+    )
+    all_groups = normalize.group_norm(IMAGES, *parameters, EPSILON, groups=8)
+    np.testing.assert_allclose(
+        all_groups, normalize.instance_norm(IMAGES, *parameters, EPSILON), **near
+    )
+
+
+def test_wrong_axes_would_be_noticed():
+    batch = normalize.batch_norm(IMAGES, None, None, EPSILON)
+    for axes in ((1, 2, 3), (1, 2), (3,), (0,), (0, 3)):
+        other, _, _ = normalize.standardize(IMAGES, axes, EPSILON)
+        assert np.abs(batch - other).max() > 0.1, axes
+
+
+def test_every_filter_has_the_length_g():
+    v, g = RNG.standard_normal((5, 5, 3, 8)), RNG.normal(1.0, 0.5, 8)
+    lengths = np.linalg.norm(np.asarray(normalize.weight_norm(v, g)).reshape(-1, 8), axis=0)
+    np.testing.assert_allclose(lengths, np.abs(g), rtol=1e-14)
+
+
+def test_gamma_and_beta_can_give_back_what_was_taken_away():
+    _, mean, variance = normalize.standardize(IMAGES, (0, 1, 2), EPSILON)
+    gamma, beta = (np.ravel(t) for t in (np.sqrt(variance + EPSILON), mean))
+    np.testing.assert_allclose(
+        normalize.batch_norm(IMAGES, gamma, beta, EPSILON), IMAGES, atol=1e-13
+    )
+
+
+# --- numbers that break careless formulas --------------------------------------------------------
+
+
+def test_a_large_mean_does_not_eat_the_variance():
+    x = RNG.normal(1000.0, 1.0, (64, 14, 14, 4)).astype(np.float32)
+    z = normalize.batch_norm(x, None, None, 1e-5)
+    np.testing.assert_allclose(z, exact(x.astype(np.float64), (0, 1, 2), 1e-5), atol=1e-3)
+    careless = np.mean(x**2, (0, 1, 2)) - np.mean(x, (0, 1, 2)) ** 2
+    assert np.abs(careless - 1).max() > 0.01  # what E[x²] - E[x]² would have made of it
+
+
+def test_a_whole_batch_of_images_is_averaged_to_float32_accuracy():
+    x = RNG.normal(0.0, 1.0, (64, 28, 28, 4)).astype(np.float32)
+    z = normalize.batch_norm(x, None, None, 1e-5)
+    assert np.abs(z - exact(x.astype(np.float64), (0, 1, 2), 1e-5)).max() < 3e-6
+
+
+def test_epsilon_is_exact_in_float64():
+    x_hat, _, _ = normalize.standardize(np.array([[-1e-4], [1e-4]]), 0, 1e-5)
+    np.testing.assert_allclose(x_hat[1, 0], 1e-4 / (1e-8 + 1e-5) ** 0.5, rtol=1e-14)
+
+
+def test_a_constant_channel_becomes_beta():
+    x = IMAGES.copy()
+    x[..., 2] = 0.1
+    gamma, beta = random_parameters(8)
+    z = normalize.batch_norm(x.astype(np.float32), gamma, beta, 1e-5)
+    np.testing.assert_allclose(z[..., 2], np.full((6, 5, 4), beta[2]), atol=1e-4)
+
+
+def test_a_batch_of_one_becomes_beta_and_teaches_nothing():
+    x, beta = tf.constant(IMAGES[:1, 0, 0]), RNG.standard_normal(8)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        z = normalize.batch_norm(x, None, beta, 1e-5)
+        loss = tf.reduce_sum(z * RNG.standard_normal(8))
+    np.testing.assert_array_equal(z, beta[np.newaxis])
+    np.testing.assert_array_equal(tape.gradient(loss, x), np.zeros((1, 8)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_filter_of_zeros_stays_finite(dtype):
+    v = tf.constant(np.stack([np.zeros(9), np.arange(9)], axis=-1), dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(v)
+        w = normalize.weight_norm(v, np.array([2.0, 2.0]))
+    np.testing.assert_array_equal(w[:, 0], np.zeros(9))
+    assert np.isfinite(tape.gradient(w, v)).all()
+
+
+# --- refusals -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float16, np.bool_])
+def test_other_dtypes_are_refused(dtype):
+    x, ones = np.ones((2, 4), dtype), np.ones(4, dtype)
+    for call in (
+        lambda: normalize.standardize(x, 0, EPSILON),
+        lambda: normalize.batch_norm(x, None, None, EPSILON),
+        lambda: normalize.layer_norm(x, None, None, EPSILON),
+        lambda: normalize.group_norm(x, None, None, EPSILON, groups=2),
+        lambda: normalize.rms_norm(x, None, EPSILON),
+        lambda: normalize.weight_norm(x, ones),
+    ):
+        with pytest.raises(TypeError, match="must be float32 or float64, not"):
+            call()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_dtype_is_kept(dtype):
+    x = tf.constant(IMAGES, dtype)
+    gamma, beta = random_parameters(8)  # float64 as NumPy makes them
+    for z in (
+        *normalize.standardize(x, 0, EPSILON),
+        normalize.batch_norm(x, gamma, beta, EPSILON),
+        normalize.batch_norm(x, gamma, beta, EPSILON, gamma, beta**2),
+        normalize.layer_norm(x, gamma, beta, EPSILON),
+        normalize.group_norm(x, gamma, beta, EPSILON, groups=2),
+        normalize.instance_norm(x, gamma, beta, EPSILON),
+        normalize.rms_norm(x, gamma, EPSILON),
+        normalize.weight_norm(x, gamma),
+    ):
+        assert z.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: normalize.standardize(IMAGES, (1, 4), EPSILON), r"axes \(1, 4\) do not fit"),
+        (lambda: normalize.standardize(IMAGES, (), EPSILON), "do not fit"),
+        (lambda: normalize.standardize(IMAGES, (1, -3), EPSILON), "name one axis twice"),
+        (lambda: normalize.standardize(IMAGES, 0, -1e-5), "epsilon must be a finite number"),
+        (lambda: normalize.standardize(IMAGES, 0, float("nan")), "epsilon must be a finite"),
+        (lambda: normalize.batch_norm(np.ones(3), None, None, EPSILON), r"needs \(N, ..., C\)"),
+        (lambda: normalize.batch_norm(IMAGES, None, None, EPSILON, mean=0.0), "both mean and"),
+        (lambda: normalize.group_norm(IMAGES, None, None, EPSILON, groups=3), "8 channels cannot"),
+        (lambda: normalize.group_norm(IMAGES, None, None, EPSILON, groups=0), "8 channels cannot"),
+        (lambda: normalize.instance_norm(TABLE, None, None, EPSILON), "needs positions"),
+    ],
+)
+def test_impossible_arguments_get_a_sentence(call, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        call()
+
+
+def test_the_maths_is_the_packages_own():
+    tree = ast.parse(inspect.getsource(normalize))
+    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert "reduce_mean" in used
+    ready_made = {"nn", "keras", "moments", "batch_normalization", "l2_normalize", "raw_ops"}
+    assert not used & ready_made
+    imported = {
+        name.name.split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in node.names
+    }
+    assert "keras" not in imported
