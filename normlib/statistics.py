@@ -4,7 +4,7 @@
 moves goes one level down: `look` gives a `Summary` of each step of a layer, small enough to keep,
 and a `Memory` keeps the latest of them, so that nothing is computed twice.
 
-Plain NumPy on the arrays that the network returned: what is described is what ran.
+What is described is what ran: plain NumPy on the arrays that the network returned.
 """
 
 from __future__ import annotations
@@ -19,11 +19,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import tensorflow as tf
+
+from normlib.cnn import SmallCNN
+from normlib.config import TrainConfig
+from normlib.normalize import inverse_norm
+from normlib.run import Run
+from normlib.runtime import DEVICE
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from normlib.cnn import SmallCNN
 
     T = TypeVar("T")
 
@@ -113,6 +118,15 @@ class Summary:
             neighbors=np.maximum(self.neighbors, 0),
             cells=cells,
         )
+
+    def half_width(self, outside: float = 0.005) -> float:
+        """The smallest power of two w with at most this share of the values beyond -w and w."""
+        ends = np.arange(-_HALF, _HALF) + 0.5
+        reach = np.ceil(np.log2(np.abs(ends) / _HALF))  # the power of two that holds each cell
+        powers = np.arange(reach.min(), 1)
+        beyond = [self.cells[reach > power].sum() for power in powers]
+        enough = np.flatnonzero(np.array(beyond) <= outside * self.values)[0]
+        return float(2.0 ** (powers[enough] + self.exponent))
 
     def histogram(self, half_width: float, bins: int = 64) -> np.ndarray:
         """Counts in `bins` equal bins from -half_width to half_width; the outermost take the rest.
@@ -312,6 +326,38 @@ class Memory:
         return future.result()
 
 
+def build(config: TrainConfig, run: Run | None = None, epoch: int = -1) -> SmallCNN:
+    """The network of a config with its first weights, or with those that a run had learned.
+
+    epoch: which of the run's weights, as an index. Every method gets the run's kernels and biases;
+    gamma, beta, v and g only the run's own method, if it is normalized in the same places.
+    Raises ValueError where the run kept no weights, or those of a network of another shape.
+    """
+    with tf.device(DEVICE):
+        network = SmallCNN.from_config(config)
+        if run is None:
+            return network
+        if not run.weights:
+            raise ValueError("This run has kept no weights.")
+        if config.hidden_units != run.config.hidden_units:
+            raise ValueError("These weights belong to a network of another shape.")
+        source = SmallCNN.from_config(run.config)
+        source.set_weights(run.weights[epoch])
+        own = (run.config.normalization, run.config.placement)
+        if (config.normalization, config.placement) == own:
+            network.set_weights(run.weights[epoch])
+            return network
+        for part in ("conv", "dense", "output"):
+            kernel, w = getattr(network, f"{part}_kernel"), getattr(source, f"{part}_kernel")()
+            if hasattr(kernel, "w"):
+                kernel.w.assign(w)
+            else:
+                kernel.v.assign(w)
+                kernel.g.assign(1 / inverse_norm(w))
+            getattr(network, f"{part}_bias").assign(getattr(source, f"{part}_bias"))
+        return network
+
+
 def look(
     network: SmallCNN,
     images: np.ndarray,
@@ -434,7 +480,8 @@ def divided_variances(
 def _forward(network: SmallCNN, images: np.ndarray, layer: str) -> dict[str, Any]:
     if layer not in LAYERS:
         raise ValueError(f"The layer must be one of {', '.join(LAYERS)}, not {layer!r}.")
-    return network.forward(images, training=False, own_statistics=True, last=f"{layer}_relu")
+    with tf.device(DEVICE):
+        return network.forward(images, training=False, own_statistics=True, last=f"{layer}_relu")
 
 
 def _steps(stages: dict[str, Any], layer: str) -> Sequence[str]:

@@ -7,9 +7,11 @@ import pytest
 
 from normlib.cnn import SmallCNN
 from normlib.config import TrainConfig
+from normlib.run import Run
 from normlib.statistics import (
     PERCENTILES,
     Memory,
+    build,
     channel_percentiles,
     describe,
     divided_variances,
@@ -110,6 +112,18 @@ def test_bins_narrower_than_a_cell_lose_nothing() -> None:
         abs(found[1:-1].sum() - inside.sum())
         <= ((x >= -0.25) & (x < -0.234)).sum() + ((x >= 0.234) & (x < 0.25)).sum()
     )
+
+
+@pytest.mark.parametrize("name", ["spiky", "normal", "dense", "mean a thousand times the spread"])
+def test_half_width_leaves_out_no_more_than_it_may(name: str) -> None:
+    x, s = ARRAYS[name], summarize(ARRAYS[name])
+    width = s.half_width(outside=0.02)
+    assert np.frexp(width)[0] == 0.5
+    assert np.mean(np.abs(x) > width) <= 0.02 < np.mean(np.abs(x) > width / 2)
+
+
+def test_half_width_of_zeros_is_a_number() -> None:
+    assert 0 < summarize(ARRAYS["all zero"]).half_width() < 1e-20
 
 
 def test_histogram_refuses_bins_that_cells_do_not_fill() -> None:
@@ -270,6 +284,53 @@ def test_divided_variances_are_what_stands_under_the_root(method, shape, images)
 @pytest.mark.parametrize("method", ["none", "weight"])
 def test_nothing_is_divided_without_a_normalization_of_activations(method, images) -> None:
     assert divided_variances(_network(method), images) is None
+
+
+# ---- weights that a run had learned ----------------------------------------------------------
+
+
+def _run(method: str, **changes: object) -> Run:
+    """A run whose weights are noticeably not the first ones, at two epochs."""
+    config = TrainConfig(normalization=method, **changes)
+    rng = np.random.default_rng(5)
+    weights = [
+        {
+            name: (array + rng.normal(0, 0.3, array.shape)).astype(np.float32)
+            for name, array in SmallCNN.from_config(config).weights().items()
+        }
+        for _ in range(2)
+    ]
+    return Run(config, "drawn digits", "0" * 64, "finished", weights=weights)
+
+
+@pytest.mark.parametrize("trained", ["none", "batch", "weight"])
+@pytest.mark.parametrize("method", ["none", "batch", "weight", "layer"])
+def test_every_method_sees_the_weights_of_the_run(trained, method, images) -> None:
+    run = _run(trained, placement="conv and dense")
+    source = SmallCNN.from_config(run.config)
+    source.set_weights(run.weights[0])
+    config = TrainConfig(normalization=method, placement="conv and dense", seed=9)
+    network = build(config, run, epoch=0)
+    expected = source.forward(images, training=False)["conv"].numpy()
+    found = network.forward(images, training=False)["conv"].numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(network.dense_kernel(), source.dense_kernel(), rtol=1e-4, atol=1e-6)
+    if method == trained:
+        for name, array in network.weights().items():
+            assert np.array_equal(array, run.weights[0][name]), name
+
+
+def test_an_epoch_has_its_own_weights(images) -> None:
+    run = _run("none")
+    kernels = [build(run.config, run, epoch).conv_kernel().numpy() for epoch in (0, 1)]
+    assert not np.array_equal(*kernels)
+
+
+def test_weights_that_do_not_fit_are_a_clear_error() -> None:
+    with pytest.raises(ValueError, match="another shape"):
+        build(TrainConfig(hidden_units=50), _run("none"))
+    with pytest.raises(ValueError, match="kept no weights"):
+        build(TrainConfig(), Run(TrainConfig(), "drawn digits", "0" * 64, "stopped"))
 
 
 # ---- the memory ------------------------------------------------------------------------------
