@@ -359,8 +359,7 @@ class Experiments:
         finally:
             with self._pictures:
                 self._drawing -= 1
-                if not self._drawing:
-                    self._pictures.notify_all()
+                self._pictures.notify_all()
 
     # The queue, under its lock
 

@@ -431,6 +431,18 @@ def test_a_queued_one_leaves_the_queue_with_its_last_watcher(lab):
     assert going.key not in [each.key for each in room.all.earlier()]
 
 
+def test_a_queued_one_stays_while_somebody_waits_for_it(lab):
+    room = lab()
+    room.submit(0, "z")
+    busy = room.next()
+    shared = room.submit(1, "a")
+    room.submit(1, "b")
+    room.all.unwatch(shared.key, "a")
+    assert (shared.status, shared.position) == ("queued", 0)
+    busy.ends()
+    assert order_of(room, 1) == [1]
+
+
 def test_leaving_the_queue_gives_back_the_run_that_was_there_before(lab):
     room = lab()
     stopped = room.run_through(1, status="stopped")
@@ -518,6 +530,18 @@ def test_memory_is_bounded_in_bytes_too(lab, store, monkeypatch):
     weights = [{"v": np.zeros(500)}]
     for seed in range(5):
         room.run_through(seed, weights=weights)
+    assert len(room.all._known) == 2
+
+
+def test_a_run_that_the_disk_refused_is_forgotten_last(lab, store, monkeypatch):
+    monkeypatch.setattr(module, "KEPT_RUNS", 2)
+    kept = [lab(store=store).run_through(seed) for seed in (1, 2, 3)]
+    room = lab(store=store)
+    monkeypatch.setattr(store, "save", lambda run, key: False)
+    refused = room.run_through(4)
+    for experiment in kept:
+        assert room.all.find(experiment.key).run.to_dict() == experiment.run.to_dict()
+    assert room.all.find(refused.key) is refused
     assert len(room.all._known) == 2
 
 

@@ -192,6 +192,7 @@ def test_what_this_process_trains_is_running_until_it_is_saved(store):
     assert store.summary(run.key).status == "running"
     store.save(run)
     assert [summary.status for summary in store.list()] == ["finished"]
+    assert store._connection.execute("SELECT count(*) FROM started").fetchone() == (0,)
 
 
 def test_what_failed_leaves_no_trace(store):
