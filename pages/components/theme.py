@@ -50,12 +50,15 @@ def dash(series: str, position: int = 0) -> list[int]:
 
 
 def config(presenting: bool) -> dict[str, Any]:
-    """The Vega-Lite config of every chart; text colours are left to Streamlit's light and dark."""
+    """The Vega-Lite config of every chart."""
     text, line = (20, 4.5) if presenting else (13, 2.5)
+    ink = "currentColor"  # in a drawing, the colour of the page's text, in light and in dark
     return {
         "axis": {
             "labelFontSize": text,
+            "labelColor": ink,
             "titleFontSize": text,
+            "titleColor": ink,
             "titleFontWeight": "normal",
             "labelOverlap": True,
             "grid": True,
@@ -64,6 +67,7 @@ def config(presenting: bool) -> dict[str, Any]:
             "ticks": False,
         },
         "legend": {
+            "labelColor": ink,
             "labelFontSize": text,
             "titleFontSize": text,
             "symbolStrokeWidth": line,
@@ -75,12 +79,11 @@ def config(presenting: bool) -> dict[str, Any]:
             "labelLimit": 400,
             "columnPadding": 20,
         },
-        "title": {"fontSize": text + 2, "anchor": "start", "fontWeight": 600},
+        "title": {"color": ink, "fontSize": text + 2, "anchor": "start", "fontWeight": 600},
         "header": {"labelFontSize": text, "titleFontSize": text},
         "line": {"strokeWidth": line, "strokeCap": "butt"},
         "rule": {"strokeWidth": line / 1.5},
-        # In a drawing this is the colour of the text around it, in light and in dark.
-        "text": {"fontSize": text, "color": "currentColor"},
+        "text": {"fontSize": text, "color": ink},
         "point": {"size": 60 if presenting else 36},
         "view": {"stroke": None},
         "font": "Source Sans, sans-serif",

@@ -1,0 +1,129 @@
+"""The pictures: colours that can be seen, numbers that are the data's, specs made once."""
+
+import tomllib
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from normlib.config import METHODS
+from pages.components import charts, theme
+
+CONFIG = tomllib.loads((Path(__file__).parents[1] / ".streamlit" / "config.toml").read_text())
+
+
+def _luminance(color: str) -> float:
+    parts = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(parts <= 0.03928, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def _contrast(one: str, other: str) -> float:
+    dark, light = sorted((_luminance(one), _luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _mixed(front: str, back: str, share: float) -> str:
+    pairs = ((int(front[i : i + 2], 16), int(back[i : i + 2], 16)) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(share * a + (1 - share) * b):02X}" for a, b in pairs)
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_lines_and_words_stand_out_in_both_themes(mode):
+    colors = CONFIG["theme"][mode]
+    for method in METHODS:
+        assert _contrast(theme.COLORS[method], colors["backgroundColor"]) >= 3, method
+    for surface in ("backgroundColor", "secondaryBackgroundColor"):
+        for words in ("textColor", "linkColor", "primaryColor"):
+            assert _contrast(colors[words], colors[surface]) >= 4.5, (words, surface)
+        faded = _mixed(colors["textColor"], colors[surface], 0.6)  # captions
+        assert _contrast(faded, colors[surface]) >= 4.5, surface
+    on_button = {"light": "#FFFFFF", "dark": "#121212"}[mode]  # CSS's Canvas
+    assert _contrast(on_button, colors["primaryColor"]) >= 4.5
+
+
+def test_every_method_has_a_look_of_its_own():
+    looks = [(theme.COLORS[method], tuple(theme.DASHES[method])) for method in METHODS]
+    assert all(a != b and x != y for (a, x), (b, y) in combinations(looks, 2))
+
+
+def _bins(method: str, stage: str, shares: list[float]) -> list[dict]:
+    return [
+        {"method": method, "stage": stage, "left": place, "right": place + 1, "share": share}
+        for place, share in enumerate(shares)
+    ]
+
+
+def test_histograms_share_their_axes_and_write_what_they_cut_off():
+    rows = [
+        *_bins("none", "relu", [0.8, 0.1, 0.1]),
+        *_bins("batch", "relu", [0.5, 0.3, 0.2]),
+    ]
+    chart = charts.histograms(rows, {"relu": "After ReLU"}, (0, 3))
+    (none_spec, none), (batch_spec, batch) = chart.panels
+    assert none_spec["layer"][0]["encoding"]["x"]["scale"] == {"domain": [0, 3], "nice": False}
+    assert none_spec["layer"][0]["encoding"]["y"] == batch_spec["layer"][0]["encoding"]["y"]
+    assert list(none["label"]) == ["80%", "", ""]
+    assert list(batch["label"]) == ["50%", "", ""]
+    heights = np.concatenate([none["height"], batch["height"]])
+    assert heights.max() == charts._ROW  # the row's top
+    assert heights[1] / heights[2] == 1
+    assert heights[4] / heights[5] == pytest.approx(1.5)
+    assert "No normalization, after relu: most values, 80%, lie from 0 to 1." in chart.summary
+
+
+def test_a_chart_keeps_its_data_out_of_its_spec():
+    chart = charts.accuracy_curves([{"method": "layer", "epoch": 1, "accuracy": 0.9}])
+    again = charts.accuracy_curves([{"method": "layer", "epoch": 1, "accuracy": 0.2}])
+    assert chart.panels[0][0] is again.panels[0][0]
+    assert "data" not in str(chart.panels[0][0]).replace("datum", "")
+    assert "20.00%" in again.summary
+
+
+def test_the_smoothed_loss_is_the_mean_of_the_last_steps():
+    values = np.arange(1000.0)
+    smooth = charts._smooth(values)
+    assert smooth[0] == 0
+    assert smooth[2] == 1
+    assert smooth[-1] == values[-40:].mean()
+
+
+def test_a_long_loss_curve_is_thinned_to_what_a_screen_shows_with_its_last_step():
+    rows = {"method": ["none"] * 5000, "step": range(1, 5001), "loss": np.linspace(2, 1, 5000)}
+    chart = charts.loss_curves(rows)
+    assert len(chart.panels[0][1]) == charts.MOST_POINTS
+    assert chart.panels[0][1]["step"].iloc[-1] == 5000
+    assert len(chart.table) == 5000
+
+
+def test_a_training_without_a_step_has_a_picture_too():
+    assert charts.loss_curves({"method": [], "step": [], "loss": []}).summary == "No step yet."
+
+
+def test_the_confusion_names_the_worst_mistake():
+    counts = np.diag(np.full(10, 90))
+    counts[4, 9] = 7
+    chart = charts.confusion(counts)
+    assert chart.summary == (
+        "900 of 907 images were read correctly. "
+        "The most frequent mistake: a 4 read as a 9, 7 times."
+    )
+    assert chart.table["images"].sum() == 907
+
+
+def test_digits_become_one_picture():
+    images = np.zeros((5, 28, 28, 1), np.uint8)
+    images[3, 0, 0] = 255
+    sheet = charts.image_grid(images, columns=3, scale=2)
+    assert sheet.dtype == np.uint8
+    assert sheet.shape == (2 * 59, 3 * 59)
+    assert np.argwhere(sheet == 0).tolist() == [[59, 0], [59, 1], [60, 0], [60, 1]]
+
+
+def test_filters_show_their_signs():
+    kernel = np.zeros((1, 1, 1, 3))
+    kernel[0, 0, 0] = [-2, 0, 2]
+    sheet = charts.filter_grid(kernel, columns=3, scale=1)
+    pixels = ["#" + bytes(sheet[0, column]).hex().upper() for column in (0, 3, 6)]
+    assert pixels == [theme.COLORS["batch"], "#FFFFFF", theme.COLORS["weight"]]
