@@ -366,6 +366,38 @@ def test_one_damaged_page_costs_few_runs(tmp_path):
     store.close()
 
 
+def test_runs_are_carried_over_from_a_file_with_a_damaged_index(tmp_path):
+    runs = filled(tmp_path)
+    path = tmp_path / "runs.sqlite3"
+    connection = sqlite3.connect(path)
+    query = "SELECT rootpage FROM sqlite_schema WHERE name = 'runs_changed'"
+    (page,) = connection.execute(query).fetchone()
+    connection.close()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(bytes(range(256)) * 16)
+    store = Store(tmp_path)
+    assert len(set_aside(tmp_path)) == 1
+    assert store.notice.endswith("and 12 of its runs could be read and are here.")
+    for run in runs:
+        assert_same(store.load(run.key), run)
+    store.close()
+
+
+def test_a_file_in_use_elsewhere_is_set_aside_with_its_log(store):
+    store.save(make_run())
+    store._connection.execute("PRAGMA user_version = 99")
+    second = Store(store.home)  # the first is still open, so its log is not folded in
+    (aside,) = set_aside(store.home)
+    connection = sqlite3.connect(aside)
+    assert connection.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+    connection.close()
+    assert second.list() == []
+    assert second.save(make_run(1))
+    second.close()
+    assert integrity(second.path) == "ok"
+
+
 def test_a_deleted_or_replaced_folder_is_begun_anew_while_the_app_runs(store):
     store.save(make_run(1))
     store.path.rename(store.home / "moved.sqlite3")
