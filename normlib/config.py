@@ -224,9 +224,14 @@ class TrainConfig:
         """The same training with every setting that it never reads at its default."""
         used = asdict(self)
         for name, default in asdict(TrainConfig()).items():
-            if self.normalization not in _READ_BY.get(name, METHODS):
+            if not reads(self.normalization, name):
                 used[name] = default
         return TrainConfig(**used)
+
+
+def reads(method: str, setting: str) -> bool:
+    """Whether a training by this method depends on this field of `TrainConfig`."""
+    return method in _READ_BY.get(setting, METHODS)
 
 
 _ON_ACTIVATIONS = frozenset(METHODS) - {"none", "weight"}
