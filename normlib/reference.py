@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from statistics import median
 
@@ -41,17 +41,20 @@ def fused_batch_norm(x, gamma, beta, epsilon):
 
 
 def keras_batch_norm(x, gamma, beta, epsilon):
+    """Keras's `BatchNormalization`, in training."""
     layer = _keras("BatchNormalization", x, gamma, beta, epsilon=epsilon)
     return _call(layer, x, gamma, beta, training=True)[0]
 
 
 def keras_layer_norm(x, gamma, beta, epsilon, axes=None):
+    """Keras's `LayerNormalization`, over all axes but the first unless given."""
     axes = tuple(range(1, x.shape.rank)) if axes is None else axes
     layer = _keras("LayerNormalization", x, gamma, beta, axis=axes, epsilon=epsilon)
     return _call(layer, x, gamma, beta)[0]
 
 
 def keras_group_norm(x, gamma, beta, epsilon, groups):
+    """Keras's `GroupNormalization`."""
     layer = _keras("GroupNormalization", x, gamma, beta, groups=groups, epsilon=epsilon)
     return _call(layer, x, gamma, beta)[0]
 
@@ -62,6 +65,7 @@ def keras_instance_norm(x, gamma, beta, epsilon):
 
 
 def keras_rms_norm(x, gamma, epsilon, axes=None):
+    """Keras's `RMSNormalization`, over all axes but the first unless given."""
     axes = tuple(range(1, x.shape.rank)) if axes is None else axes
     layer = _built("RMSNormalization", tuple(x.shape), x.dtype.name, axis=axes, epsilon=epsilon)
     return _call(layer, x, gamma)[0]
@@ -145,14 +149,23 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Side:
-    """One operation at its settings."""
+    """One operation at its settings, and what it should compute."""
 
     name: str
-    settings: str
-    call: Callable  # on the tensors of the comparison
-    formula: Callable  # what it should compute, from `normalize`; run in float64
+    words: str  # its settings other than epsilon
+    op: Callable  # on the tensors of the comparison, and epsilon
+    formula: Callable  # the same from `normalize`, to be run in float64
+    epsilon: float | None
     moving: Callable | None = None  # x -> moving mean, moving variance
     moving_formula: Callable | None = None
+
+    @property
+    def settings(self) -> str:
+        epsilon = "" if self.epsilon is None else f"epsilon {self.epsilon:g}"
+        return ", ".join(filter(None, (self.words, epsilon)))
+
+    def run(self, op: Callable, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+        return op(*tensors) if self.epsilon is None else op(*tensors, self.epsilon)
 
 
 def compare(
@@ -213,148 +226,69 @@ def compare(
 
 
 def _pairs(epsilon, momentum, groups, defaults) -> list[tuple[str, _Side, _Side]]:
-    """What is compared with what, and on which inputs ("rms" has no beta: two tensors)."""
-    n = normalize
-    keras_epsilon, rms_epsilon = (KERAS_EPSILON, KERAS_RMS_EPSILON) if defaults else (epsilon,) * 2
-    keras_momentum = KERAS_MOMENTUM if defaults else momentum
-    keras_axes, axes_words = (-1, "C") if defaults else (None, "H, W, C")
+    """The inputs, the lab's side and the library's; "examples 2" is those without beta."""
 
-    def side(name, settings, call, formula, epsilon=epsilon, **more) -> _Side:
-        return _Side(
-            name,
-            f"{settings}, epsilon {epsilon:g}".removeprefix(", "),
-            lambda *tensors: call(*tensors, epsilon),
-            lambda *tensors: formula(*tensors, epsilon),
-            **more,
+    def own(name, words, op, **options) -> _Side:
+        op = partial(op, **options)
+        return _Side(name, words, op, op, epsilon)
+
+    def theirs(name, words, op, like: _Side, default=KERAS_EPSILON, **options) -> _Side:
+        used = default if defaults and default is not None else epsilon
+        return _Side(name, words, partial(op, **options), like.formula, used)
+
+    def with_moving(side, function, momentum, unbiased=False) -> _Side:
+        return replace(
+            side,
+            moving=partial(function, momentum=momentum),
+            moving_formula=partial(moving_statistics, momentum=momentum, unbiased=unbiased),
         )
 
-    def own(name, settings, op, **options) -> _Side:
-        return side(name, settings, partial(op, **options), partial(op, **options))
+    keras_momentum = KERAS_MOMENTUM if defaults else momentum
+    batch = own("batch norm", f"momentum {momentum:g}", normalize.batch_norm)
+    batch = with_moving(batch, moving_statistics, momentum)
+    tf_batch = theirs("tf.nn.batch_normalization", "", tf_batch_norm, batch, default=None)
+    fused_words = f"momentum {momentum:g}, moving variance unbiased"
+    fused = theirs("tf.nn.fused_batch_norm", fused_words, fused_batch_norm, batch)
+    fused = with_moving(fused, fused_moving_statistics, momentum, unbiased=True)
+    keras_words = f"momentum {keras_momentum:g}"
+    keras_batch = theirs("keras BatchNormalization", keras_words, keras_batch_norm, batch)
+    keras_batch = with_moving(keras_batch, keras_moving_statistics, keras_momentum)
 
-    def moving(function, momentum, unbiased=False) -> dict:
-        return {
-            "moving": partial(function, momentum=momentum),
-            "moving_formula": partial(moving_statistics, momentum=momentum, unbiased=unbiased),
-        }
+    layer = own("layer norm", "over H, W, C", normalize.layer_norm)
+    layer_c = own("layer norm per position", "over C", normalize.layer_norm, axes=-1)
+    keras_layer_c = theirs("keras LayerNormalization", "over C", keras_layer_norm, layer_c, axes=-1)
+    keras_layer = theirs("keras LayerNormalization", "over H, W, C", keras_layer_norm, layer)
 
-    batch = side(
-        "batch norm",
-        f"momentum {momentum:g}",
-        n.batch_norm,
-        n.batch_norm,
-        **moving(moving_statistics, momentum),
-    )
-    layer = own("layer norm", "over H, W, C", n.layer_norm)
+    group_norm = "keras GroupNormalization"
+    one_group = theirs(group_norm, "1 group", keras_group_norm, layer, groups=1)
+    group = own("group norm", f"{groups} groups", normalize.group_norm, groups=groups)
+    keras_group = theirs(group_norm, f"{groups} groups", keras_group_norm, group, groups=groups)
+    instance = own("instance norm", "", normalize.instance_norm)
+    keras_instance = theirs(group_norm, "C groups", keras_instance_norm, instance)
+
+    rms = own("RMS norm", "over H, W, C", normalize.rms_norm)
+    rms_c = own("RMS norm per position", "over C", normalize.rms_norm, axes=-1)
+    rms_name = "keras RMSNormalization"
+    keras_rms = theirs(rms_name, "over H, W, C", keras_rms_norm, rms, KERAS_RMS_EPSILON)
+    keras_rms_c = theirs(rms_name, "over C", keras_rms_norm, rms_c, KERAS_RMS_EPSILON, axes=-1)
+
+    words, op = "one norm per output channel", normalize.weight_norm
+    weight = _Side("weight norm", words, op, op, None)
+    tf_weight = _Side("tf.nn.l2_normalize", words, tf_weight_norm, op, None)
+
+    examples = "channels" if defaults else "examples"  # Keras's default gamma is (C,)
     return [
-        ("channels", batch, side("tf.nn.batch_normalization", "", tf_batch_norm, n.batch_norm)),
-        (
-            "channels",
-            batch,
-            side(
-                "tf.nn.fused_batch_norm",
-                f"momentum {momentum:g}, moving variance unbiased",
-                fused_batch_norm,
-                n.batch_norm,
-                keras_epsilon,
-                **moving(fused_moving_statistics, momentum, unbiased=True),
-            ),
-        ),
-        (
-            "channels",
-            batch,
-            side(
-                "keras BatchNormalization",
-                f"momentum {keras_momentum:g}",
-                keras_batch_norm,
-                n.batch_norm,
-                keras_epsilon,
-                **moving(keras_moving_statistics, keras_momentum),
-            ),
-        ),
-        (
-            "channels" if defaults else "examples",
-            layer,
-            side(
-                "keras LayerNormalization",
-                f"over {axes_words}",
-                partial(keras_layer_norm, axes=keras_axes),
-                partial(n.layer_norm, axes=keras_axes),
-                keras_epsilon,
-            ),
-        ),
-        (
-            "channels",
-            own("layer norm per position", "over C", n.layer_norm, axes=-1),
-            side(
-                "keras LayerNormalization",
-                "over C",
-                partial(keras_layer_norm, axes=-1),
-                partial(n.layer_norm, axes=-1),
-                keras_epsilon,
-            ),
-        ),
-        (
-            "channels",
-            layer,
-            side(
-                "keras GroupNormalization",
-                "1 group",
-                partial(keras_group_norm, groups=1),
-                n.layer_norm,
-                keras_epsilon,
-            ),
-        ),
-        (
-            "channels",
-            own("group norm", f"{groups} groups", n.group_norm, groups=groups),
-            side(
-                "keras GroupNormalization",
-                f"{groups} groups",
-                partial(keras_group_norm, groups=groups),
-                partial(n.group_norm, groups=groups),
-                keras_epsilon,
-            ),
-        ),
-        (
-            "channels",
-            own("instance norm", "", n.instance_norm),
-            side(
-                "keras GroupNormalization",
-                "C groups",
-                keras_instance_norm,
-                n.instance_norm,
-                keras_epsilon,
-            ),
-        ),
-        (
-            "channels 2" if defaults else "examples 2",
-            own("RMS norm", "over H, W, C", n.rms_norm),
-            side(
-                "keras RMSNormalization",
-                f"over {axes_words}",
-                partial(keras_rms_norm, axes=keras_axes),
-                partial(n.rms_norm, axes=keras_axes),
-                rms_epsilon,
-            ),
-        ),
-        (
-            "channels 2",
-            own("RMS norm per position", "over C", n.rms_norm, axes=-1),
-            side(
-                "keras RMSNormalization",
-                "over C",
-                partial(keras_rms_norm, axes=-1),
-                partial(n.rms_norm, axes=-1),
-                rms_epsilon,
-            ),
-        ),
-        (
-            "kernel 2",
-            _Side("weight norm", "one norm per output channel", n.weight_norm, n.weight_norm),
-            _Side(
-                "tf.nn.l2_normalize", "one norm per output channel", tf_weight_norm, n.weight_norm
-            ),
-        ),
+        ("channels", batch, tf_batch),
+        ("channels", batch, fused),
+        ("channels", batch, keras_batch),
+        (examples, layer, keras_layer_c if defaults else keras_layer),
+        ("channels", layer_c, keras_layer_c),
+        ("channels", layer, one_group),
+        ("channels", group, keras_group),
+        ("channels", instance, keras_instance),
+        (f"{examples} 2", rms, keras_rms_c if defaults else keras_rms),
+        ("channels 2", rms_c, keras_rms_c),
+        ("kernel 2", weight, tf_weight),
     ]
 
 
@@ -363,16 +297,16 @@ def _measure(side: _Side, tensors, r, repeats: int):
 
     @tf.function(autograph=False)
     def forward_and_backward(*tensors):
-        return _with_gradients(side.call, tensors, r)
+        return _with_gradients(partial(side.run, side.op), tensors, r)
 
-    side.call(*tensors)  # makes the Keras layer
+    side.run(side.op, tensors)  # makes the Keras layer
     results, times = forward_and_backward(*tensors), []  # the first call builds the graph
     for _ in range(repeats):
         start = time.perf_counter()
         forward_and_backward(*tensors)
         times.append(1000 * (time.perf_counter() - start))
     exact = [tf.cast(t, tf.float64) for t in tensors]
-    truth = _with_gradients(side.formula, exact, tf.cast(r, tf.float64))
+    truth = _with_gradients(partial(side.run, side.formula), exact, tf.cast(r, tf.float64))
     if side.moving:
         results = [*results, *side.moving(tensors[0])]
         truth = [*truth, *side.moving_formula(exact[0])]
@@ -383,7 +317,7 @@ def _with_gradients(op: Callable, tensors, r) -> list[tf.Tensor]:
     """z, and the gradients of sum(z * r) in each of the tensors."""
     with tf.GradientTape() as tape:
         tape.watch(tensors)
-        z = op(*tensors)
+        z = op(tensors)
     return [z, *tape.gradient(z, tensors, r)]
 
 
