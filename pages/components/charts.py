@@ -15,7 +15,7 @@ import json
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,22 +43,36 @@ class Chart:
     table: pd.DataFrame
 
 
-def show(chart: Chart, caption: str, key: str) -> None:
+def show(
+    chart: Chart,
+    caption: str,
+    key: str,
+    *,
+    widths: Sequence[float] = (),
+    on_select: Callable[[str], None] | None = None,
+) -> None:
     """Draw a chart, its caption, and its numbers folded away.
 
     caption: names the data, the seed and the settings; `caption_for` writes it.
     key: unique on the page and the same in every run, so that a new run only sends new data.
+    widths: of the panels, relative to each other; equal where not given. A spec with a width of
+        its own (in pixels) keeps it, as where a right angle has to look like one.
+    on_select: called with the key of the panel in which the reader clicked a mark;
+        `st.session_state[key]["selection"]` then holds what the parameters of its spec selected.
     """
     config = theme.config(settings.presenting())
     with st.container(key=key, gap="xsmall"):
-        columns = st.columns(len(chart.panels)) if len(chart.panels) > 1 else [st.container()]
+        alone = len(chart.panels) == 1
+        columns = [st.container()] if alone else st.columns(widths or len(chart.panels))
         for index, (column, (spec, data)) in enumerate(zip(columns, chart.panels, strict=True)):
+            clickable = on_select is not None and "params" in spec
             column.vega_lite_chart(
                 data,
                 spec | {"config": config, "padding": _PADDING},
-                width="stretch",
+                width="content" if isinstance(spec.get("width"), int) else "stretch",
                 key=f"{key}_{index}",
                 alt=chart.summary,
+                on_select=partial(on_select, f"{key}_{index}") if clickable else "ignore",
             )
         st.caption(caption)
         numbers = st.expander("Numbers", key=f"{key}_numbers", on_change="rerun", type="compact")
@@ -243,6 +257,22 @@ def bars(rows: Rows, value_title: str, *, format: str = ",.3~g") -> Chart:
     return Chart(((spec, _titled(data)),), f"{value_title}: {words}.", data)
 
 
+def dots(rows: Rows, value_title: str, *, floor: float = 1e-10) -> Chart:
+    """One line per label with a mark per series, on a log axis; shapes tell the series apart.
+
+    rows: label, series (at most four), value (0 or more). Values under `floor`, such as an exact
+    0, are drawn at it.
+    """
+    data = frame(rows)
+    series = tuple(dict.fromkeys(data["series"]))
+    labels = tuple(dict.fromkeys(data["label"]))
+    spec = _dots_spec(labels, series, value_title, floor)
+    largest = data.loc[data.groupby("series", sort=False)["value"].idxmax()]
+    words = "; ".join(f"{one.series} {one.value:.2g} ({one.label})" for one in largest.itertuples())
+    drawn = data.assign(drawn=np.maximum(data["value"], floor))
+    return Chart(((spec, drawn),), f"{value_title}, the largest of each: {words}.", data)
+
+
 def confusion(counts: np.ndarray) -> Chart:
     """Which digit was read as which. counts: (10, 10), true digit by read digit."""
     counts = np.asarray(counts)
@@ -388,7 +418,7 @@ def _histogram_spec(
     titles = [
         alt.Chart()
         .transform_aggregate(one="count()")
-        .mark_text(align="left", baseline="top", dx=2)
+        .mark_text(align="left", baseline="top", dx=2, dy=4)
         .encode(x=alt.datum(x_range[0]), y=alt.datum(len(stages) - place), text=alt.value(stage))
         for place, stage in enumerate(stages)
     ]
@@ -485,6 +515,39 @@ def _bars_spec(methods: tuple[str, ...], value_title: str, number: str) -> alt.T
         base.mark_bar().encode(color=color.legend(None)),
         base.mark_text(align="left", dx=6).encode(text=alt.Text("value:Q", format=number)),
     ).properties(height={"step": 36})
+
+
+@_spec
+def _dots_spec(
+    labels: tuple[str, ...], series: tuple[str, ...], value_title: str, floor: float
+) -> alt.TopLevelMixin:
+    import altair as alt
+
+    colors = [theme.NEUTRAL, theme.COLORS["batch"], theme.COLORS["weight"], theme.COLORS["layer"]]
+    shapes = ["diamond", "circle", "triangle-up", "square"]
+    base = alt.Chart().encode(y=alt.Y("label:N", sort=list(labels), title=None, axis=None))
+    marks = base.mark_point(filled=True, size=110, opacity=0.9).encode(
+        x=alt.X(
+            "drawn:Q",
+            title=value_title,
+            scale=alt.Scale(type="log", domainMin=floor),
+            axis=alt.Axis(format="~e", tickCount=6),
+        ),
+        color=alt.Color("series:N", scale=alt.Scale(domain=series, range=colors), title=None),
+        shape=alt.Shape("series:N", scale=alt.Scale(domain=series, range=shapes), title=None),
+        tooltip=[
+            alt.Tooltip("label:N", title="pair"),
+            alt.Tooltip("series:N", title="what"),
+            alt.Tooltip("value:Q", title=value_title, format=".2~e"),
+        ],
+    )
+    # Above its marks a label has the whole width, also on a telephone.
+    names = (
+        base.transform_aggregate(groupby=["label"])
+        .mark_text(align="left", baseline="bottom", dy=-8)
+        .encode(x=alt.value(0), text="label:N")
+    )
+    return alt.layer(marks, names).properties(height={"step": 46})
 
 
 @_spec

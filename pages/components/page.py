@@ -73,7 +73,10 @@ PAGES: dict[str, Page] = {
             "calculate",
             "Understand",
             "A small table, every step of every method with the numbers put in.",
-            ("method", "eps"),
+            (
+                *("show", "method", "eps", "gamma", "beta", "affine", "row", "column", "at"),
+                *("x", "v", "g", "seed"),
+            ),
         ),
         Page(
             "activations",
@@ -82,7 +85,7 @@ PAGES: dict[str, Page] = {
             "bar_chart",
             "Understand",
             "One batch of digits, and what each method does to its activations.",
-            ("batch", "eps", "seed", "methods", "stage"),
+            ("view", "batch", "eps", "seed", "stage", "methods", "weights"),
         ),
         Page(
             "backward",
@@ -91,7 +94,10 @@ PAGES: dict[str, Page] = {
             "undo",
             "Understand",
             "The gradient in three terms, checked four ways.",
-            ("method", "eps", "seed"),
+            (
+                *("pass", "method", "eps", "gamma", "dz", "mistake", "row", "column", "bias"),
+                *("lr", "seed", "x"),
+            ),
         ),
         Page(
             "train",
@@ -100,7 +106,7 @@ PAGES: dict[str, Page] = {
             "play_circle",
             "Experiment",
             "Train the small network with your settings, live.",
-            ("method", *TRAINING),
+            ("method", *TRAINING, "look", "stage", "misread", "channel", "over", "run"),
             {"batch": 1024},
         ),
         Page(
@@ -110,7 +116,7 @@ PAGES: dict[str, Page] = {
             "compare_arrows",
             "Experiment",
             "The methods side by side: same start, same batches.",
-            ("methods", *TRAINING),
+            ("among", "methods", "method", "cuts", "seeds", *TRAINING),
             {"batch": 1024},
         ),
         Page(

@@ -20,10 +20,24 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from normlib import report
 from normlib.config import LIMITS, METHODS, TrainConfig
+from normlib.steps import KERNELS, TABLES
+from normlib.tables import SURGERY
 
 FOUR_METHODS = ("none", "batch", "weight", "layer")
 EPSILONS = tuple(float(f"1e{power}") for power in range(-8, 1))
 LEARNING_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0)
+# As in `normlib.gradients`, which needs TensorFlow.
+MISTAKES = (
+    "statistics as constants",
+    "wrong axes",
+    "epsilon outside the root",
+    "unbiased variance",
+    "norm as a constant",
+    "one norm for the kernel",
+    "a constant outside the root",
+    "mean of the squares",
+)
+_COUNTED = {str(number): str(number) for number in range(1, 5)}
 METHOD_TITLES = {name: method.title for name, method in METHODS.items()}
 
 
@@ -165,9 +179,18 @@ def _from_config(name: str, config_field: str, label: str, **others: Any) -> Set
     return Setting(name, label, kind, default, config_field=config_field, **others)
 
 
-SETTINGS: dict[str, Setting] = {
-    setting.name: setting
-    for setting in (
+def _table(rows: Iterable[Setting]) -> dict[str, Setting]:
+    """The rows by name; two with one name are an error, since a value travels by its name."""
+    table: dict[str, Setting] = {}
+    for row in rows:
+        if row.name in table:
+            raise ValueError(f"Two settings are called {row.name!r}: {table[row.name].label} …")
+        table[row.name] = row
+    return table
+
+
+SETTINGS: dict[str, Setting] = _table(
+    [
         _from_config(
             "batch",
             "batch_size",
@@ -291,6 +314,138 @@ SETTINGS: dict[str, Setting] = {
             steps=(1, 2, 3, 5, 6, 10, 15, 30),
             help="Group norm only: how many groups the 30 channels form.",
         ),
+        # Train, Compare
+        Setting("run", "Run", "text", ""),
+        Setting("over", "Earlier runs", "text", ""),
+        Setting(
+            "look",
+            "Look at",
+            "choice",
+            "mistakes",
+            choices={
+                "mistakes": "Mistakes",
+                "percentiles": "One unit's input",
+                "dead": "Dead units",
+                "gradients": "Gradients",
+                "moving": "Moving statistics",
+            },
+        ),
+        Setting("misread", "Mistake", "text", ""),
+        Setting("channel", "Channel", "int", 0, "One filter of the convolution.", high=29),
+        Setting(
+            "among",
+            "Compare",
+            "choice",
+            "methods",
+            choices={"methods": "Methods", "surgery": "Surgery on one method"},
+        ),
+        Setting(
+            "cuts",
+            "Changes",
+            "many",
+            ("center", "scale", "fixed"),
+            choices=SURGERY,
+            help="Each change alone is one more curve from the same start.",
+        ),
+        Setting(
+            "seeds",
+            "Seeds",
+            "choice",
+            "1",
+            choices={"1": "One", "3": "Three, with a band"},
+            help="Other first weights and another order of the images. Three take three times "
+            "as long.",
+        ),
+        # Step by step, Backward pass
+        Setting(
+            "show",
+            "View",
+            "choice",
+            "table",
+            choices={
+                "table": "Table",
+                "convolution": "Convolution",
+                "relu": "ReLU",
+                "undo": "Gamma and beta",
+            },
+        ),
+        Setting("x", "Table", "text", TABLES["default"]),
+        Setting("v", "Kernel", "text", KERNELS["two"]),
+        Setting("g", "Lengths", "text", "2_1_1"),
+        Setting("row", "Example", "choice", "3", choices=_COUNTED),
+        Setting("column", "Feature", "choice", "2", choices=_COUNTED),
+        Setting(
+            "at",
+            "Position",
+            "choice",
+            "1",
+            choices={"1": "Top left", "2": "Top right", "3": "Bottom left", "4": "Bottom right"},
+        ),
+        Setting("gamma", "Gamma", "float", 1.0, "Multiplies every x̂.", low=-3.0, high=3.0),
+        Setting("beta", "Beta", "float", 0.0, "Is added to every γ x̂.", low=-3.0, high=3.0),
+        Setting(
+            "affine",
+            "Gamma and beta",
+            "choice",
+            "own",
+            choices={"own": "One for all: the sliders", "undo": "γ = root, β = mean"},
+        ),
+        Setting(
+            "pass",
+            "View",
+            "choice",
+            "terms",
+            choices={
+                "terms": "Three terms",
+                "weight": "Weight norm",
+                "check": "Four-way check",
+                "training": "During training",
+                "bias": "The bias",
+            },
+        ),
+        Setting(
+            "dz",
+            "Incoming gradient dz",
+            "choice",
+            "random",
+            choices={
+                "random": "Random",
+                "one": "One cell only",
+                "equal": "All 1",
+                "along": "Like x̂",
+            },
+            help="How much the loss would change with each z.",
+        ),
+        Setting(
+            "mistake",
+            "Planted mistake",
+            "choice",
+            "none",
+            choices={"none": "None"} | {one: one.capitalize() for one in MISTAKES},
+            widget="select",
+            help="Put into the layer that the tape differentiates.",
+        ),
+        Setting("bias", "Bias added to the feature", "float", 2.0, low=-5.0, high=5.0),
+        Setting(
+            "view",
+            "View",
+            "choice",
+            "histograms",
+            choices={
+                "histograms": "Histograms",
+                "channels": "Channels",
+                "microscope": "Epsilon microscope",
+                "invariances": "Invariances",
+            },
+            help="Four ways to look at the same activations.",
+        ),
+        Setting(
+            "weights",
+            "Weights",
+            "text",
+            "fresh",
+            help="The first weights of this seed, or those that a training has learned.",
+        ),
         Setting(
             "part",
             "Part of the report",
@@ -317,8 +472,9 @@ SETTINGS: dict[str, Setting] = {
             "Numbers",
             "choice",
             "digits",
-            choices={"digits": "A batch of digits", "random": "Random, mean 0, deviation 1"},
-            help="What both sides get: the convolution of the first images, or random numbers.",
+            choices={"digits": "A batch of digits", "random": "Random"},
+            help="What both sides get: the convolution of the first images, or random numbers with "
+            "mean 0 and standard deviation 1.",
         ),
         Setting(
             "quantity",
@@ -342,8 +498,8 @@ SETTINGS: dict[str, Setting] = {
             False,
             help="Leave epsilon, momentum and axes on the library's side as it has them.",
         ),
-    )
-}
+    ]
+)
 _ALIASES = {
     setting.config_field: name for name, setting in SETTINGS.items() if setting.config_field
 }
@@ -363,6 +519,8 @@ class _State:
     hide: tuple[str, ...] = ()
     written: list[dict[str, str]] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    drawn: set[str] = field(default_factory=set)  # in this run
+    drawn_before: set[str] = field(default_factory=set)  # in the run before
 
 
 def _state() -> _State:
@@ -377,6 +535,7 @@ def begin(page: str, controls: Sequence[str], limits: Mapping[str, float] | None
     `limits` raises or lowers the upper limit of a number on this page.
     """
     state = _state()
+    state.drawn, state.drawn_before = set(), state.drawn
     moved = page != state.page
     if moved:
         state.page, state.controls, state.limits = page, tuple(controls), dict(limits or {})
@@ -528,8 +687,12 @@ def control(name: str, *, label: str = "", choices: Sequence[str] = (), **widget
         setting = Setting(
             **(vars(setting) | {"choices": {one: setting.choices[one] for one in choices}})
         )
-    if name not in st.session_state:  # not drawn in the run before
+    # Streamlit tells the browser of a value only in the run that set it. A widget that first
+    # appears in a later run (a view was opened, the first run gave way to another) would show
+    # its lowest value instead.
+    if name not in state.drawn | state.drawn_before or name not in st.session_state:
         st.session_state[name] = _for_widget(name)
+    state.drawn.add(name)
     value = _WIDGETS[setting.widget or _usual_widget(setting)](
         setting,
         {"label": label or setting.label, "key": name, "help": setting.help or None, **widget},
