@@ -248,7 +248,7 @@ class Cell:
         elif self.kind == "seconds":
             text = f"{value:{sign}.1f} s"
         else:
-            text = f"{100 * value:{sign}.2f} {'points' if signed else '%'}"
+            text = f"{100 * value:{sign}.2f}{' points' if signed else '%'}"
         return text.replace("-", "−")
 
     @property
@@ -256,9 +256,11 @@ class Cell:
         """The mean over the seeds and, where there are several, half their range."""
         if self.mean is None or len(self.values) == 1:
             return self.words(self.mean)
-        unit = self.words(self.half_range).split()[0]
-        number, *rest = self.words(self.mean).split()
-        return " ".join([f"{number} ±{unit}", *rest])
+        unit = {"loss": "", "accuracy": "%", "seconds": " s"}[self.kind]
+        mean, half_range = (
+            self.words(value).removesuffix(unit) for value in (self.mean, self.half_range)
+        )
+        return f"{mean} ±{half_range}{unit}"
 
 
 @dataclass(frozen=True)
@@ -416,37 +418,39 @@ def convergence(report: Mapping[str, Any], methods: Iterable[str]) -> list[Conve
 
 def speed_words(one: Convergence, other: Convergence, level: float) -> str:
     """Which of two methods reaches the level sooner, and whether the seeds allow to say so."""
-    a, b = METHODS[one.method].title, METHODS[other.method].title
+    a, b = (_name(each.method) for each in (one, other))
     mine, theirs = one.mean_steps(level), other.mean_steps(level)
     if mine is None or theirs is None:
-        there = [title for title, mean in ((a, mine), (b, theirs)) if mean is not None]
-        who = f"only {there[0]} does" if there else "neither does"
-        return f"Of {a} and {b}, {who} reach {level:.0%} with every seed."
+        if mine is None and theirs is None:
+            return f"To {level:.0%}: neither {a} nor {b} gets there with every seed."
+        there, not_there = (b, a) if mine is None else (a, b)
+        return f"To {level:.0%}: only {there} gets there with every seed, not {not_there}."
     between = gap(one.steps[level], other.steps[level])
-    numbers = f"{mine:,.0f} steps against {theirs:,.0f} to {level:.0%}"
+    numbers = f"{mine:,.0f} steps with {a}, {theirs:,.0f} with {b}"
     if not between.real:
-        return f"{a} and {b} need about as long ({numbers}): {_not_real(between, '{:,.0f} steps')}."
-    faster, slower = (a, b) if between.difference < 0 else (b, a)
+        return f"To {level:.0%}: {numbers}. Within chance: {_not_real(between, '{:,.0f} steps')}."
     ratio = max(mine, theirs) / min(mine, theirs)
-    return f"{faster} gets there sooner than {slower}, by a factor of {ratio:.1f} ({a}: {numbers})."
+    return (
+        f"To {level:.0%}: {numbers}. {_name(one.method if mine < theirs else other.method, True)} "
+        f"is faster by a factor of {ratio:.1f}; seeds differ by {between.spread:,.0f} steps."
+    )
 
 
 def accuracy_words(one: Convergence, other: Convergence) -> str:
     """Which of two methods ends up more accurate, and whether the seeds allow to say so."""
-    a, b = METHODS[one.method].title, METHODS[other.method].title
     between = gap(
         [100 * value for value in one.accuracy], [100 * value for value in other.accuracy]
     )
     points = f"{abs(between.difference):.2f} points"
     if not between.real:
         return (
-            f"Their test accuracies, {points} apart, cannot be told apart: "
-            f"{_not_real(between, '{:.2f} points')}."
+            f"Test accuracy: {points} between {_name(one.method)} and {_name(other.method)}. "
+            f"Within chance: {_not_real(between, '{:.2f} points')}."
         )
-    better, worse = (a, b) if between.difference > 0 else (b, a)
+    better, worse = (one, other) if between.difference > 0 else (other, one)
     return (
-        f"{better} ends {points} above {worse}, more than the {between.spread:.2f} points "
-        "that seeds differ."
+        f"Test accuracy: {_name(better.method)} ends {points} above {_name(worse.method)}; "
+        f"seeds differ by {between.spread:.2f}."
     )
 
 
@@ -454,9 +458,15 @@ def cost_words(one: Convergence, without: Convergence) -> str:
     """What a step costs with a method and without any."""
     mine, theirs = (min(each.milliseconds) for each in (one, without))
     return (
-        f"A step costs {mine:.1f} ms with {METHODS[one.method].title} and {theirs:.1f} ms without: "
+        f"A step costs {mine:.1f} ms with {_name(one.method)} and {theirs:.1f} ms without: "
         f"{mine / theirs:.1f} times as much."
     )
+
+
+def _name(method: str, first: bool = False) -> str:
+    """A method's title within a sentence, or at the start of one."""
+    title = METHODS[method].title
+    return title if first or title.startswith("TensorFlow") else title[0].lower() + title[1:]
 
 
 def _not_real(between: Gap, words: str) -> str:
