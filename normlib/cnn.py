@@ -154,7 +154,7 @@ class SmallCNN(tf.Module):
             variable.assign(weights[name])
 
     def _convolve(self, x: tf.Tensor) -> tf.Tensor:
-        return tf.nn.conv2d(x, self.conv_kernel(), 1, "SAME") + self.conv_bias
+        return tf.nn.bias_add(tf.nn.conv2d(x, self.conv_kernel(), 1, "SAME"), self.conv_bias)
 
     def _input(self, images: tf.Tensor) -> tf.Tensor:
         images = tf.convert_to_tensor(images)

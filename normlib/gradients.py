@@ -92,10 +92,11 @@ def standardize_backward(
     """
     axes = normalize.resolved(axes, len(x_hat.shape))
     dx = dx_hat
+    row = partial(normalize.as_row, x=x_hat)
     if center:
-        dx = dx - normalize.average(dx_hat, axes)
+        dx = dx - row(normalize.average(dx_hat, axes))
     if scale:
-        dx = (dx - x_hat * normalize.average(dx_hat * x_hat, axes)) / root
+        dx = (dx - x_hat * row(normalize.average(dx_hat * x_hat, axes))) * row(1 / root)
     return dx
 
 
@@ -109,10 +110,47 @@ def scale_shift_backward(
     The sums run over every number that shared one gamma or beta. None for one that is None.
     """
     return Gradients(
-        dz if gamma is None else dz * tf.convert_to_tensor(gamma, dz.dtype),
+        dz if gamma is None else dz * normalize.as_row(gamma, dz),
         None if gamma is None else _sum_to(dz * x_hat, gamma),
         None if beta is None else _sum_to(dz, beta),
     )
+
+
+def normalized(
+    x: tf.Tensor,
+    gamma: tf.Tensor,
+    beta: tf.Tensor | None,
+    epsilon: float,
+    axes: int | Sequence[int],
+    center: bool = True,
+    scale: bool = True,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """z, mean and variance of `standardize` and `scale_shift`, differentiated by the formula above.
+
+    What the layers train with: the same numbers as TensorFlow's own differentiation gives, in half
+    the time, as it goes over the data less often. No gradient flows into mean and variance.
+    """
+    x = tf.convert_to_tensor(x)
+    axes = normalize.resolved(axes, x.shape.rank)
+    parameters = [tf.convert_to_tensor(p) for p in (gamma, beta) if p is not None]
+
+    @tf.custom_gradient
+    def apply(x, gamma, beta=None):
+        x_hat, mean, variance = normalize.standardize(x, axes, epsilon, center, scale)
+
+        def backward(dz, *_):
+            dx_hat, *of_parameters = scale_shift_backward(dz, x_hat, gamma, beta)
+            root = tf.sqrt(variance + epsilon)
+            own = [1] * (x.shape.rank - gamma.shape.rank) + gamma.shape
+            if scale and all(own[axis] == 1 for axis in axes):
+                # All that is averaged shares one gamma, so it can wait: one pass less.
+                dx_hat, root = dz, root / tf.reshape(gamma, own)
+            dx = standardize_backward(dx_hat, x_hat, root, axes, center, scale)
+            return dx, *(d for d in of_parameters if d is not None)
+
+        return (normalize.scale_shift(x_hat, gamma, beta), mean, variance), backward
+
+    return apply(x, *parameters)
 
 
 def batch_norm_backward(
@@ -214,7 +252,7 @@ def _sum_to(values: tf.Tensor, parameter: tf.Tensor) -> tf.Tensor:
     shape = tf.convert_to_tensor(parameter).shape
     added = len(values.shape) - shape.rank
     stretched = [added + i for i, size in enumerate(shape) if size == 1]
-    return tf.reshape(tf.reduce_sum(values, [*range(added), *stretched]), shape)
+    return tf.reshape(normalize.total(values, [*range(added), *stretched]), shape)
 
 
 # --- planted mistakes ---------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from normlib import normalize
+from normlib import gradients, normalize
 from normlib.config import TrainConfig
 
 
@@ -70,12 +70,19 @@ class Norm(tf.Module):
         raise NotImplementedError
 
     def __call__(self, x: tf.Tensor, training: bool, own_statistics: bool = True) -> tf.Tensor:
-        x_hat, _, _ = self.standardize(x)
-        return normalize.scale_shift(x_hat, self.gamma, self.beta)
+        return self.normalized(x)[0]
 
-    def standardize(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """x_hat, mean, variance of x over this layer's axes."""
-        return normalize.standardize(x, self.axes, self.epsilon, self.center, self.scale)
+    def normalized(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """z, mean and variance of x, with the statistics of its own."""
+        seen, gamma, beta = self.view(x)
+        z, mean, variance = gradients.normalized(
+            seen, gamma, beta, self.epsilon, self.axes, self.center, self.scale
+        )
+        return tf.reshape(z, tf.shape(x)), mean, variance
+
+    def view(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+        """x, gamma and beta in the shape whose `axes` are averaged."""
+        return x, self.gamma, self.beta
 
 
 class BatchNorm(Norm):
@@ -111,7 +118,8 @@ class BatchNorm(Norm):
 
     @property
     def axes(self) -> tuple[int, ...]:
-        return tuple(range(len(self.shape)))
+        ghosts = int(self.ghost_batches > 1)
+        return tuple(range(ghosts, ghosts + len(self.shape)))
 
     def __call__(self, x: tf.Tensor, training: bool, own_statistics: bool = False) -> tf.Tensor:
         if not (training or own_statistics):
@@ -120,20 +128,15 @@ class BatchNorm(Norm):
             variance = self.moving_variance if self.scale else tf.ones_like(mean)
             epsilon = self.epsilon if self.scale else 0.0
             return normalize.batch_norm(x, self.gamma, self.beta, epsilon, mean, variance)
-        x_hat, mean, variance = self.standardize(x)
+        z, mean, variance = self.normalized(x)
         if training:
             self.update(mean, variance)
-        return normalize.scale_shift(x_hat, self.gamma, self.beta)
+        return z
 
-    def standardize(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        if self.ghost_batches == 1:
-            return super().standardize(x)
-        parts = tf.reshape(x, [self.ghost_batches, -1, *self.shape])
-        axes = tuple(axis + 1 for axis in self.axes)
-        x_hat, mean, variance = normalize.standardize(
-            parts, axes, self.epsilon, self.center, self.scale
-        )
-        return tf.reshape(x_hat, tf.shape(x)), mean, variance
+    def view(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+        if self.ghost_batches > 1:
+            x = tf.reshape(x, [self.ghost_batches, -1, *self.shape])
+        return x, self.gamma, self.beta
 
     def update(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
         """Move the moving statistics one step towards these (the average over ghost batches)."""
@@ -194,9 +197,8 @@ class GroupNorm(Norm):
     def axes(self) -> tuple[int, ...]:
         return normalize.group_axes(len(self.shape) + 1)
 
-    def standardize(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        x_hat, mean, variance = super().standardize(normalize.split_channels(x, self.groups))
-        return tf.reshape(x_hat, tf.shape(x)), mean, variance
+    def view(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+        return tuple(normalize.split_channels(t, self.groups) for t in (x, self.gamma, self.beta))
 
 
 class Kernel(tf.Module):

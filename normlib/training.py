@@ -75,9 +75,11 @@ class _Training:
         self.take_steps = tf.function(
             self._take_steps, input_signature=[tf.TensorSpec([None, None], tf.int32)]
         ).get_concrete_function()
-        self.look = tf.function(self._look).get_concrete_function()
+        self.look = tf.function(self._look, autograph=False).get_concrete_function()
         self.predict = tf.function(
-            self._predict, input_signature=[tf.TensorSpec([None, 28, 28, 1], tf.uint8)]
+            self._predict,
+            input_signature=[tf.TensorSpec([None, 28, 28, 1], tf.uint8)],
+            autograph=False,
         ).get_concrete_function()
 
     def run(self, should_stop: Callable[[], bool]) -> Run:
@@ -221,6 +223,7 @@ class _Training:
             largest = largest.write(step, magnitude)
         return losses.stack(), accuracies.stack(), largest.stack(), norms
 
+    @tf.autograph.experimental.do_not_convert  # no loops inside: tracing takes half the time
     def _step(self, indices: tf.Tensor) -> tuple[tf.Tensor, ...]:
         images, labels = tf.gather(self.images, indices), tf.gather(self.labels, indices)
         variables = self.net.trainable_variables
@@ -234,7 +237,10 @@ class _Training:
             )
         gradients = tape.gradient(loss, variables)
         for variable, gradient in zip(variables, gradients, strict=True):
-            variable.assign_sub(self.config.learning_rate * gradient)
+            # variable -= rate * gradient, in one pass over the numbers instead of two
+            tf.raw_ops.ResourceApplyGradientDescent(
+                var=variable.handle, alpha=self.config.learning_rate, delta=gradient
+            )
         accuracy = _share(tf.argmax(stages["logits"], 1, tf.int32) == tf.cast(labels, tf.int32))
         magnitude = tf.maximum(_largest(stages["hidden"]), _largest(stages["logits"]))
         of = {v.ref(): gradient for v, gradient in zip(variables, gradients, strict=True)}
