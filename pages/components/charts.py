@@ -526,7 +526,8 @@ def _dots_spec(
     colors = [theme.NEUTRAL, theme.COLORS["batch"], theme.COLORS["weight"], theme.COLORS["layer"]]
     shapes = ["diamond", "circle", "triangle-up", "square"]
     base = alt.Chart().encode(y=alt.Y("label:N", sort=list(labels), title=None, axis=None))
-    marks = base.mark_point(filled=True, size=110, opacity=0.9).encode(
+    # Outlines, so that marks in one place are all seen.
+    marks = base.mark_point(filled=False, size=140, strokeWidth=2.5, opacity=1).encode(
         x=alt.X(
             "drawn:Q",
             title=value_title,

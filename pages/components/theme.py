@@ -30,6 +30,9 @@ DASHES: dict[str, list[int]] = {
     "rms": [3, 2],
     "tf_batch": [2, 2],
 }
+# Series that are no method of their own, and must not look like one.
+CONSTANT_KERNEL = "Constant kernel"
+_OTHERS: dict[str, tuple[str, list[int]]] = {CONSTANT_KERNEL: ("#8456B8", [9, 3, 3, 3])}
 LIGHT_BACKGROUND, DARK_BACKGROUND = "#FFFFFF", "#11161C"  # as in .streamlit/config.toml
 NEUTRAL = "#7A8594"  # lines that belong to no method
 
@@ -41,11 +44,15 @@ def title(method: str) -> str:
 
 def color(series: str, position: int = 0) -> str:
     """The colour of a method; other series take the colours in turn."""
+    if series in _OTHERS:
+        return _OTHERS[series][0]
     return COLORS.get(series) or list(COLORS.values())[1:][position % (len(COLORS) - 1)]
 
 
 def dash(series: str, position: int = 0) -> list[int]:
     """The dash of a method; other series take the dashes in turn."""
+    if series in _OTHERS:
+        return _OTHERS[series][1]
     return DASHES.get(series) or list(DASHES.values())[1:][position % (len(DASHES) - 1)]
 
 
