@@ -23,7 +23,8 @@ import tensorflow as tf
 
 from normlib.cnn import SmallCNN
 from normlib.config import TrainConfig
-from normlib.normalize import inverse_norm
+from normlib.layers import GroupNorm
+from normlib.normalize import inverse_norm, split_channels, standardize
 from normlib.run import Run
 from normlib.runtime import DEVICE
 
@@ -203,11 +204,22 @@ def summarize(x: np.ndarray) -> Summary:
     positive, zeros = _by_channel(np.add, counts, channels)
     unit = 1 / float(scale)
     flat, codes, up_to = x.reshape(-1), codes.reshape(-1), np.cumsum(cells)
+    stride = -(-len(flat) // 10_000)
 
     def find(rank: int) -> tuple[float, int]:
         cell = int(np.searchsorted(up_to, rank, side="right"))
-        before = int(up_to[cell] - cells[cell])
-        value, last = nth(flat[np.flatnonzero(codes == cell)], rank - before)
+        before, inside = int(up_to[cell] - cells[cell]), codes == cell
+        # Half of all values can be one and the same number in this cell: look for it in place.
+        sample = np.sort(flat[::stride][inside[::stride]])
+        if len(sample) > 50:
+            pivot = sample[(rank - before) * len(sample) // int(cells[cell])]
+            lower = inside & (flat < pivot)
+            start = before + np.count_nonzero(lower)
+            end = start + np.count_nonzero(flat == pivot)
+            if start <= rank < end:
+                return float(pivot), end - 1
+            inside, before = (lower, before) if rank < start else (inside & (flat > pivot), end)
+        value, last = nth(flat[np.flatnonzero(inside)], rank - before)
         return value, last + before
 
     neighbors, weights = _neighbors(x.size, find)
@@ -471,10 +483,22 @@ def divided_variances(
         return None
     how = {"conv": network.conv, "hidden": network.dense}[layer]
     stages = _forward(network, images, layer)
-    _, _, variance = norm.standardize(stages[f"{layer}_relu" if how.after_relu else layer])
+    x = stages[f"{layer}_relu" if how.after_relu else layer]
+    if isinstance(norm, GroupNorm):
+        x = split_channels(x, norm.groups)
+    _, _, variance = standardize(x, norm.axes, 0.0, norm.center)
     variance = variance.numpy()
     kept = [size for size in variance.shape if size > 1]
     return variance.reshape(kept or [1])
+
+
+def shrink_factors(variances: np.ndarray, epsilon: float) -> np.ndarray:
+    """The standard deviation that normalizing leaves: 1 if epsilon were 0, less the larger it is.
+
+    sqrt(variance / (variance + ε)),    0 where the variance is 0
+    """
+    variances = np.asarray(variances, np.float64)
+    return np.sqrt(variances / np.maximum(variances + epsilon, np.finfo(np.float64).tiny))
 
 
 def _forward(network: SmallCNN, images: np.ndarray, layer: str) -> dict[str, Any]:

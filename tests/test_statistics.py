@@ -17,6 +17,7 @@ from normlib.statistics import (
     divided_variances,
     look,
     nth,
+    shrink_factors,
     summarize,
 )
 
@@ -279,6 +280,18 @@ def test_divided_variances_are_what_stands_under_the_root(method, shape, images)
     }[method]
     assert found.shape == shape
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("epsilon", [1e-8, 1e-2, 1.0])
+def test_the_shrink_factor_is_the_standard_deviation_that_is_left(epsilon, images) -> None:
+    network = _network("batch", epsilon=epsilon)
+    factors = shrink_factors(divided_variances(network, images), epsilon)
+    x = network.forward(images, training=False, own_statistics=True)["conv_normalized"]
+    np.testing.assert_allclose(factors, x.numpy().astype(np.float64).std((0, 1, 2)), rtol=1e-5)
+
+
+def test_nothing_is_left_of_no_spread() -> None:
+    assert shrink_factors(np.zeros(3), 0.0).tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("method", ["none", "weight"])

@@ -1,0 +1,710 @@
+"""One batch of digits through the same weights, and what each method does to its activations."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import streamlit as st
+
+from normlib.config import METHODS, TrainConfig
+from pages.components import activation_charts, charts, page, server, settings, source, theme
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from normlib.cnn import SmallCNN
+    from normlib.run import Run
+    from normlib.statistics import Memory, Summary
+
+OFFERED = tuple(method for method in METHODS if method != "tf_batch")  # the same numbers as batch
+MOST_METHODS = 4
+BINS = 128
+OUTSIDE = 0.02  # of the values, at most, lie beyond the ends of the histograms' axis
+NARROWEST = 4.0  # the histograms' axis never shows less than this on each side of zero
+NUMBERS = ("Mean", "Std", "Min", "15 %", "50 %", "85 %", "Max")
+DIGITS, DIGITS_PER_PICTURE = 32, 8
+INVARIANCE_IMAGES = 64
+EXACT = 1e-9  # in float64, a deviation below this is rounding
+
+QUESTIONS = {
+    "histograms": "The same digits go through the same weights. Which methods give the numbers a "
+    "mean of 0 and a spread of 1, and is that still so after ReLU?",
+    "channels": "Which method gives every single channel the same mean and the same spread, and "
+    "which only their average?",
+    "microscope": "Epsilon is there so that nothing is divided by zero. From which size on does "
+    "it change the result?",
+    "invariances": "Make all weights three times as large, or one digit three times as bright. "
+    "Which methods do not notice?",
+}
+
+
+class Asked(NamedTuple):
+    """Everything that decides the numbers on this page, but for the method and epsilon.
+
+    A tuple, because Streamlit defines this class anew in every run, and only as tuples are two of
+    them equal.
+    """
+
+    data: str  # checksum
+    seed: int
+    batch: int
+    layer: str
+    weights: str  # "fresh", or a run's key and an epoch: "0f3a…@4"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one method makes of the batch: a summary of each step, in the network's order."""
+
+    method: str
+    steps: dict[str, Summary]  # "before", "normalized", "relu"
+
+    @property
+    def before(self) -> Summary:
+        return self.steps["before"]
+
+    @property
+    def normalized(self) -> Summary:
+        return self.steps["normalized"]
+
+    @property
+    def relu(self) -> Summary:
+        return self.steps["relu"]
+
+
+# ---- what the server keeps ---------------------------------------------------------------------
+
+
+@st.cache_resource(show_spinner=False)
+def memory() -> Memory:
+    """The latest summaries, shared by all sessions: a class that looks at one thing computes once.
+
+    A summary is some 20 kB.
+    """
+    from normlib.statistics import Memory
+
+    return Memory(most=512)
+
+
+@st.cache_resource(show_spinner=False)
+def networks() -> Memory:
+    """The latest networks, 2.4 MB each; they are only looked at, never trained."""
+    from normlib.statistics import Memory
+
+    return Memory(most=24)
+
+
+@st.cache_resource(show_spinner=False)
+def workers() -> ThreadPoolExecutor:
+    """Two methods at a time, however many sessions ask."""
+    return ThreadPoolExecutor(2, thread_name_prefix="activations")
+
+
+# ---- the numbers ---------------------------------------------------------------------------------
+
+
+def batch_images(asked: Asked) -> np.ndarray:
+    """The first batch that a training with this seed sees; a smaller one is its beginning."""
+    from normlib.training import batches
+
+    images = server.data().train_images
+
+    def order() -> np.ndarray:
+        return batches(TrainConfig(seed=asked.seed), len(images), 0)[:512].copy()
+
+    return images[memory().get(("order", asked.data, asked.seed), order)[: asked.batch]]
+
+
+def saved_run(weights: str) -> tuple[Run | None, int]:
+    """The run that the weights come from and the index of the epoch; None for fresh ones."""
+    key, _, epoch = weights.partition("@")
+    if key == "fresh":
+        return None, -1
+    experiment = server.experiments().find(key)
+    run = experiment.run if experiment is not None else None
+    if run is None or not run.weights:
+        return None, -1
+    wanted = int(epoch) if epoch.isdecimal() else len(run.weights)
+    return run, min(max(wanted, 1), len(run.weights)) - 1
+
+
+def config_of(method: str, epsilon: float, asked: Asked) -> TrainConfig:
+    """The network of a method; ValueError where the method cannot stand in it."""
+    run, _ = saved_run(asked.weights)
+    if run is not None:
+        return replace(run.config, normalization=method, epsilon=epsilon, ghost_batches=1)
+    placement = "conv and dense" if asked.layer == "hidden" else "conv"
+    return TrainConfig(normalization=method, epsilon=epsilon, seed=asked.seed, placement=placement)
+
+
+def divides(method: str) -> bool:
+    """Whether the method divides activations by a root with epsilon in it."""
+    return method not in ("none", "weight")
+
+
+def network_of(config: TrainConfig, run: Run | None, epoch: int) -> SmallCNN:
+    """The network with these first, or with the run's learned, weights."""
+    from normlib.statistics import build
+
+    name = (config, None if run is None else run.key, epoch)
+    return networks().get(name, lambda: build(config, run, epoch))
+
+
+def see(configs: dict[str, TrainConfig], asked: Asked) -> list[Seen]:
+    """Each method's summaries, from memory where somebody has asked before."""
+    from normlib.statistics import look
+
+    kept, images = memory(), batch_images(asked)
+    run, epoch = saved_run(asked.weights)
+    names = dict(zip(("", "_normalized", "_relu"), ("before", "normalized", "relu"), strict=True))
+
+    def seen(method: str) -> Seen:  # in a thread of its own: no session here
+        config = configs[method]
+
+        def compute() -> dict[str, Summary]:
+            network = network_of(config, run, epoch)
+            # Methods that start from the same weights share the convolution, wherever one looks.
+            steps = look(network, images, asked.layer, kept, asked._replace(layer=""))
+            return {names[stage.removeprefix(asked.layer)]: s for stage, s in steps.items()}
+
+        epsilon = config.epsilon if divides(method) else None
+        return Seen(method, kept.get((asked, method, epsilon), compute))
+
+    with server.experiments().interactive():
+        return list(workers().map(seen, configs))
+
+
+def variances_of(config: TrainConfig, asked: Asked) -> np.ndarray:
+    """What stands under the method's roots; epsilon does not matter here."""
+    from normlib.statistics import divided_variances
+
+    images, (run, epoch) = batch_images(asked), saved_run(asked.weights)
+
+    def compute() -> np.ndarray:
+        found = divided_variances(network_of(config, run, epoch), images, asked.layer)
+        return np.zeros(0) if found is None else found
+
+    return memory().get(("variances", asked, config.normalization), compute)
+
+
+# ---- the controls ------------------------------------------------------------------------------
+
+
+def weights_control() -> None:
+    """Fresh weights, or those of a run that is kept, at one of its epochs."""
+    runs = {
+        each.key: each
+        for each in server.experiments().earlier(30)
+        if each.epochs and each.status in ("finished", "stopped", "diverged")
+    }
+    run, index = saved_run(settings.get("weights"))
+    chosen = settings.get("weights").partition("@")[0] if run is not None else "fresh"
+    if run is None and settings.get("weights") != "fresh":
+        st.warning(
+            "The run in this link is not on this server, so the weights are fresh.",
+            icon=":material/link_off:",
+        )
+        settings.put("weights", "fresh")
+
+    def words(key: str) -> str:
+        config = runs[key].config if key in runs else run.config if key == chosen and run else None
+        if config is None:
+            return "Fresh: the first weights of this seed"
+        accuracy = runs[key].test_accuracy if key in runs else run.test_accuracy
+        reached = f", {accuracy:.1%}" if accuracy is not None else ""
+        return f"Trained: {theme.title(config.normalization)}, seed {config.seed}{reached}"
+
+    st.session_state["_run"] = chosen
+    st.selectbox(
+        "Weights",
+        list(dict.fromkeys(["fresh", *([chosen] if run else []), *runs])),
+        format_func=words,
+        key="_run",
+        on_change=lambda: settings.put("weights", st.session_state["_run"]),
+        help="Runs appear here once something has been trained on this server.",
+    )
+    if run is not None and len(run.weights) > 1:
+        st.session_state["_epoch"] = index + 1
+        st.slider(
+            "After epoch",
+            1,
+            len(run.weights),
+            key="_epoch",
+            on_change=lambda: settings.put("weights", f"{chosen}@{st.session_state['_epoch']}"),
+        )
+
+
+def fitting(methods: tuple[str, ...], epsilon: float, asked: Asked) -> dict[str, TrainConfig]:
+    """The networks to show; what cannot be shown gets a sentence."""
+    if len(methods) > MOST_METHODS:
+        left_out = ", ".join(theme.title(method) for method in methods[MOST_METHODS:])
+        st.info(f"Four fit side by side. Not shown: {left_out}.", icon=":material/info:")
+    configs = {}
+    for method in methods[:MOST_METHODS]:
+        try:
+            configs[method] = config_of(method, epsilon, asked)
+        except ValueError as error:
+            st.info(f"{theme.title(method)} is not shown. {error}", icon=":material/info:")
+    return configs
+
+
+def show_digits(asked: Asked) -> None:
+    """The first digits of the batch, in pictures that wrap on a narrow screen."""
+    images = batch_images(asked)[:DIGITS]
+
+    def pictures() -> list[bytes]:
+        from PIL import Image
+
+        files = []
+        for start in range(0, len(images), DIGITS_PER_PICTURE):
+            part = images[start : start + DIGITS_PER_PICTURE]
+            file = io.BytesIO()
+            Image.fromarray(charts.image_grid(part, DIGITS_PER_PICTURE)).save(file, "PNG")
+            files.append(file.getvalue())
+        return files
+
+    shown = memory().get(("digits", asked.data, asked.seed, len(images)), pictures)
+    st.image(
+        shown, width=168, alt=[f"Digits of the batch, part {i + 1}" for i in range(len(shown))]
+    )
+    if asked.batch > DIGITS:
+        st.caption(f"The first {DIGITS} of the batch's {asked.batch} digits.")
+
+
+# ---- the views ---------------------------------------------------------------------------------
+
+
+def stage_titles(seen: list[Seen]) -> dict[str, str]:
+    titles = {
+        "before": "Before normalization",
+        "normalized": "After normalization",
+        "relu": "After ReLU",
+    }
+    return {step: titles[step] for step in seen[0].steps}
+
+
+def histograms_view(seen: list[Seen], asked: Asked, caption: str) -> None:
+    half = max([NARROWEST, *(s.half_width(OUTSIDE) for one in seen for s in one.steps.values())])
+    edges = np.linspace(-half, half, BINS + 1)
+    columns: dict[str, list[np.ndarray]] = {"left": [], "right": [], "share": []}
+    methods, steps = [], []
+    for one in seen:
+        for step, summary in one.steps.items():
+            columns["left"].append(edges[:-1])
+            columns["right"].append(edges[1:])
+            columns["share"].append(summary.histogram(half, BINS) / summary.values)
+            methods += [one.method] * BINS
+            steps += [step] * BINS
+    rows = {
+        "method": methods,
+        "stage": steps,
+        **{name: np.concatenate(parts) for name, parts in columns.items()},
+    }
+    charts.show(
+        charts.histograms(charts.frame(rows), stage_titles(seen), (-half, half)),
+        caption,
+        "histograms",
+    )
+    dead_units(seen, asked)
+    page.answer(histograms_answer(seen, asked))
+    show_digits(asked)
+    st.dataframe(
+        statistics_table(seen),
+        hide_index=True,
+        key="statistics",
+        column_config={
+            **{name: st.column_config.NumberColumn(format="%.3f") for name in NUMBERS},
+            "Zeros": st.column_config.NumberColumn(format="percent"),
+        },
+        alt="Statistics of every step of every method",
+    )
+
+
+def dead_units(seen: list[Seen], asked: Asked) -> None:
+    unit = "channels" if asked.layer == "conv" else "units"
+    for column, one in zip(st.columns(len(seen)), seen, strict=True):
+        dead = one.relu.dead
+        column.metric(
+            f"Dead {unit}, {theme.title(one.method)}",
+            f"{int(dead.sum())} of {len(dead)}",
+            help="After ReLU these are 0 at every position of every digit of this batch.",
+        )
+
+
+def statistics_table(seen: list[Seen]) -> pd.DataFrame:
+    """One row per step; what several methods have in common stands there once."""
+    owners: dict[int, list[str]] = {}
+    rows: dict[int, dict[str, Any]] = {}
+    titles = stage_titles(seen)
+    for one in seen:
+        for step, summary in one.steps.items():
+            if step == "normalized" and summary is one.before:
+                continue
+            owners.setdefault(id(summary), []).append(theme.title(one.method))
+            numbers = [
+                summary.overall_mean,
+                summary.overall_std,
+                summary.minimum.min(),
+                *summary.percentiles,
+                summary.maximum.max(),
+            ]
+            rows[id(summary)] = {
+                "Step": titles[step],
+                "Method": "",
+                # 5e-9 is 0 with the rounding of float32
+                **{
+                    name: round(float(x), 6) + 0.0 for name, x in zip(NUMBERS, numbers, strict=True)
+                },
+                "Zeros": summary.zeros.sum() / summary.values,
+                "Dead": f"{int(summary.dead.sum())} of {len(summary.dead)}"
+                if step == "relu"
+                else "",
+            }
+    for name, row in rows.items():
+        row["Method"] = owners_words(owners[name], seen)
+    order = list(titles.values())
+    return charts.frame(sorted(rows.values(), key=lambda row: order.index(row["Step"])))
+
+
+def owners_words(owners: list[str], seen: list[Seen]) -> str:
+    others = [title for one in seen if (title := theme.title(one.method)) not in owners]
+    if len(owners) > 1 and len(others) < 2:
+        return f"All but {others[0]}" if others else "All"
+    return ", ".join(owners)
+
+
+def channels_view(seen: list[Seen], asked: Asked, caption: str) -> None:
+    unit = "channel" if asked.layer == "conv" else "unit"
+    rows = {
+        name: np.concatenate(parts)
+        for name, parts in {
+            "channel": [np.arange(len(one.before.mean)) for one in seen],
+            "before_mean": [one.before.mean for one in seen],
+            "before_std": [one.before.std for one in seen],
+            "mean": [one.normalized.mean for one in seen],
+            "std": [one.normalized.std for one in seen],
+        }.items()
+    }
+    rows["method"] = [one.method for one in seen for _ in one.before.mean]
+    reach = max(
+        float(np.abs(sign * s.mean + s.std).max())
+        for one in seen
+        for s in (one.before, one.normalized)
+        for sign in (-1, 1)
+    )
+    half = next((w for w in (2.0, 4.0, 8.0) if w >= reach), float(2 ** np.ceil(np.log2(reach))))
+    charts.show(
+        activation_charts.before_and_after(rows, unit, (-half, half)),
+        f"{caption} · thick and grey: before, thin and coloured: after normalization",
+        "spread",
+    )
+    page.answer(channels_answer(seen, unit))
+    numbers = st.expander(
+        f"Every statistic of every {unit}", icon=":material/table:", on_change="rerun", key="each"
+    )
+    if numbers.open:
+        with numbers:
+            every_channel(seen, asked)
+
+
+def every_channel(seen: list[Seen], asked: Asked) -> None:
+    """The full table, percentiles and all; made only when somebody opens it."""
+    from normlib.statistics import describe
+
+    images, (run, epoch) = batch_images(asked), saved_run(asked.weights)
+    tables = []
+    for one in seen:
+        config = config_of(one.method, settings.get("eps"), asked)
+
+        def compute(config: TrainConfig = config) -> pd.DataFrame:
+            return describe(network_of(config, run, epoch), images, asked.layer, per_channel=True)
+
+        name = ("channels", asked, one.method, config.epsilon)
+        table = memory().get(name, compute)
+        tables.append(table.assign(method=theme.title(one.method)))
+    import pandas as pd
+
+    joined = pd.concat(tables, ignore_index=True)
+    st.dataframe(joined[["method", *tables[0].columns[:-1]]], hide_index=True, key="each_table")
+
+
+def microscope_view(configs: dict[str, TrainConfig], asked: Asked, caption: str) -> None:
+    from normlib.statistics import shrink_factors
+
+    sentences = []
+    for method, config in configs.items():
+        variances = variances_of(config, asked) if divides(method) else np.zeros(0)
+        if not variances.size:
+            continue
+        unit = variance_unit(method, asked.layer)
+        variances = variances.ravel()
+        factors = shrink_factors(variances, config.epsilon)
+        charts.show(
+            activation_charts.microscope(method, variances, factors, config.epsilon, unit),
+            f"{caption} · filled: variance above epsilon, hollow: below",
+            f"microscope_{method}",
+        )
+        sentences.append(microscope_answer(method, variances, factors, config.epsilon, unit))
+    if not sentences:
+        st.info(
+            "No method on this page divides by a root here. Choose batch, layer, group, instance "
+            "or RMS norm.",
+            icon=":material/info:",
+        )
+        return
+    page.answer("\n\n".join(sentences))
+
+
+def variance_unit(method: str, layer: str) -> str:
+    """What has one variance of its own, by the method."""
+    channel = "channel" if layer == "conv" else "unit"
+    return {
+        "batch": channel,
+        "layer": "example",
+        "rms": "example",
+        "group": "group of an example",
+        "instance": "channel of an example",
+    }[method]
+
+
+def invariances_view(configs: dict[str, TrainConfig], asked: Asked, caption: str) -> None:
+    from normlib import invariances
+
+    methods = tuple(method for method in configs if method in invariances.HOLDS)
+    if not methods:
+        return
+    epsilon = settings.get("eps")
+    found = deviations(configs, methods, epsilon, asked)
+    rows = []
+    for index, change in enumerate(invariances.TRANSFORMATIONS):
+        cells = {theme.title(m): cell_words(found[m][index]) for m in methods}
+        rows.append({"What changes": change.capitalize(), **cells})
+    st.table(charts.frame(rows), hide_index=True, alt="Which method notices which change")
+    count = min(asked.batch, INVARIANCE_IMAGES)
+    st.caption(
+        f"{caption} · {count} digit{'s' if count > 1 else ''} · each number is the largest change "
+        "of an output, relative to the largest output, in float64 · ✓ nothing changes, "
+        "≈ only epsilon lets it change, ✗ it changes · * the layer-norm paper's table says "
+        "otherwise, of dense layers"
+    )
+    page.answer(invariances_answer(found, epsilon))
+    source.show_source(invariances.table, label="The code that changed weights and data")
+
+
+def deviations(
+    configs: dict[str, TrainConfig], methods: tuple[str, ...], epsilon: float, asked: Asked
+) -> dict[str, list]:
+    """Each method's column of the table on this batch and these weights."""
+    from normlib import invariances
+
+    images = batch_images(asked)[:INVARIANCE_IMAGES]
+    config, (run, epoch) = next(iter(configs.values())), saved_run(asked.weights)
+
+    def compute(method: str) -> list:
+        network = network_of(replace(config, normalization="none"), run, epoch)
+        x, kernel = images / 255, network.conv_kernel()
+        if asked.layer == "hidden":
+            pooled = network.forward(images, training=False)["pooled"].numpy()
+            x, kernel = pooled.reshape(len(images), -1), network.dense_kernel()
+        return invariances.table(x, kernel, epsilon, [method], groups=config.groups)
+
+    def kept(method: str) -> list:
+        name = ("invariances", asked, method, epsilon if divides(method) else None)
+        return memory().get(name, lambda: compute(method))
+
+    with server.experiments().interactive():
+        return dict(zip(methods, workers().map(kept, methods), strict=True))
+
+
+def cell_words(cell: Any) -> str:
+    mark = ("✓" if cell.deviation < EXACT else "≈") if cell.holds else "✗"
+    differs = "*" if cell.paper is not None and cell.paper != cell.holds else ""
+    return f"{mark} {cell.deviation:.1e}{differs}"
+
+
+# ---- the answers, computed ---------------------------------------------------------------------
+
+
+def histograms_answer(seen: list[Seen], asked: Asked) -> str:
+    sentences = []
+    for one in seen:
+        z, r = one.normalized, one.relu
+        text = f"**{theme.title(one.method)}:** mean {z.overall_mean:.2f}, std {z.overall_std:.2f}"
+        if not z.finite:
+            sentences.append(text + "; some values are not finite numbers.")
+            continue
+        text += (
+            f"; after ReLU mean {r.overall_mean:.2f}, std {r.overall_std:.2f}, "
+            f"{r.zeros.sum() / r.values:.0%} zeros."
+        )
+        sentences.append(text + "".join(f" {why}" for why in reasons(one, asked)))
+    return "\n\n".join(sentences)
+
+
+def reasons(one: Seen, asked: Asked) -> Iterable[str]:
+    """What happened at the ends of the sliders, and why, where it did."""
+    epsilon = settings.get("eps")
+    if one.method == "batch":
+        per_mean = one.before.count
+        if per_mean == 1:
+            yield (
+                "With one digit each unit has a single number. It is its own mean, its variance is "
+                f"{np.square(one.before.std).max():.0f}, and (x − mean) / √(0 + ε) is 0 whatever "
+                "the digit shows: only β is left."
+            )
+            return
+        if asked.batch == 1:
+            yield (
+                f"With one digit a channel's mean is that of {per_mean:,} positions of this digit "
+                "alone: batch norm does here what instance norm does."
+            )
+    if divides(one.method) and one.normalized.overall_std < 0.9:
+        typical = float(np.median(np.square(one.before.std)))
+        if epsilon > 0.1 * typical:
+            yield (
+                f"ε = {epsilon:g} is {epsilon / max(typical, 1e-300):,.2g} times the median "
+                f"channel's variance ({typical:.2g}), so the root is mostly ε: dividing by it "
+                "leaves less spread than 1."
+            )
+    if one.method == "weight":
+        change = abs(one.normalized.overall_std / max(one.before.overall_std, 1e-300) - 1)
+        if one.normalized is one.before and change == 0:
+            yield "It rebuilds the kernel and leaves the activations alone."
+
+
+def channels_answer(seen: list[Seen], unit: str) -> str:
+    sentences = []
+    for one in seen:
+        z = one.normalized
+        apart = z.mean.max() - z.mean.min()
+        each = "every" if apart < 0.01 else "not every"
+        sentences.append(
+            f"**{theme.title(one.method)}:** {each} {unit} has the same mean: they lie "
+            f"{apart:.2g} apart. The standard deviations go from {z.std.min():.2g} to "
+            f"{z.std.max():.2g}."
+        )
+    return "\n\n".join(sentences)
+
+
+def microscope_answer(
+    method: str, variances: np.ndarray, factors: np.ndarray, epsilon: float, unit: str
+) -> str:
+    count, below = len(variances), variances < epsilon
+    zero = int((variances == 0).sum())
+    text = (
+        f"**{theme.title(method)}:** {count} variance{'s' if count > 1 else ''}, one per {unit}, "
+        f"from {variances.min():.2g} to {variances.max():.2g}. "
+    )
+    if zero:
+        text += (
+            f"{zero} of them {'are' if zero > 1 else 'is'} 0: without epsilon that would be 0 / 0, "
+            "and epsilon makes it 0. "
+        )
+    if below.any():
+        places = np.flatnonzero(below)
+        names = ", ".join(map(str, places[:12])) + (" …" if len(places) > 12 else "")
+        where = f" ({unit} {names})" if count > 1 else ""
+        text += (
+            f"{int(below.sum())} of {count} lie below ε = {epsilon:g}{where}: epsilon flattens "
+            "them to less than 71 % of the spread."
+        )
+    else:
+        text += (
+            f"All lie above ε = {epsilon:g}; at least {factors.min():.2%} of the spread is left."
+        )
+    return text
+
+
+def invariances_answer(found: dict[str, list], epsilon: float) -> str:
+    sentences = []
+    for method, cells in found.items():
+        unmoved = [cell.transformation for cell in cells if cell.holds]
+        if not unmoved:
+            sentences.append(f"**{theme.title(method)}** notices every one of these changes.")
+            continue
+        worst = max(cell.deviation for cell in cells if cell.holds)
+        how = (
+            f"to rounding ({worst:.0e})"
+            if worst < EXACT
+            else f"only approximately (up to {worst:.1e}): ε = {epsilon:g} does not grow with "
+            "what it is added to"
+        )
+        sentences.append(f"**{theme.title(method)}** does not notice: {', '.join(unmoved)}; {how}.")
+    return "\n\n".join(sentences)
+
+
+def code_that_ran(methods: Iterable[str]) -> None:
+    from normlib import layers, normalize
+
+    functions: list[Callable] = []
+    kinds = {
+        "batch": layers.BatchNorm,
+        "layer": layers.LayerNorm,
+        "group": layers.GroupNorm,
+        "instance": layers.InstanceNorm,
+    }
+    if any(divides(method) for method in methods):
+        functions += [normalize.standardize, normalize.scale_shift]
+    functions += [kinds[method].axes.fget for method in methods if method in kinds]
+    if "rms" in methods:
+        functions.append(normalize.rms_norm)
+    if "weight" in methods:
+        functions.append(normalize.weight_norm)
+    if functions:
+        formulas = [METHODS[method].formula for method in methods if method != "none"]
+        source.show_source(*functions, formula=r" \qquad ".join(formulas), key="code")
+
+
+# ---- the page ----------------------------------------------------------------------------------
+
+
+def main() -> None:
+    page.set_up("activations")
+    view = settings.control("view", label_visibility="collapsed")
+    page.question(QUESTIONS[view])
+    with page.controls():
+        first, second, third = st.columns([3, 3, 2])
+        with first:
+            batch = settings.control("batch")
+        with second:
+            epsilon = settings.control("eps")
+        with third:
+            seed = settings.control("seed")
+        methods = settings.control("methods", choices=OFFERED, wrap=True)
+        first, second = st.columns(2)
+        with first:
+            layer = settings.control("stage")
+    server.wait_for_tensorflow()
+    with second:
+        weights_control()
+    if not methods:
+        st.info("Choose at least one method.", icon=":material/info:")
+        return
+    run, index = saved_run(settings.get("weights"))
+    weights = "fresh" if run is None else f"{run.key}@{index + 1}"
+    asked = Asked(server.data().checksum, seed, batch, layer, weights)
+    configs = fitting(methods, epsilon, asked)
+    if not configs:
+        return
+    more = f"{settings.SETTINGS['stage'].words(layer).lower()}" + (
+        f" · weights of {theme.title(run.config.normalization)} after epoch {index + 1}"
+        if run is not None
+        else ""
+    )
+    caption = charts.caption_for("batch", "eps", "seed", more=more)
+    if view == "microscope":
+        microscope_view(configs, asked, caption)
+    elif view == "invariances":
+        invariances_view(configs, asked, caption)
+    else:
+        seen = see(configs, asked)
+        {"histograms": histograms_view, "channels": channels_view}[view](seen, asked, caption)
+    code_that_ran(tuple(configs))
+
+
+main()

@@ -1,0 +1,188 @@
+"""Pictures of one batch's activations: the spread of each channel, and what epsilon does to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pages.components import theme
+from pages.components.charts import Chart, frame
+
+if TYPE_CHECKING:
+    from pages.components.charts import Rows
+
+LOWEST_VARIANCE = 1e-10  # a log axis has no zero: what is smaller is drawn here
+
+
+def before_and_after(rows: Rows, unit: str, y_range: tuple[float, float]) -> Chart:
+    """Mean and one standard deviation either way, before (grey) and after; one column per method.
+
+    rows: method, channel, before_mean, before_std, mean, std. unit: "channel" or "unit".
+    """
+    data = frame(rows)
+    panels, summary = [], []
+    for method in dict.fromkeys(data["method"]):
+        own = data[data["method"] == method]
+        drawn = own.assign(
+            low=own["mean"] - own["std"],
+            high=own["mean"] + own["std"],
+            before_low=own["before_mean"] - own["before_std"],
+            before_high=own["before_mean"] + own["before_std"],
+        )
+        panels.append((_spread(method, unit, y_range), drawn))
+        summary.append(
+            f"{theme.title(method)}: the means of the {unit}s lay from "
+            f"{own['before_mean'].min():.3g} to {own['before_mean'].max():.3g} and lie from "
+            f"{own['mean'].min():.3g} to {own['mean'].max():.3g}; the standard deviations lay from "
+            f"{own['before_std'].min():.3g} to {own['before_std'].max():.3g} and lie from "
+            f"{own['std'].min():.3g} to {own['std'].max():.3g}."
+        )
+    return Chart(tuple(panels), " ".join(summary), data)
+
+
+def microscope(
+    method: str, variances: np.ndarray, factors: np.ndarray, epsilon: float, unit: str
+) -> Chart:
+    """Each variance against epsilon on a log axis, and the factor by which the output shrinks.
+
+    variances: (n,), those under the root; factors: (n,), what they leave of the spread.
+    unit: what has one of them, "channel" or "example".
+    """
+    data = frame(
+        {
+            unit: np.arange(len(variances)),
+            "variance": variances,
+            "factor": factors,
+        }
+    )
+    drawn = data.assign(
+        place=data[unit],
+        shown=data["variance"].clip(lower=LOWEST_VARIANCE),
+        side=np.where(data["variance"] >= epsilon, "above epsilon", "below epsilon"),
+        epsilon=epsilon,
+    )
+    below = int((variances < epsilon).sum())
+    summary = (
+        f"{theme.title(method)}: {len(variances)} variances from {variances.min():.3g} to "
+        f"{variances.max():.3g}; {below} below epsilon, {epsilon:g}. The shrink factor lies from "
+        f"{data['factor'].min():.3g} to {data['factor'].max():.3g}."
+    )
+    top = 10.0 ** np.ceil(np.log10(max(10.0, float(variances.max(initial=1.0)))))
+    panels = (
+        (_variances(method, unit, (LOWEST_VARIANCE, float(top))), drawn),
+        (_factors(method, unit), drawn),
+    )
+    return Chart(panels, summary, data)
+
+
+def _spread(method: str, unit: str, y_range: tuple[float, float]) -> dict[str, Any]:
+    def y(field: str) -> dict[str, Any]:
+        return {
+            "field": field,
+            "type": "quantitative",
+            "title": None,
+            "scale": {"domain": y_range, "nice": False},
+        }
+
+    def layer(mark: dict[str, Any], low: str, high: str = "") -> dict[str, Any]:
+        ends = {"y": y(low)} | ({"y2": {"field": high}} if high else {})
+        return {"mark": {"clip": True, **mark}, "encoding": ends}
+
+    color = theme.color(method)
+    names = {"before_mean": "mean before", "before_std": "std before", "mean": "mean", "std": "std"}
+    return {
+        "title": {"text": theme.title(method), "color": color},
+        "height": 250,
+        "encoding": {
+            "x": _place("channel", unit),
+            "tooltip": [
+                {"field": "channel", "title": unit},
+                *(
+                    {"field": f, "title": t, "type": "quantitative", "format": ".3~g"}
+                    for f, t in names.items()
+                ),
+            ],
+        },
+        "layer": [
+            layer(
+                {"type": "rule", "color": theme.NEUTRAL, "opacity": 0.55, "strokeWidth": 5},
+                *("before_low", "before_high"),
+            ),
+            layer({"type": "rule", "color": color, "strokeWidth": 1.8}, "low", "high"),
+            layer({"type": "point", "color": color, "filled": True, "opacity": 1}, "mean"),
+        ],
+    }
+
+
+def _variances(method: str, unit: str, domain: tuple[float, float]) -> dict[str, Any]:
+    color = theme.color(method)
+    y = {"type": "quantitative", "scale": {"type": "log", "domain": domain, "nice": False}}
+    axis = {"format": ".0e", "tickCount": 6}
+    return {
+        "title": {"text": f"{theme.title(method)}: variance of each {unit}", "color": color},
+        "height": 240,
+        "layer": [
+            {
+                "mark": {"type": "point", "color": color, "size": 55, "clip": True},
+                "encoding": {
+                    "x": _place("place", unit),
+                    "y": {"field": "shown", "title": None, "axis": axis, **y},
+                    "fillOpacity": {
+                        "field": "side",
+                        "scale": {"domain": ["above epsilon", "below epsilon"], "range": [1, 0]},
+                        "legend": None,
+                    },
+                    "fill": {"value": color},
+                    "tooltip": [
+                        {"field": "place", "title": unit},
+                        {"field": "variance", "type": "quantitative", "format": ".3~g"},
+                        {"field": "side", "title": "stands"},
+                    ],
+                },
+            },
+            {
+                "transform": [{"aggregate": [{"op": "max", "field": "epsilon", "as": "line"}]}],
+                "mark": {"type": "rule", "color": theme.NEUTRAL, "strokeDash": [6, 4]},
+                "encoding": {"y": {"field": "line", **y}},
+            },
+            {
+                "transform": [{"aggregate": [{"op": "max", "field": "epsilon", "as": "line"}]}],
+                "mark": {"type": "text", "align": "left", "baseline": "bottom", "dx": 4, "dy": -3},
+                "encoding": {
+                    "x": {"value": 0},
+                    "y": {"field": "line", **y},
+                    "text": {"value": "epsilon"},
+                },
+            },
+        ],
+    }
+
+
+def _factors(method: str, unit: str) -> dict[str, Any]:
+    color = theme.color(method)
+    y = {"field": "factor", "type": "quantitative", "title": None}
+    return {
+        "title": {"text": "Shrink factor: the spread that is left", "color": color},
+        "height": 240,
+        "mark": {"type": "bar", "color": color},
+        "encoding": {
+            "x": _place("place", unit),
+            "y": {**y, "scale": {"domain": [0, 1]}, "axis": {"format": "~g", "tickCount": 5}},
+            "tooltip": [
+                {"field": "place", "title": unit},
+                {"field": "factor", "type": "quantitative", "format": ".4~g"},
+                {"field": "variance", "type": "quantitative", "format": ".3~g"},
+            ],
+        },
+    }
+
+
+def _place(field: str, unit: str) -> dict[str, Any]:
+    return {
+        "field": field,
+        "type": "quantitative",
+        "title": unit.capitalize(),
+        "scale": {"nice": False, "padding": 8},
+        "axis": {"tickMinStep": 1, "grid": False, "format": "d"},
+    }
