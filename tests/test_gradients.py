@@ -178,6 +178,44 @@ def test_no_gamma_and_no_beta_have_no_gradient():
     assert gradients.group_norm_backward(x, x, None, None, 1e-5, groups=2).dgamma is None
 
 
+# --- what the layers train with -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("center", "scale"), [(True, True), (False, True), (True, False)])
+@pytest.mark.parametrize("owned", [(4,), (1, 1, 4), (3, 3, 4), ()])
+@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 2, 3), (1, 2), (3,), (0,)])
+def test_the_layers_gradient_is_that_of_the_plain_formula(axes, owned, center, scale):
+    x, dz = (tf.constant(RNG.standard_normal((5, 3, 3, 4)) + 1) for _ in range(2))
+    gamma, beta = (tf.constant(RNG.standard_normal(owned)) for _ in range(2))
+
+    def by_hand(x, gamma, beta):
+        return gradients.normalized(x, gamma, beta, 1e-3, axes, center, scale)
+
+    def plain(x, gamma, beta):
+        x_hat, mean, variance = normalize.standardize(x, axes, 1e-3, center, scale)
+        return normalize.scale_shift(x_hat, gamma, beta), mean, variance
+
+    results = []
+    for way in (by_hand, plain, tf.function(by_hand)):
+        with tf.GradientTape() as tape:
+            tape.watch([x, gamma, beta])
+            z, mean, variance = way(x, gamma, beta)
+        results.append([z, mean, variance, *tape.gradient(z, [x, gamma, beta], dz)])
+    for other in results[1:]:
+        for mine, theirs in zip(results[0], other, strict=True):
+            assert mine.shape == theirs.shape
+            np.testing.assert_allclose(mine, theirs, atol=1e-11)
+
+
+def test_gamma_zero_gives_no_nan():
+    x = tf.constant(IMAGES)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        zeros = tf.zeros(x.shape[-1], x.dtype)
+        z, _, _ = gradients.normalized(x, zeros, zeros, 1e-5, (0, 1, 2))
+    np.testing.assert_array_equal(tape.gradient(z, x), 0)
+
+
 # --- refusals -----------------------------------------------------------------------------------
 
 
