@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -79,6 +79,28 @@ def config_json(config: TrainConfig) -> str:
 def run_json(run: Run) -> str:
     """The whole run but its arrays, as `Run.from_dict` reads it back."""
     return json.dumps(run.to_dict(), allow_nan=False)
+
+
+def runs_json(runs: Sequence[Run]) -> str:
+    """Several runs as one JSON list."""
+    return json.dumps([run.to_dict() for run in runs], allow_nan=False)
+
+
+def losses_csv(runs: Mapping[str, Sequence[Run]]) -> str:
+    """One line per step, one column per run: "Batch norm, seed 0"."""
+    columns = {
+        f"{name}, seed {run.config.seed}": run.losses
+        for name, seeds in runs.items()
+        for run in seeds
+    }
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["step", *columns])
+    longest = max(map(len, columns.values()), default=0)
+    for step in range(longest):
+        row = [losses[step] if step < len(losses) else "" for losses in columns.values()]
+        writer.writerow([step + 1, *row])
+    return text.getvalue()
 
 
 def data_npz(data: Dataset) -> bytes:

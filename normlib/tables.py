@@ -226,10 +226,53 @@ def confusion(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return counts
 
 
-def misread(predictions: np.ndarray, labels: np.ndarray, true: int | None = None) -> np.ndarray:
-    """Where the wrong readings are, those of one true digit or all: (count,) of indices."""
-    wrong = predictions != labels
-    return np.flatnonzero(wrong if true is None else wrong & (labels == true))
+def misread(predictions: np.ndarray, labels: np.ndarray, true: int, read: int) -> np.ndarray:
+    """Where a digit was read as another: (count,) of indices."""
+    return np.flatnonzero((labels == true) & (predictions == read))
+
+
+def frequent_mistakes(counts: np.ndarray, most: int = 5) -> list[tuple[int, int, int]]:
+    """The most frequent mistakes: (true digit, read digit, how often), the worst first."""
+    wrong = np.where(np.eye(len(counts), dtype=bool), 0, counts)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    pairs = zip(*np.unravel_index(order, wrong.shape), strict=True)
+    return [(int(i), int(j), int(wrong[i, j])) for i, j in pairs if wrong[i, j]]
+
+
+def outcome(run: Run) -> str:
+    """What became of one training, in sentences."""
+    if not run.losses:
+        return run.message
+    first, last = run.losses[0], float(smoothed(run.losses)[-1])
+    sentences = [run.message] if run.message else []
+    if run.status == "diverged":
+        sentences.append(
+            "The numbers grew beyond what float32 can hold. A smaller learning rate, or another "
+            "normalization, may keep them in bounds."
+        )
+        return " ".join(sentences)
+    sentences.append(
+        f"In {_count(len(run.losses), 'step')} the loss went from {first:.2f} to {last:.2f} "
+        "(guessing gives 2.30)."
+    )
+    if run.test_accuracy is not None:
+        wrong = 1 - run.test_accuracy
+        one_in = f", one in {1 / wrong:,.0f} is misread" if 0 < wrong < 0.5 else ""
+        sentences.append(f"Of the test images {run.test_accuracy:.2%} are read correctly{one_in}.")
+    return " ".join(sentences)
+
+
+def moving_words(run: Run) -> str:
+    """How near the moving statistics have come, in sentences; batch norm only."""
+    first, last = moving_distance(run)
+    momentum, steps = run.config.momentum, len(run.losses)
+    kept = momentum**steps
+    share = f"{kept:.2%}" if kept >= 1e-4 else "less than 0.01 %"
+    return (
+        f"The moving means are {last:.2f} standard deviations from those of the probe images, "
+        f"after {first:.2f} at the first look. With momentum {momentum:g}, {share} of the start "
+        f"value is left after {_count(steps, 'step')}."
+    )
 
 
 # ---- tables, in the form of the report's first two --------------------------------------------

@@ -10,7 +10,6 @@ import hashlib
 import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -18,16 +17,37 @@ import streamlit as st
 from normlib.config import TrainConfig, reads
 from normlib.mnist import Dataset
 from normlib.run import Run
-from pages.components import server, settings
+from pages.components import page, server, settings
 
 if TYPE_CHECKING:
     from normlib.experiments import Experiment
 
 TICK_SECONDS = 1.0
 MOST_EARLIER = 3
+MAIN = ("batch", "lr", "epochs", "images", "eps", "hidden", "placement", "start", "seed")
 LIVE = frozenset({"queued", "running"})
 ENDED = frozenset({"finished", "stopped", "diverged"})
 _KEY = re.compile(r"[0-9a-f]{32}")
+
+
+# ---- the settings of a training --------------------------------------------------------------
+
+
+def training_controls(methods: Iterable[str], first: Iterable[str] = MAIN) -> None:
+    """Draw the controls that one of these methods reads: `first` openly, the others folded."""
+    read = [name for name in page.TRAINING if any(_reads(method, name) for method in methods)]
+    for name in read:
+        if name in first:
+            settings.control(name)
+    folded = [name for name in read if name not in first and settings.visible(name)]
+    if folded:
+        with st.expander("More settings", icon=":material/tune:", type="compact"):
+            for name in folded:
+                settings.control(name)
+
+
+def _reads(method: str, name: str) -> bool:
+    return reads(method, settings.SETTINGS[name].config_field)
 
 
 # ---- who asks --------------------------------------------------------------------------------
@@ -132,7 +152,7 @@ def adopt(key: str, names: Iterable[str]) -> None:
         return
     for name in names:
         field = settings.SETTINGS[name].config_field
-        if field and reads(experiment.config.normalization, field):
+        if field and _reads(experiment.config.normalization, name):
             settings.put(name, getattr(experiment.config, field))
 
 
@@ -166,6 +186,33 @@ def progress(experiment: Experiment, name: str = "") -> None:
     share = snapshot.step / snapshot.steps if snapshot.steps else 0.0
     st.progress(
         min(share, 1.0), text=f"{name}: {_state(experiment)}" if name else _state(experiment)
+    )
+
+
+def progress_of_all(named: Sequence[tuple[str, Experiment]]) -> None:
+    """One bar for several trainings: which run, which wait; nothing once none is under way."""
+    live = [(name, one) for name, one in named if one.status in LIVE]
+    if not live:
+        return
+    share, words = 0.0, []
+    for _, one in named:
+        snapshot = one.snapshot()
+        done = one.status not in LIVE
+        share += 1.0 if done else snapshot.step / snapshot.steps if snapshot.steps else 0.0
+    for name, one in live:
+        snapshot = one.snapshot()
+        if one.status == "running":
+            left = snapshot.seconds_left
+            words.append(f"{name} {seconds(left)} left" if left is not None else f"{name} starts")
+    waiting = [one for _, one in live if one.status == "queued"]
+    if waiting:
+        wait = waiting[-1].expected_wait
+        words.append(
+            f"{len(waiting)} waiting" + (f", the last for {seconds(wait)}" if wait else "")
+        )
+    done = len(named) - len(live)
+    st.progress(
+        min(share / len(named), 1.0), text=f"{done} of {len(named)} done · {' · '.join(words)}"
     )
 
 
@@ -352,8 +399,3 @@ def downloads(run: Run, key: str) -> None:
         "A chart as a picture: point at it and open the menu at its upper right corner, "
         "*Save as PNG* or *Save as SVG*."
     )
-
-
-def with_method(config: TrainConfig, method: str) -> TrainConfig:
-    """The same training by another method; ValueError where the settings do not allow it."""
-    return replace(config, normalization=method)

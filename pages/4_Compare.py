@@ -1,0 +1,323 @@
+"""The methods side by side: the same first weights, the same batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from normlib import report
+from normlib.config import CHOICES, METHODS, TrainConfig
+from normlib.run import Run
+from pages.components import charts, page, runs, server, settings
+
+if TYPE_CHECKING:
+    from normlib.experiments import Experiment
+
+MOST_METHODS = 4
+OFFERED = tuple(method for method in CHOICES["normalization"] if method != "tf_batch")
+OPERABLE = ("batch", "layer", "group", "instance")
+QUESTIONS = {
+    "methods": "All start from the same weights and see the same batches. Which loss falls "
+    "fastest, and which method reads the most test digits correctly?",
+    "surgery": "Take one piece out of a normalization at a time. Which piece does the training "
+    "miss most?",
+}
+
+
+def main() -> None:
+    page.set_up("compare")
+    page.question(QUESTIONS[settings.get("among")])
+    left, right = st.columns([1, 2.4])
+    with left, page.controls():
+        controls()
+    with right:
+        configs = wanted()
+        server.wait_for_tensorflow()
+        if not configs:
+            return
+        act(configs)
+        found = {name: [runs.find(one) for one in seeds] for name, seeds in configs.items()}
+        buttons(configs, found)
+        runs.keeping()
+        known = {
+            name: [one for one in seeds if one is not None]
+            for name, seeds in found.items()
+            if any(one is not None for one in seeds)
+        }
+        if not known:
+            st.markdown("Nothing on screen yet. Press **Train all**, and the curves grow here.")
+            return
+        show(known)
+        ended = {
+            name: [one.run for one in seeds if one.run is not None and one.status not in runs.LIVE]
+            for name, seeds in known.items()
+        }
+        ended = {name: seeds for name, seeds in ended.items() if seeds}
+        if ended:
+            tell(ended)
+
+
+# ---- the controls ----------------------------------------------------------------------------
+
+
+def controls() -> None:
+    settings.control("among")
+    if settings.get("among") == "methods":
+        settings.control("methods", choices=OFFERED)
+        methods = settings.get("methods")
+    else:
+        settings.control("method", choices=OPERABLE)
+        settings.control("cuts")
+        methods = (settings.get("method"),)
+    settings.control("seeds")
+    columns = st.columns(2)
+    columns[0].button(
+        "Fast",
+        on_click=preset,
+        args=(TrainConfig(train_size=6000),),
+        help="6,000 images, everything else as the lab begins.",
+        width="stretch",
+    )
+    columns[1].button(
+        "Report",
+        on_click=preset,
+        args=(report.config("batch", "as-run"),),
+        help="The report's own setting: 55,000 images, batch 64, learning rate 0.01, 4 epochs, epsilon 1e-8; gamma, beta, "
+        "v and g are not trained. Takes minutes.",
+        width="stretch",
+    )
+    runs.training_controls(methods, first=("batch", "lr", "epochs", "images", "seed"))
+
+
+def preset(config: TrainConfig) -> None:
+    """Set every control of a training to this config's value."""
+    for name in page.TRAINING:
+        settings.put(name, getattr(config, settings.SETTINGS[name].config_field))
+
+
+def wanted() -> dict[str, list[TrainConfig]]:
+    """What stands side by side: series -> one training per seed."""
+    try:
+        if settings.get("among") == "methods":
+            methods = settings.get("methods")
+            if not methods:
+                st.info("Choose at least one method.", icon=":material/touch_app:")
+            if len(methods) > MOST_METHODS:
+                st.info(
+                    f"{len(methods)} curves in one picture are hard to tell apart. Below are all "
+                    "that you chose.",
+                    icon=":material/stacked_line_chart:",
+                )
+            bases = {m: settings.to_train_config(normalization=m) for m in methods}
+        else:
+            method = settings.get("method")
+            base = settings.to_train_config(normalization=method)
+            bases = {method: base} | operated(base)
+    except ValueError as error:
+        st.warning(str(error), icon=":material/tune:")
+        return {}
+    count = int(settings.get("seeds"))
+    last = 2**31 - 1
+    return {
+        name: [replace(base, seed=min(base.seed + index, last)) for index in range(count)]
+        for name, base in bases.items()
+    }
+
+
+def operated(base: TrainConfig) -> dict[str, TrainConfig]:
+    """The chosen changes, each alone; a sentence for one that the settings do not allow."""
+    from normlib import tables
+
+    changed = {}
+    for cut in settings.get("cuts"):
+        try:
+            config = tables.surgery(base, cut)
+        except ValueError as error:
+            st.warning(f"{tables.SURGERY[cut]}: {error}", icon=":material/tune:")
+            continue
+        if config.only_used() == base.only_used():
+            st.info(
+                f"{tables.SURGERY[cut]}: that is how {METHODS[base.normalization].title.lower()} "
+                "already runs here.",
+                icon=":material/tune:",
+            )
+            continue
+        changed[tables.SURGERY[cut]] = config
+    return changed
+
+
+def act(configs: Mapping[str, Sequence[TrainConfig]]) -> None:
+    """Do what was asked for by a button in the run before."""
+    flat = in_turn(configs)
+    if runs.wished("train_all"):
+        runs.submit(flat)
+    if runs.wished("stop_all"):
+        runs.stop(config.key(server.data().checksum) for config in flat)
+
+
+def in_turn(configs: Mapping[str, Sequence]) -> list:
+    """Seed by seed, so that every series has its first run before any has its second."""
+    return [each for seeds in zip(*configs.values(), strict=True) for each in seeds]
+
+
+def buttons(
+    configs: Mapping[str, Sequence[TrainConfig]], found: Mapping[str, Sequence[Experiment | None]]
+) -> None:
+    flat = in_turn(found)
+    over = [one is not None and one.status in ("finished", "diverged") for one in flat]
+    mine = [one is not None and one.status in runs.LIVE and runs.watches(one) for one in flat]
+    with st.container(horizontal=True, vertical_alignment="center", key="buttons"):
+        runs.button(
+            "Train all",
+            "train_all",
+            type="primary",
+            icon=":material/play_arrow:",
+            disabled=any(mine) and all(a or b for a, b in zip(over, mine, strict=True)),
+        )
+        runs.button("Stop", "stop_all", icon=":material/stop:", disabled=not any(mine))
+        config = in_turn(configs)[0]
+        images = min(config.train_size, len(server.data().train_labels)) * config.epochs
+        trainings = f"{len(flat)} training{'s' * (len(flat) != 1)} of {images:,} images"
+        done = "all done" if all(over) else f"{sum(over)} done"
+        st.caption(f"{trainings}, {done}.")
+
+
+# ---- the picture -----------------------------------------------------------------------------
+
+
+def show(known: Mapping[str, Sequence[Experiment]]) -> None:
+    flat = [one for seeds in known.values() for one in seeds]
+    caption = caption_for(flat[0].config, max(map(len, known.values())))
+
+    def draw() -> None:
+        progress(known)
+        curves(known, caption)
+
+    runs.follow(flat, draw, "live")
+
+
+def progress(known: Mapping[str, Sequence[Experiment]]) -> None:
+    """One bar for all, who trains and who waits; a line for each that did not finish."""
+    from normlib import tables
+
+    flat = [(tables.title(name), one) for name, seeds in known.items() for one in seeds]
+    runs.progress_of_all(flat)
+    for name, one in flat:
+        if one.status not in (*runs.LIVE, "finished"):
+            st.markdown(f"{name}, seed {one.config.seed}: {one.message or one.status}")
+
+
+def curves(known: Mapping[str, Sequence[Experiment]], caption: str) -> None:
+    from normlib import tables
+
+    seen = {name: [one.snapshot() for one in seeds] for name, seeds in known.items()}
+    flat = [one for seeds in seen.values() for one in seeds]
+    steps = max(one.steps for one in flat) or None
+    epochs = flat[0].config.epochs
+    if max(map(len, seen.values())) == 1:
+        single = {name: seeds[0] for name, seeds in seen.items()}
+        loss = charts.loss_curves(tables.losses(single), steps=steps)
+        right = tables.accuracies(single)
+        accuracy = charts.accuracy_curves(right, epochs=epochs) if len(right) else None
+    else:
+        loss = charts.curves(
+            tables.loss_bands(seen),
+            *("step", "mid", "Step", "Loss"),
+            log=True,
+            x_range=(0, steps) if steps else None,
+        )
+        right = tables.accuracy_bands(seen)
+        accuracy = (
+            charts.curves(
+                right, "epoch", "mid", "Epoch", "Validation accuracy", points=True, percent=True
+            )
+            if len(right)
+            else None
+        )
+    charts.show(loss, caption, "loss")
+    if accuracy is not None:
+        charts.show(
+            accuracy, "Share of the validation images read correctly after each epoch.", "accuracy"
+        )
+
+
+def caption_for(config: TrainConfig, seeds: int) -> str:
+    seed = f"seed {config.seed}"
+    if seeds > 1:
+        seed = f"seeds {config.seed} to {config.seed + seeds - 1}: mean, and a band to the extremes"
+    return " · ".join(
+        [
+            server.data_words(),
+            f"batch size {config.batch_size}",
+            f"learning rate {config.learning_rate:g}",
+            f"{config.train_size:,} images",
+            seed,
+        ]
+    )
+
+
+def tell(ended: Mapping[str, Sequence[Run]]) -> None:
+    """The sentence, the report's two tables, and the files."""
+    from normlib import tables
+
+    page.answer(tables.verdict(ended))
+    losses = tables.report_losses(ended)
+    if len(losses):
+        st.subheader("Loss per epoch", anchor=False)
+        st.table(losses, hide_index=True, border="horizontal")
+        st.caption("In the report's unit: the mean loss divided by the batch size.")
+    st.subheader("Accuracy and time", anchor=False)
+    st.table(tables.accuracy_and_time(ended), hide_index=True, border="horizontal")
+    if any(run.config.weight_norm_start == "constant" for run in ended.get("weight", ())):
+        st.caption(
+            "Weight norm starts at the report's constant kernel, which is never trained: its "
+            "column is that of an untrained convolution."
+        )
+    files(ended)
+
+
+def files(ended: Mapping[str, Sequence[Run]]) -> None:
+    from normlib import export, tables
+
+    st.subheader("Take it away", anchor=False)
+    flat = {(name, run.config.seed): run for name, seeds in ended.items() for run in seeds}
+    with st.container(horizontal=True, key="tables_downloads"):
+        st.download_button(
+            "Both tables (CSV)",
+            lambda: "\n".join(
+                table.to_csv(index=False)
+                for table in (tables.report_losses(ended), tables.accuracy_and_time(ended))
+            ),
+            "comparison.csv",
+            "text/csv",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+        st.download_button(
+            "Every loss (CSV)",
+            lambda: export.losses_csv({tables.title(n): s for n, s in ended.items()}),
+            "losses.csv",
+            "text/csv",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+        st.download_button(
+            "All runs (JSON)",
+            lambda: export.runs_json(list(flat.values())),
+            "runs.json",
+            "application/json",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+    with st.expander("One run alone, and a script that repeats it", type="compact"):
+        options = {
+            run.key: f"{tables.title(name)}, seed {seed}" for (name, seed), run in flat.items()
+        }
+        (key,) = runs.choose("run", "Run", options)
+        runs.downloads(next(run for run in flat.values() if run.key == key), "run")
+
+
+main()
