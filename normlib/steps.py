@@ -193,7 +193,7 @@ def written_out(steps: Steps, cell: tuple[int, ...]) -> list[Written]:
     together = steps.x[steps.shares(cell)]
     lines = []
     if steps.method == "rms":
-        squares = [rf"{_bracketed(one)}^2" for one in together]
+        squares = [rf"{bracketed(one)}^2" for one in together]
         lines.append(
             Written("mean square", _average(r"\overline{x^2}", squares, variance), variance)
         )
@@ -206,20 +206,20 @@ def written_out(steps: Steps, cell: tuple[int, ...]) -> list[Written]:
     lines += [
         Written(
             "root",
-            rf"r = \sqrt{{{tex(variance)} + {tex(steps.epsilon)}}} {_equals(root)} {tex(root)}",
+            rf"r = \sqrt{{{tex(variance)} + {tex(steps.epsilon)}}} {equals(root)} {tex(root)}",
             root,
         ),
         Written(
             "x_hat",
-            rf"\hat{{x}} = \frac{{{top}}}{{{tex(root)}}} {_equals(x_hat)} {tex(x_hat)}",
+            rf"\hat{{x}} = \frac{{{top}}}{{{tex(root)}}} {equals(x_hat)} {tex(x_hat)}",
             x_hat,
         ),
     ]
-    shift = "" if steps.method == "rms" else f" + {_bracketed(beta)}"
+    shift = "" if steps.method == "rms" else f" + {bracketed(beta)}"
     lines.append(
         Written(
             "z",
-            rf"z = {tex(gamma)} \cdot {_bracketed(x_hat)}{shift} {_equals(z)} {tex(z)}",
+            rf"z = {tex(gamma)} \cdot {bracketed(x_hat)}{shift} {equals(z)} {tex(z)}",
             z,
         )
     )
@@ -255,18 +255,18 @@ def written_weight(steps: WeightSteps, cell: tuple[int, int]) -> list[Written]:
     """The whole arithmetic of one weight, from v to w."""
     column = cell[1]
     norm, g, v, w = steps.norm[column], steps.g[column], steps.v[cell], steps.w[cell]
-    squares = _sum([f"{_bracketed(one)}^2" for one in steps.v[:, column]])
+    squares = _sum([f"{bracketed(one)}^2" for one in steps.v[:, column]])
     return [
         Written(
             "length",
-            rf"\lVert v \rVert = \sqrt{{{squares}}} {_equals(norm)} {tex(norm)}",
+            rf"\lVert v \rVert = \sqrt{{{squares}}} {equals(norm)} {tex(norm)}",
             norm,
         ),
         Written(
             "w",
             r"w = g \frac{v}{\lVert v \rVert} = "
             rf"{tex(g)} \cdot \frac{{{tex(v)}}}{{{tex(norm)}}} "
-            rf"{_equals(w)} {tex(w)}",
+            rf"{equals(w)} {tex(w)}",
             w,
         ),
     ]
@@ -292,12 +292,12 @@ def tex(value: float) -> str:
     return power if mantissa == "1" else rf"{mantissa} \cdot {power}"
 
 
-def _equals(value: float) -> str:
+def equals(value: float) -> str:
     """`=` where four digits say it all."""
     return "=" if math.isclose(float(shown(value)), value, rel_tol=1e-9) else r"\approx"
 
 
-def _bracketed(value: float) -> str:
+def bracketed(value: float) -> str:
     return f"({tex(value)})" if value < 0 else tex(value)
 
 
@@ -307,7 +307,7 @@ def _minus(value: float) -> str:
 
 
 def _summands(values: Sequence[float]) -> list[str]:
-    return [_bracketed(value) if index else tex(value) for index, value in enumerate(values)]
+    return [bracketed(value) if index else tex(value) for index, value in enumerate(values)]
 
 
 def _sum(terms: Sequence[str]) -> str:
@@ -325,4 +325,4 @@ def _sum(terms: Sequence[str]) -> str:
 
 
 def _average(symbol: str, terms: Sequence[str], value: float) -> str:
-    return rf"{symbol} = \frac{{{_sum(terms)}}}{{{len(terms)}}} {_equals(value)} {tex(value)}"
+    return rf"{symbol} = \frac{{{_sum(terms)}}}{{{len(terms)}}} {equals(value)} {tex(value)}"

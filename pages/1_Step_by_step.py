@@ -66,36 +66,6 @@ def preset_buttons(name: str, titles: dict[str, str], tables: dict[str, str]) ->
             )
 
 
-def choose_cell(rows: int, columns: int, row: str = "Example", column: str = "Feature"):
-    """Which cell is taken apart; the two small selectors that a click on a cell moves too."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader("The chosen cell, by hand", anchor=False, width="content")
-        options = {"on_change": _forget_click, "width": "content"}
-        first = settings.control("row", label=row, choices=_counted(rows), **options)
-        second = settings.control("column", label=column, choices=_counted(columns), **options)
-    return int(first) - 1, int(second) - 1
-
-
-def _counted(count: int) -> tuple[str, ...]:
-    return tuple(str(number + 1) for number in range(count))
-
-
-def _forget_click() -> None:
-    """A chart ignores a second click on the cell it remembers, so it is drawn as a new one."""
-    st.session_state["_charts"] = st.session_state.get("_charts", 0) + 1
-
-
-def chart_key(name: str) -> str:
-    return f"{name}{st.session_state.get('_charts', 0)}"
-
-
-def cell_clicked(panel: str) -> None:
-    names = ("row", "column") if settings.get("show") != "convolution" else ("row", "at", "column")
-    for name, value in zip(names, cells.clicked(panel).split(","), strict=False):
-        if value:
-            settings.put(name, value)
-
-
 # ---- the table ---------------------------------------------------------------------------------
 
 
@@ -118,12 +88,14 @@ def show_table() -> None:
     with left:
         x = cells.edit("x", EXAMPLES, FEATURES, "Example", "Feature")
         preset_buttons("x", PRESETS, steps.TABLES)
-    row, column = choose_cell(*x.shape)
+    row, column = cells.choose(*x.shape)
     seen = taken_apart(method, x, gamma, beta, epsilon, row)
     with right:
         chart, widths = steps_chart(seen, (row, column))
         caption = f"A table of {x.shape[0]} × {x.shape[1]} · {METHODS[method].title} · ε {settings.number(epsilon)}"
-        charts.show(chart, caption, chart_key("steps"), widths=widths, on_select=cell_clicked)
+        charts.show(
+            chart, caption, cells.chart_key("steps"), widths=widths, on_select=cells.take_click
+        )
     show_arithmetic(steps.written_out(seen, (row, column)))
     page.answer(table_answer(seen, (row, column), gamma, beta))
     show_code(method)
@@ -282,14 +254,16 @@ def show_weights() -> None:
         v = cells.edit("v", (2, 4), FEATURES, "Input", "Output")
         g = cells.edit("g", (1,), FEATURES, "g", "Output")[0]
         preset_buttons("v", KERNEL_PRESETS, steps.KERNELS)
-    cell = choose_cell(*v.shape, "Input", "Output")
+    cell = cells.choose(*v.shape, "Input", "Output")
     seen = steps.weight_norm_steps(v, g)
     if settings.get("affine") == "undo":
         seen = steps.weight_norm_steps(v, seen.norm)
     with right:
         chart, widths = weight_chart(seen, cell)
         caption = f"A kernel of {v.shape[0]} inputs × {v.shape[1]} outputs · Weight norm"
-        charts.show(chart, caption, chart_key("weights"), widths=widths, on_select=cell_clicked)
+        charts.show(
+            chart, caption, cells.chart_key("weights"), widths=widths, on_select=cells.take_click
+        )
     show_arithmetic(steps.written_weight(seen, cell))
     length = float(np.linalg.norm(seen.w[:, cell[1]]))
     doubled = steps.weight_norm_steps(2 * v, seen.g)
@@ -376,10 +350,12 @@ def show_convolution() -> None:
     rng = np.random.default_rng(seed)
     x = rng.integers(-4, 10, CONVOLUTION).astype(float)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        options = {"on_change": _forget_click}
-        row = settings.control("row", choices=_counted(examples), **options)
+        options = {"on_change": cells.forget_click}
+        row = settings.control("row", choices=cells.counted(examples), **options)
         at = settings.control("at", **options)
-        column = settings.control("column", label="Channel", choices=_counted(channels), **options)
+        column = settings.control(
+            "column", label="Channel", choices=cells.counted(channels), **options
+        )
     h, w = divmod(int(at) - 1, width)
     cell = (int(row) - 1, h, w, int(column) - 1)
     seen = steps.normalization_steps(method, x, epsilon=epsilon, groups=GROUPS)
@@ -412,8 +388,8 @@ def show_convolution() -> None:
     charts.show(
         Chart(panels, summary, charts.frame(table)),
         caption,
-        chart_key("convolution"),
-        on_select=cell_clicked,
+        cells.chart_key("convolution"),
+        on_select=cells.take_click,
     )
     page.answer(
         f"{METHODS[method].title} averages {averaged_words(method)}: "
@@ -559,7 +535,6 @@ def show_undo() -> None:
         return
     x = cells.table_of("x", EXAMPLES, FEATURES)
     row = min(int(settings.get("row")), len(x)) - 1
-    column = min(int(settings.get("column")), FEATURES) - 1
     seen = taken_apart(method, x, gamma, beta, settings.get("eps"), row)
     difference = np.abs(seen.z - seen.x)
     back = difference <= 1e-9 * max(1.0, float(np.abs(x).max()))

@@ -133,11 +133,45 @@ def _cells_spec(
     ).properties(height=round(rows * (46 if presenting else 32)), title=title)
 
 
-def clicked(panel_key: str) -> str:
-    """The name of the cell that a click on this panel chose, or "" where it chose none."""
+def choose(
+    rows: int, columns: int, row: str = "Example", column: str = "Feature"
+) -> tuple[int, int]:
+    """Which cell is taken apart: the two small selectors that a click on a cell moves too.
+
+    row, column: their labels. Returns the cell, counted from 0.
+    """
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("The chosen cell, by hand", anchor=False, width="content")
+        options = {"on_change": forget_click, "width": "content"}
+        first = settings.control("row", label=row, choices=counted(rows), **options)
+        second = settings.control("column", label=column, choices=counted(columns), **options)
+    return int(first) - 1, int(second) - 1
+
+
+def counted(count: int) -> tuple[str, ...]:
+    """The choices "1" to `count`."""
+    return tuple(str(number + 1) for number in range(count))
+
+
+def chart_key(name: str) -> str:
+    """The key of a chart to click on."""
+    return f"{name}{st.session_state.get('_charts', 0)}"
+
+
+def forget_click() -> None:
+    """A chart ignores a second click on the cell it remembers, so it is drawn as a new one."""
+    st.session_state["_charts"] = st.session_state.get("_charts", 0) + 1
+
+
+def take_click(panel_key: str) -> None:
+    """Choose the cell that was clicked on this panel: `row,column` or `row,position,column`."""
     event = st.session_state.get(panel_key) or {}
-    picked = event.get("selection", {}).get("pick", [])
-    return str(picked[0].get("cell", "")) if picked else ""
+    for picked in event.get("selection", {}).get("pick", []):
+        places = picked.get("cell", "").split(",")
+        names = ("row", "column") if len(places) == 2 else ("row", "at", "column")
+        for name, place in zip(names, places, strict=False):
+            if place:
+                settings.put(name, place)
 
 
 def table_of(name: str, rows: Sequence[int], columns: int) -> np.ndarray:
@@ -231,8 +265,9 @@ def arrows(
 ) -> tuple[dict[str, Any], Any]:
     """Arrows from (x0, y0), the origin where not given, to (x, y) on a square, for `charts.Chart`.
 
-    rows: series (its name is written at the tip), x, y, and x0, y0; at most four colours: the
-    last character of a name decides. thick: the first character of the names drawn in full.
+    rows: series (its name is written at the tip), x, y, and x0, y0; group (what has one colour,
+    at most four) is the last character of the name where not given.
+    thick: what the names of the arrows drawn thick begin with.
     """
     data = charts.frame(list(rows))
     for start in ("x0", "y0"):
@@ -242,10 +277,11 @@ def arrows(
     # Angles in Vega are degrees clockwise from straight up.
     data["turn"] = np.degrees(np.arctan2(data["x"] - data["x0"], data["y"] - data["y0"]))
     data["full"] = [not thick or name.startswith(thick) for name in data["series"]]
-    data["color"] = [name[-1] for name in data["series"]]
+    if "group" not in data:
+        data["group"] = [name[-1] for name in data["series"]]
     data["moves"] = (data["x"] != data["x0"]) | (data["y"] != data["y0"])
     size = round(1.4 * size) if settings.presenting() else size
-    spec = _arrows_spec(title, reach, tuple(dict.fromkeys(data["color"])), size)
+    spec = _arrows_spec(title, reach, tuple(dict.fromkeys(data["group"])), size)
     return spec, data
 
 
@@ -258,7 +294,7 @@ def _arrows_spec(title: str, reach: float, groups: tuple[str, ...], size: int) -
     palette = [theme.COLORS[name] for name in ("batch", "weight", "layer", "group")]
     base = alt.Chart().encode(
         color=alt.Color(
-            "color:N",
+            "group:N",
             legend=None,
             scale=alt.Scale(domain=groups, range=palette[: len(groups)]),
         ),
@@ -341,3 +377,53 @@ def _relu_spec(title: str, low: float, high: float) -> alt.TopLevelMixin:
         )
     )
     return alt.layer(*curve, points).properties(height=260, title=title)
+
+
+def signed_bars(
+    title: str, rows: Sequence[tuple[str, float]], reach: float, value_title: str
+) -> tuple[dict[str, Any], Any]:
+    """One bar to the left or right of 0 for each (label, value), the last one set off as the sum.
+
+    reach: how far the axis goes both ways; the same for every cell, so that bars can be compared.
+    """
+    data = charts.frame(
+        {
+            "label": [label for label, _ in rows],
+            "value": [value for _, value in rows],
+            "text": [f"{shown(value, 3)}" for _, value in rows],
+            "sign": ["positive" if value >= 0 else "negative" for _, value in rows],
+            "sum": [index == len(rows) - 1 for index in range(len(rows))],
+        }
+    )
+    labels = tuple(label for label, _ in rows)
+    return _signed_bars_spec(title, labels, charts._round_up(1.3 * reach), value_title), data
+
+
+@charts._spec
+def _signed_bars_spec(
+    title: str, labels: tuple[str, ...], reach: float, value_title: str
+) -> alt.TopLevelMixin:
+    import altair as alt
+
+    base = alt.Chart().encode(
+        y=alt.Y("label:N", sort=list(labels), title=None, axis=alt.Axis(labelLimit=160)),
+        x=alt.X(
+            "value:Q",
+            title=value_title,
+            scale=alt.Scale(domain=(-reach, reach), nice=False),
+            axis=alt.Axis(tickCount=5, format="~g"),
+        ),
+    )
+    signs = alt.Scale(
+        domain=["positive", "negative"], range=[theme.COLORS["batch"], theme.COLORS["weight"]]
+    )
+    bars = base.mark_bar(height=22).encode(
+        color=alt.Color("sign:N", scale=signs, legend=None),
+        opacity=alt.condition("datum.sum", alt.value(1), alt.value(0.6)),
+        tooltip=["label:N", alt.Tooltip("value:Q", format=".6~g")],
+    )
+    zero = alt.Chart().mark_rule(color=theme.NEUTRAL, strokeWidth=1.5).encode(x=alt.datum(0))
+    right = base.transform_filter("datum.value >= 0").mark_text(align="left", dx=6)
+    left = base.transform_filter("datum.value < 0").mark_text(align="right", dx=-6)
+    words = [one.encode(text="text:N") for one in (right, left)]
+    return alt.layer(bars, zero, *words).properties(height={"step": 44}, title=title)

@@ -26,21 +26,21 @@ ROOT = Path(__file__).parents[2]
 TRAINING = (
     "batch",
     "lr",
-    "eps",
     "epochs",
+    "images",
+    "eps",
     "hidden",
     "placement",
-    "images",
-    "momentum",
     "start",
+    "seed",
     "learn",
     "inference",
+    "momentum",
+    "position",
     "center",
     "scale",
-    "position",
     "ghost",
     "groups",
-    "seed",
 )
 
 
@@ -96,7 +96,7 @@ PAGES: dict[str, Page] = {
             "The gradient in three terms, checked four ways.",
             (
                 *("pass", "method", "eps", "gamma", "dz", "mistake", "row", "column", "bias"),
-                *("lr", "seed", "x"),
+                *("stage", "lr", "seed", "x"),
             ),
         ),
         Page(
@@ -116,7 +116,7 @@ PAGES: dict[str, Page] = {
             "compare_arrows",
             "Experiment",
             "The methods side by side: same start, same batches.",
-            ("among", "methods", "method", "cuts", "seeds", *TRAINING),
+            ("among", "methods", "method", "cuts", "seeds", *TRAINING, "run"),
             {"batch": 1024},
         ),
         Page(

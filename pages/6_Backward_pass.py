@@ -1,0 +1,595 @@
+"""The gradient of a normalization: in three terms, checked in four ways, and while training."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from normlib import backward_steps, steps
+from normlib.config import METHODS, TrainConfig
+from pages.components import cells, charts, page, runs, server, settings, source, theme
+from pages.components.cells import GAP
+from pages.components.charts import Chart
+
+FEATURES = 3
+EXAMPLES = (1, 2, 3, 4)
+WALK_STEPS = 200
+RATES = (1.0, 3.0, 10.0)  # times the learning rate
+CHECKED = {
+    "batch": (3, 2, 2, 4),
+    "layer": (3, 2, 2, 4),
+    "group": (3, 2, 2, 4),
+    "instance": (3, 2, 2, 4),
+    "rms": (3, 2, 2, 4),
+    "weight": (3, 3, 2, 4),
+}
+GROUPS = 2
+CONSTANTS = "statistics as constants"
+QUESTIONS = {
+    "terms": "The loss would fall if every z grew by the same amount (dz: All 1). "
+    "How far does that move x?",
+    "weight": "Gradient descent takes step after step on v. Does ‖v‖ shrink, stay or grow?",
+    "check": "Plant a mistake: treat mean and root as constants. "
+    "Which gradients still pass the check: γ's, β's, x's?",
+    "training": "Which method has the largest gradients, and do they shrink while the loss does?",
+    "bias": "A convolution adds a bias, and then batch norm subtracts the mean. "
+    "How large is the bias's gradient?",
+}
+
+
+# ---- three terms -------------------------------------------------------------------------------
+
+
+def show_terms() -> None:
+    with page.controls():
+        first, second, third, fourth = st.columns([1.1, 1.9, 1, 1.5])
+        with first:
+            method = settings.control("method", choices=("batch", "layer", "rms"))
+        with second:
+            kind = settings.control("dz")
+        with third:
+            gamma = settings.control("gamma", step=0.1)
+        with fourth:
+            constants = settings.control("mistake", choices=("none", CONSTANTS)) == CONSTANTS
+    x = cells.table_of("x", EXAMPLES, FEATURES)
+    epsilon = settings.get("eps")
+    picture = st.container()
+    row, column = cells.choose(*x.shape)
+    cell = (row, column)
+    forward = steps.normalization_steps(method, x, gamma, 0.0, epsilon)
+    dz = backward_steps.incoming(kind, forward, cell, settings.get("seed"))
+    seen = backward_steps.backward_steps(method, x, dz, gamma, epsilon, constants)
+    with picture:
+        caption = (
+            f"The table of {x.shape[0]} × {x.shape[1]} of Step by step · {METHODS[method].title} · "
+            f"ε {settings.number(epsilon)}"
+        )
+        if kind == "random":
+            caption += f" · dz from seed {settings.get('seed')}"
+        charts.show(
+            terms_chart(seen, cell),
+            caption,
+            cells.chart_key("terms"),
+            widths=[1, 1, 1.5],
+            on_select=cells.take_click,
+        )
+    for one, line in zip(
+        st.columns([1, 1, 1.3] if method != "rms" else [1, 1.3]),
+        backward_steps.written_backward(seen, cell)[:-1],
+        strict=True,
+    ):
+        one.latex(line.latex)
+    page.answer(terms_answer(seen, cell, kind, constants))
+    from normlib import gradients
+
+    formula = (
+        r"dx = \frac{1}{r}\left(\gamma\,dz - \overline{\gamma\,dz} "
+        r"- \hat{x}\;\overline{\gamma\,dz\,\hat{x}}\right)"
+    )
+    if method == "rms":
+        formula = (
+            r"dx = \frac{1}{r}\left(\gamma\,dz - \hat{x}\;\overline{\gamma\,dz\,\hat{x}}\right)"
+        )
+    source.show_source(gradients.backward_terms, formula=formula)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("The bar over a product is its mean over the lit cells. Another x:")
+        page.link("steps", label="Edit the table")
+
+
+def terms_chart(seen: backward_steps.BackwardSteps, cell: tuple[int, int]) -> Chart:
+    forward = seen.forward
+    lit, color = forward.shares(cell), theme.color(forward.method)
+    rows, columns = forward.x.shape
+    heads = [
+        *cells.labels([f"F{number + 1}" for number in range(columns)], left=1),
+        *cells.labels([f"E{number + 1}" for number in range(rows)], top=1, down=True),
+    ]
+    size = (1 + rows, 1 + columns)
+    floor = 1e-13 * float(np.abs(seen.direct).max() or 1.0)
+    dx = np.where(np.abs(seen.dx) < floor, 0.0, seen.dx)
+    bars = [("direct", seen.direct[cell])]
+    if forward.method != "rms":
+        bars.append(("through the mean", seen.through_mean[cell]))
+    bars += [("through the root", seen.through_root[cell]), ("dx, their sum", seen.dx[cell])]
+    bars = [(label, 0.0 if abs(value) < floor else float(value)) for label, value in bars]
+    terms = (seen.direct, seen.through_mean, seen.through_root, seen.dx)
+    reach = max(float(np.abs(term).max()) for term in terms)
+    panels = (
+        cells.panel(
+            "dz, what comes in", [*heads, *cells.cells(seen.dz, lit=lit, chosen=cell)], size, color
+        ),
+        cells.panel(
+            "dx, what goes out", [*heads, *cells.cells(dx, lit=lit, chosen=cell)], size, color
+        ),
+        cells.signed_bars(f"dx of E{cell[0] + 1}, F{cell[1] + 1}", bars, reach, ""),
+    )
+    table = [
+        {
+            "example": index[0] + 1,
+            "feature": index[1] + 1,
+            "averaged with the chosen cell": bool(lit[index]),
+            "x_hat": float(forward.x_hat[index]),
+            "dz": float(seen.dz[index]),
+            "direct": float(seen.direct[index]),
+            "through the mean": float(seen.through_mean[index]),
+            "through the root": float(seen.through_root[index]),
+            "dx": float(seen.dx[index]),
+        }
+        for index in np.ndindex(forward.x.shape)
+    ]
+    words = ", ".join(f"{label} {steps.shown(value)}" for label, value in bars)
+    summary = f"Example {cell[0] + 1}, feature {cell[1] + 1}: {words}."
+    return Chart(panels, summary, charts.frame(table))
+
+
+def terms_answer(seen, cell, kind: str, constants: bool) -> str:
+    forward = seen.forward
+    lit = forward.shares(cell)
+    count, largest = int(lit.sum()), float(np.abs(seen.direct[lit]).max())
+    total = float(seen.dx[lit].sum())
+    reached = float(np.abs(seen.dx[lit]).max())
+    if not largest:
+        return f"No dz of the {count} lit cells is other than 0, and so is every dx."
+    if constants:
+        right = backward_steps.backward_steps(
+            forward.method, forward.x, seen.dz, forward.gamma, forward.epsilon
+        )
+        return (
+            f"With mean and root taken for constants only the direct term is left: dx is "
+            f"{steps.shown(seen.dx[cell])} where {steps.shown(_clean(right.dx[cell], largest))} is right. "
+            "The z on screen would be the same, and no error message says so."
+        )
+    text = (
+        f"The direct term {steps.shown(seen.direct[cell], 3)} is answered by "
+        + (
+            f"{steps.shown(_clean(seen.through_mean[cell], largest), 3)} through the mean and "
+            if forward.method != "rms"
+            else ""
+        )
+        + f"{steps.shown(_clean(seen.through_root[cell], largest), 3)} through the root: "
+        f"dx is {steps.shown(_clean(seen.dx[cell], largest), 3)}. "
+    )
+    if reached < 1e-5 * largest:
+        wish = {"equal": "A common shift", "along": "A common stretch"}.get(kind, "Such a change")
+        return text + (
+            f"{wish} of the {count} lit z cannot be had by moving x: normalizing takes it away again, "
+            f"and no dx there is larger than {reached:.0e}."
+        )
+    if forward.method != "rms":
+        text += f"The {count} lit dx add up to {steps.shown(_clean(total, largest), 2)}; "
+    else:
+        text += "RMS norm subtracts no mean and has no term for it; "
+    along = float((seen.dx * forward.x_hat)[lit].sum())
+    return text + f"multiplied by x̂ they add up to {steps.shown(_clean(along, largest), 2)}."
+
+
+def _clean(value: float, scale: float) -> float:
+    """0 where only rounding is left."""
+    return 0.0 if abs(value) < 1e-13 * scale else float(value)
+
+
+# ---- weight norm -------------------------------------------------------------------------------
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def walked(rates: tuple[float, ...], seed: int) -> backward_steps.Walk:
+    return backward_steps.walk(rates, WALK_STEPS, seed)
+
+
+def show_weight() -> None:
+    with page.controls():
+        first, second = st.columns(2)
+        with first:
+            rate = settings.control("lr")
+        with second:
+            seed = settings.control("seed", label="Seed of the gradients dw")
+    rates = tuple(float(f"{rate * times:.6g}") for times in RATES)
+    walk = walked(rates, seed)
+    rng = np.random.default_rng(seed)
+    here = backward_steps.turn((1.0, 0.0), rng.standard_normal(2))
+    left, right = st.columns([1, 1.5], gap="medium")
+    with left:
+        after = here.v - here.dv
+        arrows = [
+            {"series": "v", "x": here.v[0], "y": here.v[1], "group": "v"},
+            {"series": "v − dv", "x": after[0], "y": after[1], "group": "v − dv"},
+            {
+                **{"series": "−dw", "x0": here.v[0], "y0": here.v[1], "group": "−dw"},
+                **{"x": here.v[0] - here.dw[0], "y": here.v[1] - here.dw[1]},
+            },
+            {
+                **{"series": "−dv", "x0": here.v[0], "y0": here.v[1], "group": "−dv"},
+                **{"x": after[0], "y": after[1]},
+            },
+        ]
+        first_norm, next_norm = float(np.linalg.norm(here.v)), float(np.linalg.norm(after))
+        chart = Chart(
+            (cells.arrows("One step, learning rate 1", arrows, thick="v", size=270),),
+            f"From v = (1, 0) the gradient dw = ({here.dw[0]:.3g}, {here.dw[1]:.3g}) leaves "
+            f"dv = ({here.dv[0]:.3g}, {here.dv[1]:.3g}), at a right angle to v. "
+            f"‖v‖ goes from {first_norm:.4g} to {next_norm:.4g}.",
+            charts.frame(
+                [
+                    {"arrow": name, "x": float(one[0]), "y": float(one[1])}
+                    for name, one in (
+                        ("v", here.v),
+                        ("dw", here.dw),
+                        ("along v", here.along),
+                        ("dv", here.dv),
+                        ("v - dv", after),
+                    )
+                ]
+            ),
+        )
+        charts.show(chart, f"g = 1 · seed {seed}", "turn")
+    with right:
+        rows = [
+            {
+                "method": f"lr {settings.number(one)}",
+                "step": step,
+                "norm": float(walk.norms[step, index]),
+            }
+            for index, one in enumerate(rates)
+            for step in range(0, WALK_STEPS + 1, 2)
+        ]
+        curve = charts.curves(rows, "step", "norm", "Step", "‖v‖")
+        charts.show(curve, f"dw at random, the same for each rate · g = 1 · seed {seed}", "norms")
+    growth = float(np.diff(walk.norms, axis=0).min())
+    ends = ", ".join(
+        f"{walk.norms[-1, index]:.4g} at {settings.number(one)}" for index, one in enumerate(rates)
+    )
+    first_turns, last_turns = walk.turns[:20, -1].mean(), walk.turns[-20:, -1].mean()
+    page.answer(
+        f"After {WALK_STEPS} steps ‖v‖ has grown from 1 to {ends}. "
+        + (
+            f"It never shrank: the smallest change is {growth:.0e}. "
+            if growth > -1e-12
+            else f"Its smallest change is {growth:.2g}. "
+        )
+        + f"dv is at a right angle to v (cosine at most {np.abs(walk.cosines).max():.0e}), so each step "
+        "is the short side of a triangle and the new v its long side. A longer v turns less: at "
+        f"{settings.number(rates[-1])} by {first_turns:.3g}° a step in the first 20 and by "
+        f"{last_turns:.3g}° in the last 20. So weight norm lowers its own learning rate."
+    )
+    from normlib import gradients
+
+    source.show_source(
+        gradients.weight_norm_backward,
+        backward_steps.walk,
+        formula=r"dg = dw \cdot \frac{v}{\lVert v \rVert} \qquad "
+        r"dv = \frac{g}{\lVert v \rVert}\left(dw - dg\,\frac{v}{\lVert v \rVert}\right)",
+    )
+
+
+# ---- the four-way check ------------------------------------------------------------------------
+
+
+@st.cache_data(max_entries=128, show_spinner="Calculating the gradients in four ways.")
+def checked(method: str, epsilon: float, mistake: str, seed: int) -> list[dict]:
+    """One row per gradient: the largest relative difference of each way from the one by hand."""
+    from normlib import gradients
+
+    x = np.random.default_rng(seed).normal(1.0, 2.0, CHECKED[method])
+    planted = None if mistake == "none" else mistake
+    found = gradients.check(method, x, epsilon=epsilon, groups=GROUPS, mistake=planted, seed=seed)
+    hand, *others = gradients.WAYS
+    return [
+        {"name": row.name, "numbers": int(np.size(row.by_hand)), "worst": row.worst}
+        | {way: row.differences[hand, way] for way in others}
+        for row in found
+    ]
+
+
+def show_check() -> None:
+    from normlib import gradients
+
+    with page.controls():
+        first, second, third, fourth = st.columns([1.1, 1.5, 1.5, 1.1])
+        with first:
+            method = settings.control("method", choices=tuple(CHECKED))
+        with second:
+            mistakes = ("none", *gradients.mistakes(method))
+            mistake = settings.control("mistake", choices=mistakes)
+        with third:
+            epsilon = settings.control("eps", disabled=method == "weight")
+        with fourth:
+            seed = settings.control("seed")
+    rows = checked(method, epsilon, mistake, seed)
+    names = {"x": "x", "gamma": "γ", "beta": "β", "v": "v", "g": "g"}
+    ways = {
+        "tape": "TensorFlow's tape",
+        "central differences": "Central differences",
+        "library": "Keras" if method != "weight" else "tf.nn.l2_normalize",
+    }
+    st.table(
+        [
+            {"Gradient of": f"**{names[row['name']]}**", "Numbers": row["numbers"]}
+            | {title: verdict(row[way], gradients.TOLERANCE) for way, title in ways.items()}
+            for row in rows
+        ],
+        hide_index=True,
+    )
+    shape = " × ".join(map(str, CHECKED[method]))
+    st.caption(
+        f"Largest difference from the gradient by hand, relative to its largest number. "
+        f"✓ up to {gradients.TOLERANCE:.0e}. {METHODS[method].title} on {shape} random numbers · "
+        f"float64 · ε {settings.number(epsilon)} · seed {seed}"
+    )
+    page.answer(check_answer(rows, mistake, names, gradients.TOLERANCE))
+    hand = {
+        "batch": gradients.batch_norm_backward,
+        "layer": gradients.layer_norm_backward,
+        "group": gradients.group_norm_backward,
+        "instance": gradients.instance_norm_backward,
+        "rms": gradients.rms_norm_backward,
+        "weight": gradients.weight_norm_backward,
+    }[method]
+    if method == "weight":
+        source.show_source(hand, label="By hand")
+    else:
+        source.show_source(
+            hand,
+            gradients.standardize_backward,
+            gradients.scale_shift_backward,
+            label="By hand",
+            key="by_hand",
+        )
+    if mistake != "none":
+        source.show_source(
+            gradients.mistakes(method)[mistake], label="The planted mistake", key="planted"
+        )
+    source.show_source(gradients.check, label="The check", key="the_check")
+
+
+def verdict(difference: float, tolerance: float) -> str:
+    """The difference with a green check or a red cross."""
+    if difference <= tolerance:
+        return f":green[:material/check: {difference:.0e}]"
+    return f":red[:material/close: **{difference:.2g}**]"
+
+
+def check_answer(rows: list[dict], mistake: str, names: dict[str, str], tolerance: float) -> str:
+    worst = max(row["worst"] for row in rows)
+    right = [names[row["name"]] for row in rows if row["worst"] <= tolerance]
+    wrong = [names[row["name"]] for row in rows if not row["worst"] <= tolerance]
+    if not wrong:
+        return (
+            f"All four ways agree on {', '.join(right)}: the largest difference is {worst:.0e}. "
+            + (
+                "Now plant a mistake and see which gradients notice."
+                if mistake == "none"
+                else "No gradient here notices this mistake."
+            )
+        )
+    text = f"The mistake shows in the gradient of {' and '.join(wrong)}, off by up to {worst:.2g}. "
+    if right:
+        text += (
+            f"A check of {' and '.join(right)} alone passes and proves nothing. "
+            if set(right) - {"β"}
+            else "β never notices: its gradient is the sum of dz, whatever happens to x. "
+        )
+    central = max(row["central differences"] for row in rows)
+    if central <= tolerance:
+        text += (
+            "Central differences stay right: the layer gives the right values, and only the tape "
+            "was told to look away."
+        )
+    return text
+
+
+# ---- while training ----------------------------------------------------------------------------
+
+
+def configs() -> dict[str, TrainConfig]:
+    """The training of each method with the settings as they stand."""
+    return {
+        method: settings.to_train_config(normalization=method) for method in settings.FOUR_METHODS
+    }
+
+
+def show_training() -> None:
+    with page.controls():
+        first, second, third = st.columns([1.1, 1.5, 1])
+        with first:
+            stage = settings.control("stage")
+        with second:
+            settings.control("lr")
+        with third:
+            settings.control("seed")
+    try:
+        wanted = configs()
+    except ValueError as error:
+        st.warning(str(error))
+        return
+    if runs.wished("train_missing"):
+        runs.submit(wanted.values())
+    found = {method: runs.find(config) for method, config in wanted.items()}
+    missing = [
+        method
+        for method, one in found.items()
+        if one is None or (one.run is None and one.status not in runs.LIVE)
+    ]
+    if missing:
+        one = wanted["none"]
+        st.markdown(
+            f"Not trained yet with these settings: "
+            f"{', '.join(METHODS[method].title.lower() for method in missing)}."
+        )
+        runs.button(
+            f"Train {one.epochs} epochs on {one.train_size:,} images",
+            "train_missing",
+            icon=":material/play_arrow:",
+            type="primary",
+        )
+    live = [one for one in found.values() if one is not None]
+    runs.follow(live, lambda: draw_training(found, stage), "gradient_norms")
+    from normlib import training
+
+    source.show_source(training._Training._step, label="The training step that measured it")
+
+
+def draw_training(found, stage: str) -> None:
+    layer = ("conv", "hidden").index(stage)
+    rows, names = [], {}
+    for method, one in found.items():
+        if one is None:
+            continue
+        if one.status in runs.LIVE:
+            runs.progress(one, METHODS[method].title)
+        recorded = one.run.recorded if one.run is not None else one.snapshot().recorded
+        for step, norms in zip(
+            recorded.get("step", ()), recorded.get("gradient_norms", ()), strict=False
+        ):
+            rows.append({"method": method, "step": step, "norm": max(norms[layer], 1e-12)})
+            names.setdefault(method, []).append(norms[layer])
+    if not rows:
+        return
+    settings_words = charts.caption_for("batch", "lr", "epochs", "images", "seed")
+    title = settings.SETTINGS["stage"].choices[stage].lower()
+    chart = charts.curves(
+        rows, "step", "norm", "Step", "Norm of the gradient", log=True, points=True
+    )
+    charts.show(chart, f"Kernel of the {title} · {settings_words}", "norm_curves")
+    if len(names) < 2:
+        return
+    late = {
+        method: float(np.median(values[len(values) // 2 :])) for method, values in names.items()
+    }
+    high, low = max(late, key=late.get), min(late, key=late.get)
+    shrunk = [
+        METHODS[method].title.lower()
+        for method, values in names.items()
+        if len(values) > 2 and np.median(values[len(values) // 2 :]) < np.median(values[:3])
+    ]
+    page.answer(
+        f"In the second half the gradient of the {title}'s kernel is largest with "
+        f"{METHODS[high].title.lower()} (median {late[high]:.3g}) and smallest with "
+        f"{METHODS[low].title.lower()} ({late[low]:.3g}), {late[high] / max(late[low], 1e-12):.2g} "
+        f"times less. Smaller than at the start: {', '.join(shrunk) or 'none'}."
+    )
+
+
+# ---- the bias ----------------------------------------------------------------------------------
+
+
+@st.cache_data(max_entries=16, show_spinner="One step of the network for each method.")
+def bias_norms(seed: int, checksum: str, _data) -> dict[str, float]:
+    config = TrainConfig(seed=seed)
+    return backward_steps.bias_gradients(config, _data, settings.FOUR_METHODS)
+
+
+def show_bias() -> None:
+    with page.controls():
+        first, second, third = st.columns([1.1, 1.5, 1])
+        with first:
+            method = settings.control("method", choices=("batch", "layer"))
+        with second:
+            bias = settings.control("bias", step=0.5)
+        with third:
+            seed = settings.control("seed")
+    x = cells.table_of("x", EXAMPLES, FEATURES)
+    column = min(int(settings.get("column")), FEATURES) - 1
+    epsilon = settings.get("eps")
+    moved = x.copy()
+    moved[:, column] += bias
+    before = steps.normalization_steps(method, x, epsilon=epsilon)
+    after = steps.normalization_steps(method, moved, epsilon=epsilon)
+    change = np.abs(after.z - before.z)
+    same = change <= 1e-12 * max(1.0, float(np.abs(before.z).max()))
+    lit = np.zeros(x.shape, bool)
+    lit[:, column] = True
+    heads = [
+        *cells.labels([f"F{number + 1}" for number in range(FEATURES)], left=1),
+        *cells.labels([f"E{number + 1}" for number in range(len(x))], top=1, down=True),
+    ]
+    size = (1 + len(x) + (GAP + 1 if method == "batch" else 0), 1 + FEATURES)
+    color = theme.color(method)
+
+    def statistics(seen: steps.Steps) -> list[dict]:
+        if method != "batch":
+            return []
+        top = 1 + len(x) + GAP
+        own = cells.cells(seen.mean[:1], top=top, lit=lit[:1], names={})
+        return [*cells.labels(["mean"], top=top), *own]
+
+    panels = (
+        cells.panel("x", [*heads, *cells.cells(x, lit=lit), *statistics(before)], size, color),
+        cells.panel(
+            f"x with {steps.shown(bias)} added to F{column + 1}",
+            [*heads, *cells.cells(moved, lit=lit), *statistics(after)],
+            size,
+            color,
+        ),
+        cells.panel("z; lit: as before", [*heads, *cells.cells(after.z, lit=same)], size, color),
+    )
+    table = [
+        {
+            "example": index[0] + 1,
+            "feature": index[1] + 1,
+            "x": float(x[index]),
+            "x with the bias": float(moved[index]),
+            "z": float(before.z[index]),
+            "z with the bias": float(after.z[index]),
+        }
+        for index in np.ndindex(x.shape)
+    ]
+    summary = f"With the bias {int(same.sum())} of {x.size} z are what they were without."
+    caption = f"The table of Step by step · {METHODS[method].title} · ε {settings.number(epsilon)}"
+    charts.show(Chart(panels, summary, charts.frame(table)), caption, "bias_table")
+    data = server.data()
+    norms = bias_norms(seed, data.checksum, data)
+    chart = charts.bars(
+        [{"method": one, "value": value} for one, value in norms.items()],
+        "Norm of the gradient of the convolution's bias, first step",
+        format=".2~g",
+    )
+    charts.show(
+        chart,
+        f"{server.data_words()} · 32 images · float64 · seed {seed}",
+        "bias_bars",
+    )
+    largest = float(change.max())
+    page.answer(
+        f"A bias of {steps.shown(bias)} on feature {column + 1} moves {int((~same).sum())} of {x.size} z"
+        + (f", the most by {steps.shown(largest, 3)}. " if not same.all() else ": none. ")
+        + f"In the network the gradient of the convolution's bias is {norms['none']:.2g} without "
+        f"normalization and {norms['batch']:.0e} with batch norm: nothing but rounding. "
+        f"Batch norm subtracts what the bias adds; its β takes over. "
+        f"With layer norm it is {norms['layer']:.2g}: there a bias per channel is not a common shift."
+    )
+    source.show_source(backward_steps.bias_gradients)
+
+
+VIEWS = {
+    "terms": show_terms,
+    "weight": show_weight,
+    "check": show_check,
+    "training": show_training,
+    "bias": show_bias,
+}
+
+page.set_up("backward")
+view = settings.control("pass", label_visibility="collapsed")
+page.question(QUESTIONS[view])
+server.wait_for_tensorflow()
+VIEWS[view]()
