@@ -1,4 +1,4 @@
-"""The lab on the command line: `python -m normlib train | report | data`."""
+"""The lab on the command line: `python -m normlib train | report | runs | data`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from normlib import report_command
+from normlib import report_command, runs_command
+from normlib.command_line import progress_bar, table
 from normlib.config import CHOICES, LIMITS, TrainConfig
 from normlib.mnist import describe_source, load_mnist
-from normlib.run import Event, Progress, Run
 
 _HELP = {
     "normalization": "which method",
@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_train(commands)
     report_command.add_parser(commands)
+    runs_command.add_parser(commands)
     _add_data(commands)
     chosen = parser.parse_args(arguments)
     try:
@@ -111,42 +112,6 @@ def _train(chosen: argparse.Namespace) -> int:
     if chosen.json:
         chosen.json.write_text(json.dumps(run.to_dict(), allow_nan=False))
     return 0
-
-
-def progress_bar(label: str, width: int = 30):
-    """An `on_event` that draws one line on stderr; a terminal's line is drawn over itself."""
-    live = sys.stderr.isatty()
-
-    def show(event: Event) -> None:
-        if not isinstance(event, Progress) or not (live or event.step == event.steps):
-            return
-        done = round(width * event.step / event.steps)
-        left = event.seconds / event.step * (event.steps - event.step)
-        line = (
-            f"{label:>8} [{'#' * done}{'.' * (width - done)}] {event.step:,}/{event.steps:,}"
-            f"  loss {event.losses[-1]:.4f}  {event.images_per_second:,.0f} images/s"
-            f"  {left:,.0f} s left"
-        )
-        end = "\n" if event.step == event.steps else ""
-        print(f"\r{line:<100}" if live else line, end=end, file=sys.stderr, flush=True)
-
-    return show
-
-
-def table(run: Run) -> str:
-    """The run as lines of text: one per epoch, then how it ended."""
-    lines = ["epoch  loss (report)  loss (mean)  validation  seconds"]
-    lines += [
-        f"{e.epoch:5d}  {e.report_loss:13.4f}  {e.train_loss:11.4f}"
-        f"  {e.validation_accuracy:9.2%}  {e.seconds:7.1f}"
-        for e in run.epochs
-    ]
-    if run.test_accuracy is not None:
-        lines.append(f"test accuracy {run.test_accuracy:.2%}")
-    if run.message:
-        lines.append(run.message)
-    lines.append(f"{run.seconds:.1f} s in all, {run.images_per_second:,.0f} images/s in training")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":
