@@ -138,7 +138,7 @@ def written_backward(steps: BackwardSteps, cell: tuple[int, ...]) -> list[Writte
             rf"{equals(product)} {tex(product)}",
             through_root,
         ),
-        Written("dx", rf"dx {equals(dx)} {tex(dx)}", dx),
+        Written("dx", rf"dx = {tex(dx)}", dx),
     ]
     return lines
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# examples x features. Its means are whole numbers, and so are two of the columns' roots.
+# examples x features. All means are whole numbers, and so are the roots of two columns.
 TABLES: dict[str, str] = {
-    "default": "2_-3_4_6_3_0_2_11_2_6_5_-2",
-    "outlier": "2_-3_4_6_3_0_2_100_2_6_5_-2",
-    "constant": "2_-3_4_6_3_4_2_11_4_6_5_4",
-    "one": "2_-3_4",
+    "default": "6_-3_3_2_3_7_2_11_5_6_5_1",
+    "outlier": "6_-3_3_2_3_7_2_100_5_6_5_1",
+    "constant": "6_-3_4_2_3_4_2_11_4_6_5_4",
+    "one": "6_-3_3",
 }
 # inputs x output channels: one column is the v of one channel.
 KERNELS: dict[str, str] = {

@@ -15,6 +15,7 @@ from pages.components.cells import GAP
 from pages.components.charts import Chart
 
 FEATURES = 3
+MARGIN = 0.75  # for the names of rows, in cells
 EXAMPLES = (1, 2, 3, 4)
 ON_TABLE = ("batch", "layer", "rms", "weight")
 ON_CONVOLUTION = ("batch", "layer", "group", "instance", "rms")
@@ -66,6 +67,12 @@ def preset_buttons(name: str, titles: dict[str, str], tables: dict[str, str]) ->
             )
 
 
+def caption_of(x: np.ndarray, method: str) -> str:
+    """What a picture of the table is of."""
+    epsilon = settings.number(settings.get("eps"))
+    return f"{x.shape[0]} examples × {x.shape[1]} features · {METHODS[method].title} · ε {epsilon}"
+
+
 # ---- the table ---------------------------------------------------------------------------------
 
 
@@ -92,7 +99,7 @@ def show_table() -> None:
     seen = taken_apart(method, x, gamma, beta, epsilon, row)
     with right:
         chart, widths = steps_chart(seen, (row, column))
-        caption = f"A table of {x.shape[0]} × {x.shape[1]} · {METHODS[method].title} · ε {settings.number(epsilon)}"
+        caption = caption_of(x, method)
         charts.show(
             chart, caption, cells.chart_key("steps"), widths=widths, on_select=cells.take_click
         )
@@ -114,48 +121,45 @@ def steps_chart(seen: steps.Steps, cell: tuple[int, int]) -> tuple[Chart, list[f
     lit, color = seen.shares(cell), theme.color(seen.method)
     rows, columns = seen.x.shape
     features = [f"F{number + 1}" for number in range(columns)]
-    heads = [
-        *cells.labels(features, left=1),
-        *cells.labels([f"E{number + 1}" for number in range(rows)], top=1, down=True),
-    ]
-    titles = ["mean sq.", "root"] if seen.method == "rms" else ["mean", "var.", "root"]
-    statistics = (
-        [seen.variance, seen.root]
-        if seen.method == "rms"
-        else [seen.mean, seen.variance, seen.root]
-    )
-    height = 1 + rows + GAP + 3
+    heads = cells.labels(features, left=MARGIN)
+    examples = [f"E{number + 1}" for number in range(rows)]
+    titles = ("mean sq.", "root") if seen.method == "rms" else ("mean", "var.", "root")
+    every = {"mean": seen.mean, "var.": seen.variance, "mean sq.": seen.variance, "root": seen.root}
     below = seen.method == "batch"
-    own = [*heads, *cells.cells(seen.x, lit=lit, chosen=cell)]
-    width = 1 + columns + (0 if below else GAP + len(titles))
-    for index, (title, values) in enumerate(zip(titles, statistics, strict=True)):
+    own = [
+        *heads,
+        *cells.labels(examples, top=1, down=True, width=MARGIN),
+        *cells.cells(seen.x, left=MARGIN, lit=lit, chosen=cell),
+    ]
+    width = MARGIN + columns + (0 if below else GAP + len(titles))
+    for index, title in enumerate(titles):
         if below:
-            place = {"top": 1 + rows + GAP + index, "left": 1}
-            own += cells.labels([title], top=place["top"])
-            own += cells.cells(values[:1], lit=lit[:1], names={}, **place)
+            top = 1 + rows + GAP + index
+            own += cells.labels([title], top=top, width=MARGIN)
+            own += cells.cells(every[title][:1], top=top, left=MARGIN, lit=lit[:1], names={})
         else:
-            place = {"top": 1, "left": 1 + columns + GAP + index}
-            own += cells.labels([title], left=place["left"])
-            own += cells.cells(values[:, :1], lit=lit[:, :1], names={}, **place)
-    middle = [*heads, *cells.cells(seen.x_hat, lit=lit, chosen=cell)]
-    last = [*heads, *cells.cells(seen.z, lit=lit, chosen=cell)]
+            left = MARGIN + columns + GAP + index
+            own += cells.labels([title], left=left)
+            own += cells.cells(every[title][:, :1], left=left, lit=lit[:, :1], names={})
+    middle, last = (
+        [*heads, *cells.cells(values, left=MARGIN, lit=lit, chosen=cell)]
+        for values in (seen.x_hat, seen.z)
+    )
     only = np.zeros((1, columns), bool)
     only[0, cell[1]] = True
-    parameters = [("γ", seen.gamma)] + ([] if seen.method == "rms" else [("β", seen.beta)])
-    for index, (title, values) in enumerate(parameters):
-        place = {"top": 1 + rows + GAP + index, "left": 1}
-        last += cells.labels([title], top=place["top"])
-        last += cells.cells(values[:1], lit=only, names={}, **place)
-    narrow = (height, 1 + columns)
+    parameters = {"γ": seen.gamma} if seen.method == "rms" else {"γ": seen.gamma, "β": seen.beta}
+    for index, (title, values) in enumerate(parameters.items()):
+        top = 1 + rows + GAP + index
+        last += cells.labels([title], top=top, width=MARGIN)
+        last += cells.cells(values[:1], top=top, left=MARGIN, lit=only, names={})
+    height = 1 + rows + GAP + 3
+    narrow = MARGIN + columns
     panels = (
         cells.panel("x and its statistics", own, (height, width), color),
+        cells.panel("x̂", middle, (height, narrow), color),
         cells.panel(
-            "x̂ = (x − mean) / root" if seen.method != "rms" else "x̂ = x / root",
-            middle,
-            narrow,
-            color,
+            "z = γ x̂" if seen.method == "rms" else "z = γ x̂ + β", last, (height, narrow), color
         ),
-        cells.panel("z = γ x̂ + β" if seen.method != "rms" else "z = γ x̂", last, narrow, color),
     )
     table = [
         {
@@ -172,10 +176,11 @@ def steps_chart(seen: steps.Steps, cell: tuple[int, int]) -> tuple[Chart, list[f
     summary = (
         f"{METHODS[seen.method].title} on {rows} examples of {columns} features. "
         f"{int(lit.sum())} cells are lit, those averaged with example {cell[0] + 1}, "
-        f"feature {cell[1] + 1}: x = {steps.shown(seen.x[cell])}, x̂ = {steps.shown(seen.x_hat[cell])}, "
+        f"feature {cell[1] + 1}: x = {steps.shown(seen.x[cell])}, "
+        f"x̂ = {steps.shown(seen.x_hat[cell])}, "
         f"z = {steps.shown(seen.z[cell])}."
     )
-    return Chart(panels, summary, charts.frame(table)), [width, 1 + columns, 1 + columns]
+    return Chart(panels, summary, charts.frame(table)), [width, narrow, narrow]
 
 
 def show_arithmetic(lines: Sequence[steps.Written]) -> None:
@@ -202,7 +207,8 @@ def table_answer(seen: steps.Steps, cell: tuple[int, int], gamma: float, beta: f
         )
         text = (
             f"The number of {name} {why}: it is its own mean, the variance is 0, x̂ is "
-            f"{steps.shown(seen.x_hat[cell])} and z is β = {steps.shown(seen.beta[cell])}, whatever x is. "
+            f"{steps.shown(seen.x_hat[cell])} and z is β = {steps.shown(seen.beta[cell])}, "
+            "whatever x is. "
             f"Only ε keeps the root at {steps.shown(seen.root[cell])} and away from 0."
         )
         if seen.x.shape[0] == 1 and seen.method == "batch":
@@ -213,14 +219,14 @@ def table_answer(seen: steps.Steps, cell: tuple[int, int], gamma: float, beta: f
     again = steps.normalization_steps(seen.method, moved, seen.gamma, seen.beta, seen.epsilon)
     changed = np.abs(again.z - seen.z) > 1e-9 * max(1.0, float(np.abs(seen.z).max()))
     where = "its column" if seen.method == "batch" else "its row"
-    distance = (
-        f"x lies {steps.shown(abs(seen.x_hat[cell]), 3)} roots {'above' if seen.x_hat[cell] > 0 else 'below'} "
-        f"the mean of the {count} lit numbers. "
-        if seen.method != "rms"
-        else ""
-    )
+    roots = steps.shown(abs(seen.x_hat[cell]), 3)
+    side = "above" if seen.x_hat[cell] > 0 else "below"
+    distance = f"x lies {roots} roots {side} the mean of the {count} lit numbers. "
+    if seen.method == "rms":
+        distance = f"x is {roots} roots {side} 0, where the root is over the {count} lit numbers. "
     return (
-        f"{distance}Adding 1 to the x of {name} changes {int(changed.sum())} of the {seen.z.size} z: "
+        f"{distance}Adding 1 to the x of {name} changes {int(changed.sum())} of the {seen.z.size} "
+        f"z: "
         f"{'only' if not changed[~lit].any() else 'not only'} those in {where}. "
         f"{METHODS[seen.method].title} has {seen.sets} "
         f"{'mean squares' if seen.method == 'rms' else 'means'} here, each over {count} numbers."
@@ -237,12 +243,9 @@ def show_code(method: str) -> None:
         functions = (normalize.standardize, normalize.average, normalize.scale_shift)
     source.show_source(*functions, formula=METHODS[method].formula)
     if method != "weight":
-        st.caption(
-            f"Every method calls these three. {METHODS[method].title} averages "
-            f"{METHODS[method].averages}."
-            if method != "rms"
-            else f"Every method calls these three. {METHODS[method].title}: {METHODS[method].averages}."
-        )
+        words = METHODS[method].averages
+        does = f": {words}" if method == "rms" else f" averages {words}"
+        st.caption(f"Every method calls these three. {METHODS[method].title}{does}.")
 
 
 # ---- weight norm -------------------------------------------------------------------------------
@@ -378,8 +381,8 @@ def show_convolution() -> None:
     count = int(lit.sum())
     summary = (
         f"{METHODS[method].title} on {examples} examples, {height} × {width} positions and "
-        f"{channels} channels: {count} of {x.size} cells are lit, those averaged with example {row}, "
-        f"{place}, channel {column}."
+        f"{channels} channels: {count} of {x.size} cells are lit, those averaged with "
+        f"example {row}, {place}, channel {column}."
     )
     caption = (
         f"E example, C channel, each block {height} × {width} positions · "
@@ -397,7 +400,8 @@ def show_convolution() -> None:
         f"There are {seen.sets} such sets in these {x.size} numbers."
         if method != "rms"
         else f"RMS norm divides {averaged_words(method)} by one root: {count} numbers share "
-        f"{steps.shown(seen.root[cell])}, and no mean is subtracted. There are {seen.sets} such sets."
+        f"{steps.shown(seen.root[cell])}, and no mean is subtracted. There are {seen.sets} such "
+        "sets."
     )
     show_arithmetic(steps.written_out(seen, cell))
     st.subheader("All methods on these numbers", anchor=False)
@@ -480,10 +484,7 @@ def show_relu() -> None:
     summary = "Below zero, and cut by ReLU: " + ", ".join(
         f"{count} of {x.size} {stage}" for stage, count in cut.items()
     )
-    caption = (
-        f"The table of {x.shape[0]} × {x.shape[1]} · {METHODS[method].title} · "
-        f"ε {settings.number(settings.get('eps'))}"
-    )
+    caption = caption_of(x, method)
     charts.show(Chart(panels, summary + ".", charts.frame(table)), caption, "relu")
     page.answer(relu_answer(seen, cut))
     with st.expander("The numbers come from this table", icon=":material/table:"):
@@ -509,7 +510,8 @@ def relu_answer(seen: steps.Steps, cut: dict[str, int]) -> str:
             )
     dead = [f"feature {number + 1}" for number in np.flatnonzero((seen.z <= 0).all(axis=0))]
     if dead:
-        text += f"After ReLU {' and '.join(dead)} {'is' if len(dead) == 1 else 'are'} 0 for every example. "
+        be = "is" if len(dead) == 1 else "are"
+        text += f"After ReLU {' and '.join(dead)} {be} 0 for every example. "
     return text + "β decides how much is cut: the network can learn it."
 
 
@@ -567,7 +569,7 @@ def show_undo() -> None:
         for index in np.ndindex(x.shape)
     ]
     summary = f"{int(back.sum())} of {x.size} z equal their x."
-    caption = f"The table of {x.shape[0]} × {x.shape[1]} · {METHODS[method].title} · ε {settings.number(settings.get('eps'))}"
+    caption = caption_of(x, method)
     charts.show(Chart(panels, summary, charts.frame(table)), caption, "undo")
     st.button(
         "Set γ = 1, β = 0" if undo else "Undo: set γ = root, β = mean",
@@ -597,15 +599,16 @@ def undo_answer(seen, back, largest: float, undo: bool, example: int) -> str:
         )
     if back.all():
         return (
-            f"With γ = root and β = mean every z is its x again, but for {largest:.0e} of rounding. "
-            "So normalizing takes no function away; it only makes another one the easiest to start from."
+            "With γ = root and β = mean every z is its x again, but for "
+            f"{largest:.0e} of rounding. So normalizing takes no function away; "
+            "it only makes another one the easiest to start from."
         )
     if seen.method == "batch":
         return f"{count} of {back.size} z equal their x; the largest difference is {largest:.2g}."
     return (
         f"Only {count} of {back.size} z equal their x. "
-        f"{METHODS[seen.method].title} has a root per example, and γ and β are per feature: here they are "
-        f"those of example {example + 1}, and no setting gives back all examples at once."
+        f"{METHODS[seen.method].title} has a root per example, and γ and β are per feature: here "
+        f"they are those of example {example + 1}, and no setting gives back all examples at once."
     )
 
 

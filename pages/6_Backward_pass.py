@@ -42,17 +42,15 @@ QUESTIONS = {
 
 def show_terms() -> None:
     with page.controls():
-        first, second, third, fourth = st.columns([1.1, 1.9, 1, 1.5])
+        first, second, third = st.columns([1.1, 2.2, 1.6])
         with first:
             method = settings.control("method", choices=("batch", "layer", "rms"))
         with second:
             kind = settings.control("dz")
         with third:
-            gamma = settings.control("gamma", step=0.1)
-        with fourth:
             constants = settings.control("mistake", choices=("none", CONSTANTS)) == CONSTANTS
     x = cells.table_of("x", EXAMPLES, FEATURES)
-    epsilon = settings.get("eps")
+    epsilon, gamma = settings.get("eps"), settings.get("gamma")
     picture = st.container()
     row, column = cells.choose(*x.shape)
     cell = (row, column)
@@ -62,7 +60,7 @@ def show_terms() -> None:
     with picture:
         caption = (
             f"The table of {x.shape[0]} × {x.shape[1]} of Step by step · {METHODS[method].title} · "
-            f"ε {settings.number(epsilon)}"
+            f"ε {settings.number(epsilon)} · γ {settings.number(gamma)}"
         )
         if kind == "random":
             caption += f" · dz from seed {settings.get('seed')}"
@@ -73,12 +71,12 @@ def show_terms() -> None:
             widths=[1, 1, 1.5],
             on_select=cells.take_click,
         )
-    for one, line in zip(
-        st.columns([1, 1, 1.3] if method != "rms" else [1, 1.3]),
-        backward_steps.written_backward(seen, cell)[:-1],
-        strict=True,
-    ):
-        one.latex(line.latex)
+    lines = backward_steps.written_backward(seen, cell)
+    st.latex(
+        r"\begin{aligned}"
+        + r"\\[6pt]".join(line.latex.replace("=", "&=", 1) for line in lines)
+        + r"\end{aligned}"
+    )
     page.answer(terms_answer(seen, cell, kind, constants))
     from normlib import gradients
 
@@ -113,7 +111,7 @@ def terms_chart(seen: backward_steps.BackwardSteps, cell: tuple[int, int]) -> Ch
     bars += [("through the root", seen.through_root[cell]), ("dx, their sum", seen.dx[cell])]
     bars = [(label, 0.0 if abs(value) < floor else float(value)) for label, value in bars]
     terms = (seen.direct, seen.through_mean, seen.through_root, seen.dx)
-    reach = max(float(np.abs(term).max()) for term in terms)
+    reach = max(float(np.abs(term[lit]).max()) for term in terms)
     panels = (
         cells.panel(
             "dz, what comes in", [*heads, *cells.cells(seen.dz, lit=lit, chosen=cell)], size, color
@@ -154,9 +152,10 @@ def terms_answer(seen, cell, kind: str, constants: bool) -> str:
         right = backward_steps.backward_steps(
             forward.method, forward.x, seen.dz, forward.gamma, forward.epsilon
         )
+        wanted = steps.shown(_clean(right.dx[cell], largest))
         return (
             f"With mean and root taken for constants only the direct term is left: dx is "
-            f"{steps.shown(seen.dx[cell])} where {steps.shown(_clean(right.dx[cell], largest))} is right. "
+            f"{steps.shown(seen.dx[cell])} where {wanted} is right. "
             "The z on screen would be the same, and no error message says so."
         )
     text = (
@@ -172,15 +171,16 @@ def terms_answer(seen, cell, kind: str, constants: bool) -> str:
     if reached < 1e-5 * largest:
         wish = {"equal": "A common shift", "along": "A common stretch"}.get(kind, "Such a change")
         return text + (
-            f"{wish} of the {count} lit z cannot be had by moving x: normalizing takes it away again, "
-            f"and no dx there is larger than {reached:.0e}."
+            f"{wish} of the {count} lit z cannot be had by moving x: normalizing takes it away "
+            f"again, and no dx there is larger than {reached:.0e}."
         )
     if forward.method != "rms":
         text += f"The {count} lit dx add up to {steps.shown(_clean(total, largest), 2)}; "
     else:
         text += "RMS norm subtracts no mean and has no term for it; "
-    along = float((seen.dx * forward.x_hat)[lit].sum())
-    return text + f"multiplied by x̂ they add up to {steps.shown(_clean(along, largest), 2)}."
+    along = _clean(float((seen.dx * forward.x_hat)[lit].sum()), largest)
+    text += f"multiplied by x̂ they add up to {steps.shown(along, 2)}"
+    return text + (", which is 0 but for ε." if 0 < abs(along) < 1e-4 * largest else ".")
 
 
 def _clean(value: float, scale: float) -> float:
@@ -205,8 +205,9 @@ def show_weight() -> None:
             seed = settings.control("seed", label="Seed of the gradients dw")
     rates = tuple(float(f"{rate * times:.6g}") for times in RATES)
     walk = walked(rates, seed)
-    rng = np.random.default_rng(seed)
-    here = backward_steps.turn((1.0, 0.0), rng.standard_normal(2))
+    draws = np.random.default_rng(seed).standard_normal((WALK_STEPS, 2))
+    # For the picture the first dw that neither is short nor lies along or across v.
+    here = backward_steps.turn((1.0, 0.0), next(dw for dw in draws if np.abs(dw).min() > 0.5))
     left, right = st.columns([1, 1.5], gap="medium")
     with left:
         after = here.v - here.dv
@@ -245,7 +246,7 @@ def show_weight() -> None:
     with right:
         rows = [
             {
-                "method": f"lr {settings.number(one)}",
+                "method": f"Rate {settings.number(one)}",
                 "step": step,
                 "norm": float(walk.norms[step, index]),
             }
@@ -266,8 +267,8 @@ def show_weight() -> None:
             if growth > -1e-12
             else f"Its smallest change is {growth:.2g}. "
         )
-        + f"dv is at a right angle to v (cosine at most {np.abs(walk.cosines).max():.0e}), so each step "
-        "is the short side of a triangle and the new v its long side. A longer v turns less: at "
+        + f"dv is at a right angle to v (cosine at most {np.abs(walk.cosines).max():.0e}), so each "
+        "step is the short side of a triangle and the new v its long side. A longer v turns less: at "
         f"{settings.number(rates[-1])} by {first_turns:.3g}° a step in the first 20 and by "
         f"{last_turns:.3g}° in the last 20. So weight norm lowers its own learning rate."
     )
@@ -570,12 +571,16 @@ def show_bias() -> None:
     )
     largest = float(change.max())
     page.answer(
-        f"A bias of {steps.shown(bias)} on feature {column + 1} moves {int((~same).sum())} of {x.size} z"
-        + (f", the most by {steps.shown(largest, 3)}. " if not same.all() else ": none. ")
+        f"A bias of {steps.shown(bias)} on feature {column + 1} moves "
+        + (
+            f"none of the {x.size} z. "
+            if same.all()
+            else f"{int((~same).sum())} of {x.size} z, the most by {steps.shown(largest, 3)}. "
+        )
         + f"In the network the gradient of the convolution's bias is {norms['none']:.2g} without "
         f"normalization and {norms['batch']:.0e} with batch norm: nothing but rounding. "
         f"Batch norm subtracts what the bias adds; its β takes over. "
-        f"With layer norm it is {norms['layer']:.2g}: there a bias per channel is not a common shift."
+        f"With layer norm it is {norms['layer']:.2g}: there a bias per channel is no common shift."
     )
     source.show_source(backward_steps.bias_gradients)
 

@@ -6,7 +6,6 @@ for those who use the keyboard.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +44,7 @@ def cells(
                 "right": left + column + 1,
                 "top": top + row,
                 "bottom": top + row + 1,
-                "text": shown(float(value), 3) if math.isfinite(value) else str(value),
+                "text": short(float(value)),
                 "value": float(value),
                 "kind": "lit" if lit is not None and np.atleast_2d(lit)[row, column] else "plain",
                 "chosen": chosen == (row, column),
@@ -55,14 +54,26 @@ def cells(
     return rows
 
 
+def short(value: float) -> str:
+    """A number in few enough characters for a cell: two digits after the point."""
+    if value == 0 or 0.005 <= abs(value) < 10_000:
+        return f"{value:.2f}".rstrip("0").rstrip(".")
+    return shown(value, 2)
+
+
 def labels(
-    texts: Sequence[str], *, top: float = 0, left: float = 0, down: bool = False
+    texts: Sequence[str],
+    *,
+    top: float = 0,
+    left: float = 0,
+    down: bool = False,
+    width: float = 1,
 ) -> list[dict[str, Any]]:
     """Words in the places of cells, from (top, left) to the right, or down."""
     rows = []
     for index, text in enumerate(texts):
         y, x = (top + index, left) if down else (top, left + index)
-        place = {"left": x, "right": x + 1, "top": y, "bottom": y + 1}
+        place = {"left": x, "right": x + width, "top": y, "bottom": y + 1}
         rows.append(place | {"text": text, "value": 0.0, "kind": "label", "chosen": False})
         rows[-1]["cell"] = ""
     return rows
@@ -271,14 +282,17 @@ def arrows(
     """
     data = charts.frame(list(rows))
     for start in ("x0", "y0"):
-        if start not in data:
-            data[start] = 0.0
+        data[start] = data[start].fillna(0.0) if start in data else 0.0
     reach = charts._round_up(1.15 * float(np.abs(data[["x", "y", "x0", "y0"]].to_numpy()).max()))
     # Angles in Vega are degrees clockwise from straight up.
     data["turn"] = np.degrees(np.arctan2(data["x"] - data["x0"], data["y"] - data["y0"]))
     data["full"] = [not thick or name.startswith(thick) for name in data["series"]]
     if "group" not in data:
         data["group"] = [name[-1] for name in data["series"]]
+    # A name stands at the tip, or, where the arrow begins at another's tip, at its middle.
+    middle = (data["x0"] != 0) | (data["y0"] != 0)
+    for end, start in (("x", "x0"), ("y", "y0")):
+        data[f"{end}_name"] = np.where(middle, (data[end] + data[start]) / 2, data[end])
     data["moves"] = (data["x"] != data["x0"]) | (data["y"] != data["y0"])
     size = round(1.4 * size) if settings.presenting() else size
     spec = _arrows_spec(title, reach, tuple(dict.fromkeys(data["group"])), size)

@@ -257,6 +257,7 @@ SETTINGS: dict[str, Setting] = _table(
             "placement",
             "Normalize",
             choices={"conv": "Convolution only", "conv and dense": "Convolution and dense"},
+            widget="select",
             help="Which layers are normalized.",
         ),
         _from_config(
@@ -277,6 +278,7 @@ SETTINGS: dict[str, Setting] = _table(
                 "data": "First batch",
                 "constant": "Constant (the report's)",
             },
+            widget="select",
             help="g = ‖v‖ changes nothing at the start. The constant kernel is never trained.",
         ),
         _from_config(
@@ -290,6 +292,7 @@ SETTINGS: dict[str, Setting] = _table(
             "inference_statistics",
             "At test time use",
             choices={"moving": "Moving statistics", "batch": "The test batch's own"},
+            widget="select",
             help="What batch norm normalizes with when it no longer trains.",
         ),
         _from_config("center", "center", "Subtract the mean"),
@@ -388,7 +391,7 @@ SETTINGS: dict[str, Setting] = _table(
             "Gamma and beta",
             "choice",
             "own",
-            choices={"own": "One for all: the sliders", "undo": "γ = root, β = mean"},
+            choices={"own": "Sliders", "undo": "γ = root, β = mean"},
         ),
         Setting(
             "pass",
@@ -410,7 +413,7 @@ SETTINGS: dict[str, Setting] = _table(
             "random",
             choices={
                 "random": "Random",
-                "one": "One cell only",
+                "one": "One cell",
                 "equal": "All 1",
                 "along": "Like x̂",
             },
