@@ -89,14 +89,19 @@ def configs(setting: str, seeds: Sequence[int], epochs: int) -> dict[str, list[T
 # ---- from runs to JSON -----------------------------------------------------------------------
 
 
-def collect(setting: str, runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
-    """The reproduction that these runs are, one per seed in each column, the same seeds in all."""
+def collect(
+    setting: str, runs: Mapping[str, Sequence[Run]], milliseconds: Mapping[str, float]
+) -> dict[str, Any]:
+    """The reproduction that these runs are, one per seed in each column, the same seeds in all.
+
+    milliseconds: what a step of each column costs.
+    """
     first = runs[COLUMNS[0]][0]
     return {
         "setting": setting,
         "seeds": [run.config.seed for run in runs[COLUMNS[0]]],
         "epochs": first.config.epochs,
-        "columns": {column: _column(runs[column]) for column in COLUMNS},
+        "columns": {column: _column(runs[column], milliseconds[column]) for column in COLUMNS},
         "curve": {"every": CURVE_EVERY, "accuracy_window": ACCURACY_WINDOW},
         "loss_difference": _thinned(
             np.abs(np.subtract(*_same_length(runs["batch"][0].losses, runs["tf_batch"][0].losses))),
@@ -110,9 +115,7 @@ def collect(setting: str, runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
     }
 
 
-def _column(runs: Sequence[Run]) -> dict[str, Any]:
-    steps = [max(1, len(run.losses)) for run in runs]
-    training = [sum(epoch.seconds for epoch in run.epochs) for run in runs]
+def _column(runs: Sequence[Run], milliseconds: float) -> dict[str, Any]:
     accuracies = [run.recorded["batch_accuracies"] for run in runs]
     return {
         "config": asdict(runs[0].config),
@@ -121,10 +124,7 @@ def _column(runs: Sequence[Run]) -> dict[str, Any]:
         "loss": [[_rounded(epoch.report_loss, 7) for epoch in run.epochs] for run in runs],
         "accuracy": [run.test_accuracy for run in runs],
         "seconds": [_rounded(run.seconds, 2) for run in runs],
-        "milliseconds_per_step": [
-            _rounded(1000 * seconds / count, 3)
-            for seconds, count in zip(training, steps, strict=True)
-        ],
+        "milliseconds_per_step": _rounded(milliseconds, 3),
         "steps_to": {
             f"{level:.2f}": [steps_to(one, level) for one in accuracies] for level in LEVELS
         },
@@ -387,7 +387,7 @@ def gap(first: Sequence[float], second: Sequence[float]) -> Gap:
 
 @dataclass(frozen=True)
 class Convergence:
-    """What one method costs and how soon it gets there; one value per seed where a list.
+    """What one method costs per step and how soon it gets there; lists have one value per seed.
 
     steps: level -> steps until the accuracy over the last 50 batches reached it, None if never.
     """
@@ -395,7 +395,7 @@ class Convergence:
     method: str
     steps: dict[float, list[int | None]]
     accuracy: list[float]
-    milliseconds: list[float]
+    milliseconds: float
 
     def mean_steps(self, level: float) -> float | None:
         """The mean over the seeds, None unless all of them got there."""
@@ -456,7 +456,7 @@ def accuracy_words(one: Convergence, other: Convergence) -> str:
 
 def cost_words(one: Convergence, without: Convergence) -> str:
     """What a step costs with a method and without any."""
-    mine, theirs = (min(each.milliseconds) for each in (one, without))
+    mine, theirs = one.milliseconds, without.milliseconds
     return (
         f"A step costs {mine:.1f} ms with {_name(one.method)} and {theirs:.1f} ms without: "
         f"{mine / theirs:.1f} times as much."

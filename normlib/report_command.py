@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from normlib.config import LIMITS, METHODS
 from normlib.digits import draw_digits
 from normlib.experiments import LIVE, Experiment, Experiments
 from normlib.mnist import Dataset, describe_source, load_mnist
+from normlib.run import Event, Progress
 from normlib.store import Store
 
 _SESSION = "report"
 _LOOK_SECONDS = 0.5
 _CHECK_IMAGES = 1_280
+_TIMED_EPOCHS, _TIMED_STEPS = 4, 10
 
 
 def add_parser(commands) -> None:
@@ -109,10 +112,32 @@ def reproduce(
         column: [submitted[column, index].run for index in range(len(seeds))]
         for column in report.COLUMNS
     }
-    result = report.collect(setting, runs)
+    result = report.collect(setting, runs, step_milliseconds(setting, data))
     result["machine"] += f", {min(queue.workers, count)} trainings at a time"
     result["drawn_digits_losses"] = drawn_digits_losses(setting)
     return result
+
+
+def step_milliseconds(setting: str, data: Dataset) -> dict[str, float]:
+    """What a training step of each column costs, trained alone.
+
+    It is that of the fastest call of some 50 steps, since whatever else the machine does can only
+    make a call slower.
+    """
+    from normlib.training import train
+
+    fastest = {}
+    for column in report.COLUMNS:
+        config = replace(report.config(column, setting, epochs=_TIMED_EPOCHS), train_size=6_400)
+        events: list[Event] = []
+        train(config, data, lambda event, seen=events: seen.append(event))
+        calls = [event for event in events if isinstance(event, Progress)]
+        fastest[column] = min(
+            1000 * (after.seconds - before.seconds) / len(after.losses)
+            for before, after in pairwise(calls)
+            if len(after.losses) >= _TIMED_STEPS
+        )
+    return fastest
 
 
 def drawn_digits_losses(setting: str) -> dict[str, list[float]]:
