@@ -340,7 +340,7 @@ SETTINGS: dict[str, Setting] = _table(
             "Compare",
             "choice",
             "methods",
-            choices={"methods": "Methods", "surgery": "Surgery on one method"},
+            choices={"methods": "Methods", "surgery": "Surgery"},
         ),
         Setting(
             "cuts",
@@ -355,9 +355,9 @@ SETTINGS: dict[str, Setting] = _table(
             "Seeds",
             "choice",
             "1",
-            choices={"1": "One", "3": "Three, with a band"},
-            help="Other first weights and another order of the images. Three take three times "
-            "as long.",
+            choices={"1": "One", "3": "Three"},
+            help="Each has other first weights and another order of the images. Three give a "
+            "band, and take three times as long.",
         ),
         # Step by step, Backward pass
         Setting(
