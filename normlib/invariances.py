@@ -94,8 +94,10 @@ def table(
         layer = _layer(method, convolution, epsilon, groups)
         before = layer(x, w)
         for i, name in enumerate(TRANSFORMATIONS):
-            change = tf.reduce_max(tf.abs(layer(*changed[name]) - before))
-            deviation = float(change / tf.reduce_max(tf.abs(before)))
+            change = float(tf.reduce_max(tf.abs(layer(*changed[name]) - before)))
+            largest = float(tf.reduce_max(tf.abs(before)))
+            # One example through batch norm, or a batch of blanks, is 0 before and after.
+            deviation = change / largest if largest else (np.inf if change else 0.0)
             paper = PAPER[method][i] if method in PAPER else None
             rows.append(Invariance(method, name, deviation, holds[method][i], paper))
     return rows

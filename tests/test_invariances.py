@@ -54,3 +54,9 @@ def test_epsilon_turns_exact_into_approximate():
 def test_an_unknown_method_gets_a_sentence():
     with pytest.raises(ValueError, match="no table of invariances for tf_batch"):
         invariances.table(*DENSE, methods=["batch", "tf_batch"])
+
+
+def test_what_is_zero_before_and_after_has_not_changed():
+    x, w = np.ones((1, 8)), np.random.default_rng(0).standard_normal((8, 5))
+    rows = invariances.table(x, w, epsilon=1e-5, methods=["batch"])
+    assert [row.deviation for row in rows] == [0.0] * len(invariances.TRANSFORMATIONS)
