@@ -109,43 +109,49 @@ def histograms(rows: Rows, stages: Mapping[str, str], x_range: tuple[float, floa
     A bar taller than twice the next is cut off and its share written on it: the zeros after ReLU.
     """
     data = frame(rows)
-    tops = {}
-    for stage in stages:
-        shares = np.sort(data.loc[data["stage"] == stage, "share"].to_numpy())
+    # In NumPy: this is the picture that follows a slider, and pandas would take 15 ms.
+    names = ("method", "stage", "left", "right", "share")
+    method, stage, left, right, share = (data[name].to_numpy() for name in names)
+    methods = tuple(dict.fromkeys(method))
+    place = np.array([list(stages).index(one) for one in stage], int)
+    tops = np.ones(len(stages))
+    for row in range(len(stages)):
+        shares = np.sort(share[place == row])
         tall = shares[-1] if len(shares) else 1.0
         below = shares[shares < tall / 2]
-        spiky = 0 < (shares >= tall / 2).sum() <= len(_methods(data))
-        tops[stage] = _round_up(1.1 * (below[-1] if spiky and len(below) else tall))
-    feet = {stage: float(len(stages) - 1 - place) for place, stage in enumerate(stages)}
-    top, foot = data["stage"].map(tops), data["stage"].map(feet)
-    drawn = data.assign(
-        foot=foot,
-        height=foot + _ROW * np.minimum(data["share"] / top, 1.0),
-        label=[
-            f"{share:.0%}" if share > limit else ""
-            for share, limit in zip(data["share"], top, strict=True)
-        ],
-    )
-    kept = ["stage", "left", "right", "foot", "height", "share", "label"]
-    panels = []
-    for method in _methods(data):
+        spiky = 0 < (shares >= tall / 2).sum() <= len(methods)
+        tops[row] = _round_up(1.1 * (below[-1] if spiky and len(below) else tall))
+    foot, top = len(stages) - 1.0 - place, tops[place]
+    label = np.full(len(share), "", object)
+    for cut in np.flatnonzero(share > top):
+        label[cut] = f"{share[cut]:.0%}"
+    drawn = {
+        "stage": stage,
+        "left": left,
+        "right": right,
+        "foot": foot,
+        "height": foot + _ROW * np.minimum(share / top, 1.0),
+        "share": share,
+        "label": label,
+    }
+    panels, summary = [], []
+    for one in methods:
+        own = method == one
         spec = _histogram_spec(
-            theme.title(method),
-            theme.color(method),
+            theme.title(one),
+            theme.color(one),
             tuple(stages.values()),
-            tuple(tops.values()),
+            tuple(tops.tolist()),
             x_range,
         )
-        panels.append((spec, drawn.loc[drawn["method"] == method, kept]))
-    summary = []
-    for method in _methods(data):
-        for stage, title in stages.items():
-            one = data[(data["method"] == method) & (data["stage"] == stage)]
-            if len(one):
-                peak = one.loc[one["share"].idxmax()]
+        panels.append((spec, frame({name: values[own] for name, values in drawn.items()})))
+        for row, title in enumerate(stages.values()):
+            bars = np.flatnonzero(own & (place == row))
+            if len(bars):
+                peak = bars[share[bars].argmax()]
                 summary.append(
-                    f"{theme.title(method)}, {title.lower()}: most values, {peak['share']:.0%}, "
-                    f"lie from {peak['left']:.3g} to {peak['right']:.3g}."
+                    f"{theme.title(one)}, {title.lower()}: most values, {share[peak]:.0%}, "
+                    f"lie from {left[peak]:.3g} to {right[peak]:.3g}."
                 )
     return Chart(tuple(panels), " ".join(summary), data)
 
