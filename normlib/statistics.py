@@ -14,6 +14,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -368,6 +369,17 @@ def build(config: TrainConfig, run: Run | None = None, epoch: int = -1) -> Small
                 kernel.g.assign(1 / inverse_norm(w))
             getattr(network, f"{part}_bias").assign(getattr(source, f"{part}_bias"))
         return network
+
+
+def with_epsilon(network: SmallCNN, epsilon: float) -> SmallCNN:
+    """The same network, sharing its variables, with another epsilon in its normalizations."""
+    twin = copy(network)
+    for part in ("conv_norm", "dense_norm"):
+        norm = copy(getattr(network, part))
+        if hasattr(norm, "epsilon"):
+            norm.epsilon = epsilon
+        setattr(twin, part, norm)
+    return twin
 
 
 def look(

@@ -93,7 +93,7 @@ def memory() -> Memory:
 
 @st.cache_resource(show_spinner=False)
 def networks() -> Memory:
-    """The latest networks, 2.4 MB each; they are only looked at, never trained."""
+    """The latest networks, 2.4 MB each."""
     from normlib.statistics import Memory
 
     return Memory(most=24)
@@ -148,11 +148,15 @@ def divides(method: str) -> bool:
 
 
 def network_of(config: TrainConfig, run: Run | None, epoch: int) -> SmallCNN:
-    """The network with these first, or with the run's learned, weights."""
-    from normlib.statistics import build
+    """The network with its first, or with the run's learned, weights; only to be looked at.
 
-    name = (config, None if run is None else run.key, epoch)
-    return networks().get(name, lambda: build(config, run, epoch))
+    The one that is kept serves every epsilon.
+    """
+    from normlib.statistics import build, with_epsilon
+
+    kept = replace(config, epsilon=TrainConfig().epsilon)
+    name = (kept, None if run is None else run.key, epoch)
+    return with_epsilon(networks().get(name, lambda: build(kept, run, epoch)), config.epsilon)
 
 
 def see(configs: dict[str, TrainConfig], asked: Asked) -> list[Seen]:
@@ -264,13 +268,16 @@ def show_digits(asked: Asked) -> None:
         for start in range(0, len(images), DIGITS_PER_PICTURE):
             part = images[start : start + DIGITS_PER_PICTURE]
             file = io.BytesIO()
-            Image.fromarray(charts.image_grid(part, DIGITS_PER_PICTURE)).save(file, "PNG")
+            columns = min(len(images), DIGITS_PER_PICTURE)
+            Image.fromarray(charts.image_grid(part, columns)).save(file, "PNG")
             files.append(file.getvalue())
         return files
 
     shown = memory().get(("digits", asked.data, asked.seed, len(images)), pictures)
     st.image(
-        shown, width=168, alt=[f"Digits of the batch, part {i + 1}" for i in range(len(shown))]
+        shown,
+        width=21 * min(len(images), DIGITS_PER_PICTURE),
+        alt=[f"Digits of the batch, part {i + 1}" for i in range(len(shown))],
     )
     if asked.batch > DIGITS:
         st.caption(f"The first {DIGITS} of the batch's {asked.batch} digits.")
@@ -330,9 +337,12 @@ def dead_units(seen: list[Seen], asked: Asked) -> None:
     for column, one in zip(st.columns(len(seen)), seen, strict=True):
         dead = one.relu.dead
         column.metric(
-            f"Dead {unit}, {theme.title(one.method)}",
+            theme.title(one.method),
             f"{int(dead.sum())} of {len(dead)}",
-            help="After ReLU these are 0 at every position of every digit of this batch.",
+            delta=f"dead {unit}",
+            delta_color="off",
+            delta_arrow="off",
+            help=f"After ReLU these {unit} are 0 for every digit of this batch.",
         )
 
 
@@ -487,11 +497,11 @@ def invariances_view(configs: dict[str, TrainConfig], asked: Asked, caption: str
     st.table(charts.frame(rows), hide_index=True, alt="Which method notices which change")
     count = min(asked.batch, INVARIANCE_IMAGES)
     st.caption(
-        f"{caption} · {count} digit{'s' if count > 1 else ''} · each number is the largest change "
-        "of an output, relative to the largest output, in float64 · ✓ nothing changes, "
-        "≈ only epsilon lets it change, ✗ it changes · * the layer-norm paper's table says "
-        "otherwise, of dense layers"
+        "✓ nothing changes · ≈ only epsilon lets it change · ✗ it changes · "
+        "\\* the layer-norm paper says otherwise, of dense layers. Each number is the largest "
+        "change of an output, relative to the largest output, in float64."
     )
+    st.caption(f"{caption} · {count} digit{'s' if count > 1 else ''}")
     page.answer(invariances_answer(found, epsilon))
     source.show_source(invariances.table, label="The code that changed weights and data")
 
@@ -523,8 +533,13 @@ def deviations(
 
 def cell_words(cell: Any) -> str:
     mark = ("✓" if cell.deviation < EXACT else "≈") if cell.holds else "✗"
-    differs = "*" if cell.paper is not None and cell.paper != cell.holds else ""
-    return f"{mark} {cell.deviation:.1e}{differs}"
+    differs = " *" if cell.paper is not None and cell.paper != cell.holds else ""
+    return f"{mark} {short(cell.deviation)}{differs}"
+
+
+def short(value: float) -> str:
+    """Two digits: 0.43, 5.3e-4."""
+    return settings.number(float(f"{value:.2g}")) if np.isfinite(value) else str(value)
 
 
 # ---- the answers, computed ---------------------------------------------------------------------
@@ -534,7 +549,8 @@ def histograms_answer(seen: list[Seen], asked: Asked) -> str:
     sentences = []
     for one in seen:
         z, r = one.normalized, one.relu
-        text = f"**{theme.title(one.method)}:** mean {z.overall_mean:.2f}, std {z.overall_std:.2f}"
+        mean = round(z.overall_mean, 2) + 0.0  # no "-0.00"
+        text = f"**{theme.title(one.method)}:** mean {mean:.2f}, std {z.overall_std:.2f}"
         if not z.finite:
             sentences.append(text + "; some values are not finite numbers.")
             continue
@@ -558,36 +574,46 @@ def reasons(one: Seen, asked: Asked) -> Iterable[str]:
                 "the digit shows: only β is left."
             )
             return
+        share = one.before.zeros.sum() / one.before.values
+        if share > 0.2:
+            yield (
+                f"{share:.0%} of the values were exactly 0, over the empty background; now they "
+                "are one value per channel, the teeth of the comb."
+            )
         if asked.batch == 1:
             yield (
                 f"With one digit a channel's mean is that of {per_mean:,} positions of this digit "
                 "alone: batch norm does here what instance norm does."
             )
     if divides(one.method) and one.normalized.overall_std < 0.9:
-        typical = float(np.median(np.square(one.before.std)))
-        if epsilon > 0.1 * typical:
+        per_channel = one.method == "batch"
+        variance = np.square(one.before.std if per_channel else one.before.overall_std)
+        typical, whose = float(np.median(variance)), "median channel's" if per_channel else "whole"
+        if epsilon > 0.1 * typical > 0:
             yield (
-                f"ε = {epsilon:g} is {epsilon / max(typical, 1e-300):,.2g} times the median "
-                f"channel's variance ({typical:.2g}), so the root is mostly ε: dividing by it "
-                "leaves less spread than 1."
+                f"ε = {settings.number(epsilon)} is {short(epsilon / typical)} times the {whose} "
+                f"variance, {short(typical)}: the root is larger than the spread, and dividing by "
+                "it leaves less than 1."
             )
     if one.method == "weight":
-        change = abs(one.normalized.overall_std / max(one.before.overall_std, 1e-300) - 1)
-        if one.normalized is one.before and change == 0:
-            yield "It rebuilds the kernel and leaves the activations alone."
+        yield "It rebuilds the kernel and leaves the activations alone."
 
 
 def channels_answer(seen: list[Seen], unit: str) -> str:
     sentences = []
     for one in seen:
         z = one.normalized
-        apart = z.mean.max() - z.mean.min()
-        each = "every" if apart < 0.01 else "not every"
-        sentences.append(
-            f"**{theme.title(one.method)}:** {each} {unit} has the same mean: they lie "
-            f"{apart:.2g} apart. The standard deviations go from {z.std.min():.2g} to "
-            f"{z.std.max():.2g}."
-        )
+        apart, low, high = float(np.ptp(z.mean)), float(z.std.min()), float(z.std.max())
+        if apart < 0.005 and high - low < 0.005:
+            text = f"every {unit} has mean {z.overall_mean + 0.0:.2f} and std {low:.2f}."
+        else:
+            means = (
+                f"every {unit} has mean {z.overall_mean + 0.0:.2f}"
+                if apart < 0.005
+                else f"the {unit}s' means lie up to {short(apart)} apart"
+            )
+            text = f"{means}; their std goes from {short(low)} to {short(high)}."
+        sentences.append(f"**{theme.title(one.method)}:** {text}")
     return "\n\n".join(sentences)
 
 
@@ -598,7 +624,7 @@ def microscope_answer(
     zero = int((variances == 0).sum())
     text = (
         f"**{theme.title(method)}:** {count} variance{'s' if count > 1 else ''}, one per {unit}, "
-        f"from {variances.min():.2g} to {variances.max():.2g}. "
+        f"from {short(variances.min())} to {short(variances.max())}. "
     )
     if zero:
         text += (
@@ -610,12 +636,13 @@ def microscope_answer(
         names = ", ".join(map(str, places[:12])) + (" …" if len(places) > 12 else "")
         where = f" ({unit} {names})" if count > 1 else ""
         text += (
-            f"{int(below.sum())} of {count} lie below ε = {epsilon:g}{where}: epsilon flattens "
-            "them to less than 71 % of the spread."
+            f"{int(below.sum())} of {count} lie below ε = {settings.number(epsilon)}{where}: "
+            "epsilon flattens them to less than 71 % of the spread."
         )
     else:
         text += (
-            f"All lie above ε = {epsilon:g}; at least {factors.min():.2%} of the spread is left."
+            f"All lie above ε = {settings.number(epsilon)}; at least {factors.min():.2%} of the "
+            "spread is left."
         )
     return text
 
@@ -629,10 +656,10 @@ def invariances_answer(found: dict[str, list], epsilon: float) -> str:
             continue
         worst = max(cell.deviation for cell in cells if cell.holds)
         how = (
-            f"to rounding ({worst:.0e})"
+            f"to rounding ({short(worst)})"
             if worst < EXACT
-            else f"only approximately (up to {worst:.1e}): ε = {epsilon:g} does not grow with "
-            "what it is added to"
+            else f"only approximately (up to {short(worst)}): ε = {settings.number(epsilon)} "
+            "does not grow with what it is added to"
         )
         sentences.append(f"**{theme.title(method)}** does not notice: {', '.join(unmoved)}; {how}.")
     return "\n\n".join(sentences)
@@ -691,11 +718,11 @@ def main() -> None:
     configs = fitting(methods, epsilon, asked)
     if not configs:
         return
-    more = f"{settings.SETTINGS['stage'].words(layer).lower()}" + (
-        f" · weights of {theme.title(run.config.normalization)} after epoch {index + 1}"
-        if run is not None
-        else ""
-    )
+    more = settings.SETTINGS["stage"].words(layer).lower()
+    if run is not None:
+        more += f" · weights of {theme.title(run.config.normalization)} after epoch {index + 1}"
+    elif layer == "hidden":
+        more += " (the convolution below it is normalized too)"
     caption = charts.caption_for("batch", "eps", "seed", more=more)
     if view == "microscope":
         microscope_view(configs, asked, caption)

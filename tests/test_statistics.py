@@ -1,6 +1,7 @@
 """The statistics against NumPy in float64, on what activations really look like."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from normlib.statistics import (
     nth,
     shrink_factors,
     summarize,
+    with_epsilon,
 )
 
 RNG = np.random.default_rng(0)
@@ -230,6 +232,16 @@ def test_after_relu_the_steps_come_in_the_networks_order(images) -> None:
     x = network.forward(images, training=False, own_statistics=True)["conv_normalized"].numpy()
     _close(summaries["conv_normalized"].mean, x.astype(np.float64).mean((0, 1, 2)), 1.0, 1e-6)
     assert (summaries["conv_relu"].minimum >= 0).all()
+
+
+@pytest.mark.parametrize("method", ["none", "batch", "layer", "group"])
+def test_another_epsilon_is_the_network_built_with_it(method, images) -> None:
+    config = TrainConfig(normalization=method, placement="conv and dense")
+    built = build(config)
+    found = describe(with_epsilon(built, 0.3), images, "hidden")
+    expected = describe(build(replace(config, epsilon=0.3)), images, "hidden")
+    assert found.equals(expected)
+    assert describe(built, images, "hidden").equals(describe(build(config), images, "hidden"))
 
 
 def test_looking_leaves_the_moving_statistics_alone(images) -> None:

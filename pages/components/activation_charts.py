@@ -12,7 +12,7 @@ from pages.components.charts import Chart, frame
 if TYPE_CHECKING:
     from pages.components.charts import Rows
 
-LOWEST_VARIANCE = 1e-10  # a log axis has no zero: what is smaller is drawn here
+LOWEST_VARIANCE = 1e-9  # a log axis has no zero: what is smaller is drawn here
 
 
 def before_and_after(rows: Rows, unit: str, y_range: tuple[float, float]) -> Chart:
@@ -92,7 +92,7 @@ def _spread(method: str, unit: str, y_range: tuple[float, float]) -> dict[str, A
     color = theme.color(method)
     names = {"before_mean": "mean before", "before_std": "std before", "mean": "mean", "std": "std"}
     return {
-        "title": {"text": theme.title(method), "color": color},
+        "title": theme.title(method),
         "height": 250,
         "encoding": {
             "x": _place("channel", unit),
@@ -118,9 +118,10 @@ def _spread(method: str, unit: str, y_range: tuple[float, float]) -> dict[str, A
 def _variances(method: str, unit: str, domain: tuple[float, float]) -> dict[str, Any]:
     color = theme.color(method)
     y = {"type": "quantitative", "scale": {"type": "log", "domain": domain, "nice": False}}
-    axis = {"format": ".0e", "tickCount": 6}
+    label = "replace(format(datum.value, '.0e'), '+', '')"
+    axis = {"labelExpr": label, "tickCount": 6}
     return {
-        "title": {"text": f"{theme.title(method)}: variance of each {unit}", "color": color},
+        "title": f"{theme.title(method)}: variance of each {unit}",
         "height": 240,
         "layer": [
             {
@@ -148,11 +149,17 @@ def _variances(method: str, unit: str, domain: tuple[float, float]) -> dict[str,
             },
             {
                 "transform": [{"aggregate": [{"op": "max", "field": "epsilon", "as": "line"}]}],
-                "mark": {"type": "text", "align": "left", "baseline": "bottom", "dx": 4, "dy": -3},
+                "mark": {
+                    "type": "text",
+                    "align": "left",
+                    "baseline": "middle",
+                    "dx": 3,
+                    "fontSize": 17,
+                },
                 "encoding": {
-                    "x": {"value": 0},
+                    "x": {"value": "width"},
                     "y": {"field": "line", **y},
-                    "text": {"value": "epsilon"},
+                    "text": {"value": "ε"},
                 },
             },
         ],
@@ -163,7 +170,7 @@ def _factors(method: str, unit: str) -> dict[str, Any]:
     color = theme.color(method)
     y = {"field": "factor", "type": "quantitative", "title": None}
     return {
-        "title": {"text": "Shrink factor: the spread that is left", "color": color},
+        "title": "Shrink factor: the spread that is left",
         "height": 240,
         "mark": {"type": "bar", "color": color},
         "encoding": {

@@ -1,0 +1,280 @@
+"""The activation page: every view, the ends of every slider, links of any kind, saved weights."""
+
+import re
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from normlib.cnn import SmallCNN
+from normlib.config import TrainConfig
+from normlib.experiments import Experiments
+from normlib.run import EpochResult, Run
+from normlib.statistics import build, describe
+from normlib.store import Store
+from normlib.training import batches
+from pages.components import page, server
+
+PAGE = page.ROOT / page.PAGES["activations"].file
+VIEWS = ("histograms", "channels", "microscope", "invariances")
+
+
+class Ready:
+    """A server that has warmed up."""
+
+    def __init__(self, dataset) -> None:
+        self.dataset = dataset
+
+    def data_is_here(self) -> bool:
+        return True
+
+    def tensorflow_is_here(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def warm(drawn, monkeypatch, tmp_path) -> Experiments:
+    st.cache_resource.clear()
+    experiments = Experiments(drawn, store=Store(tmp_path))
+    monkeypatch.setattr(server, "_warm_up", Ready(drawn))
+    monkeypatch.setattr(server, "_experiments", experiments)
+    return experiments
+
+
+def opened(**parameters: str) -> AppTest:
+    app = AppTest.from_file(PAGE, default_timeout=60)
+    for name, text in parameters.items():
+        app.query_params[name] = text
+    return ran(app)
+
+
+def ran(app: AppTest) -> AppTest:
+    app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def answer(app: AppTest) -> str:
+    return app.success[0].value
+
+
+def about(app: AppTest, method: str) -> str:
+    """The paragraph of the answer about one method."""
+    return next(part for part in answer(app).split("\n\n") if part.startswith(f"**{method}"))
+
+
+def shown_images(drawn, batch: int, seed: int = 0) -> np.ndarray:
+    return drawn.train_images[batches(TrainConfig(seed=seed), len(drawn.train_images), 0)[:batch]]
+
+
+def statistics(app: AppTest):
+    return next(table.value for table in app.dataframe if "Zeros" in table.value)
+
+
+def test_cold_it_shows_four_methods_and_numbers_that_agree_with_normlib(drawn) -> None:
+    app = opened()
+    assert len(app.get("vega_lite_chart")) == 4
+    shown = statistics(app).set_index(["Step", "Method"])
+    rows = describe(build(TrainConfig(normalization="layer")), shown_images(drawn, 64))
+    expected = rows.set_index("stage").loc["conv_relu"]
+    row = shown.loc[("After ReLU", "Layer norm")]
+    for name, column in (("Mean", "mean"), ("Std", "std"), ("85 %", "p85"), ("Zeros", "zeros")):
+        assert row[name] == pytest.approx(expected[column], abs=2e-6)
+    assert f"std {expected['std']:.2f}" in about(app, "Layer norm")
+    assert f"{expected['zeros']:.0%} zeros" in about(app, "Layer norm")
+
+
+def test_the_convolution_is_one_row_for_all_that_share_it() -> None:
+    before = statistics(opened(methods="none,batch,layer")).query("Step == 'Before normalization'")
+    assert before["Method"].to_list() == ["All"]
+
+
+@pytest.mark.parametrize("stage", ["conv", "hidden"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_of_every_layer_opens_by_link(view, stage) -> None:
+    app = opened(view=view, stage=stage, batch="7", eps="0,001", methods="batch;layer;rms")
+    assert app.slider(key="batch").value == 7
+    assert app.select_slider(key="eps").value == 1e-3
+    assert app.query_params["view"] == [view] or app.query_params["view"] == view
+    assert "Layer norm" in answer(app)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_ends_of_the_sliders_are_lessons(view) -> None:
+    app = opened(view=view, batch="1", eps="1e-8")
+    app.button_group(key="stage").set_value("hidden")
+    ran(app)
+    app.select_slider(key="eps").set_value(1.0)
+    assert "Layer norm" in answer(ran(app))
+    app.slider(key="batch").set_value(512)
+    assert "Layer norm" in answer(ran(app))
+
+
+def test_one_digit_through_batch_norm_on_the_hidden_layer_leaves_nothing() -> None:
+    app = opened(batch="1", stage="hidden")
+    told = about(app, "Batch norm")
+    assert "100% zeros" in told and "only β is left" in told
+    assert app.metric[1].value == "100 of 100"
+    assert "only β is left" not in answer(opened(batch="2", stage="hidden"))
+
+
+def test_one_digit_in_the_convolution_is_instance_norm() -> None:
+    app = opened(batch="1", methods="batch,instance")
+    assert "784 positions" in about(app, "Batch norm")
+    shown = statistics(app).query("Step == 'After normalization'")
+    np.testing.assert_allclose(shown.iloc[0, 2:9].astype(float), shown.iloc[1, 2:9].astype(float))
+
+
+def test_a_large_epsilon_says_how_large_and_a_small_one_says_nothing() -> None:
+    told = about(opened(eps="1"), "Batch norm")
+    factor = float(re.search(r"ε = 1 is ([\d.e+]+) times", told)[1])
+    variance = float(re.search(r"variance, ([\d.e-]+):", told)[1])
+    assert factor == pytest.approx(1 / variance, rel=0.1)
+    assert "ε" not in about(opened(eps="1e-8"), "Batch norm")
+
+
+def test_the_microscope_counts_the_variances_below_the_line(drawn) -> None:
+    app = opened(view="microscope", eps="0.01", methods="batch")
+    images = shown_images(drawn, 64)
+    conv = SmallCNN.from_config(TrainConfig()).forward(images, training=False)["conv"].numpy()
+    below = int((conv.astype(np.float64).var((0, 1, 2)) < 0.01).sum())
+    assert 0 < below < 30
+    assert f"{below} of 30 lie below ε = 0.01" in answer(app)
+    assert "All lie above" in answer(opened(view="microscope", eps="1e-8", methods="batch"))
+
+
+def test_the_microscope_without_a_root_says_so() -> None:
+    app = opened(view="microscope", methods="none,weight")
+    assert "divides by a root" in app.info[-1].value
+
+
+def test_the_invariances_follow_the_equations() -> None:
+    app = opened(view="invariances", eps="1e-8", methods="none,weight")
+    cells = app.table[0].value.set_index("What changes")
+    assert cells["Weight norm"].str[0].to_list() == ["✓", "✗", "✓", "✗", "✗", "✗"]
+    assert cells["No normalization"].str[0].to_list() == ["✗"] * 6
+    app = opened(view="invariances", eps="0.1", methods="batch")
+    # Batch norm's exact invariances are only approximate next to an epsilon.
+    assert app.table[0].value["Batch norm"].str[0].to_list() == ["≈", "✗", "≈", "≈", "✓", "✗"]
+
+
+def test_a_moved_slider_shows_the_new_batch(drawn) -> None:
+    app = opened(methods="batch")
+    app.slider(key="batch").set_value(3)
+    ran(app)
+    assert app.query_params["batch"] in ("3", ["3"])
+    rows = describe(build(TrainConfig()), shown_images(drawn, 3)).set_index("stage")
+    found = statistics(app).set_index("Step").loc["After ReLU", "Std"]
+    assert found == pytest.approx(rows.loc["conv_relu", "std"], abs=2e-6)
+
+
+def test_a_smaller_batch_is_the_beginning_of_a_larger_one() -> None:
+    small, large = opened(batch="8"), opened(batch="16")
+    pictures = [app.get("image")[0].proto.imgs for app in (small, large)]
+    assert len(pictures[0]) == 1 and len(pictures[1]) == 2
+    assert pictures[0][0].url == pictures[1][0].url
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("batch", "0"),
+        ("batch", "1e9"),
+        ("batch", "<script>"),
+        ("eps", "nan"),
+        ("eps", "-1"),
+        ("seed", "1.5"),
+        ("stage", "logits"),
+        ("methods", "batch,magic"),
+        ("view", "everything"),
+    ],
+)
+def test_an_impossible_link_gets_a_sentence_and_a_page(name, text) -> None:
+    app = opened(**{name: text})
+    assert "cannot be" in app.warning[0].value
+    assert "Batch norm" in answer(app)
+
+
+@pytest.mark.parametrize("weights", ["0123456789abcdef@3", "@", "fresh@2", "../../etc/passwd", ""])
+def test_weights_that_are_not_here_become_fresh_ones(weights) -> None:
+    app = opened(weights=weights)
+    assert "Batch norm" in answer(app)
+    assert app.query_params["weights"] in ("fresh", ["fresh"])
+
+
+def test_no_method_is_asked_for() -> None:
+    app = opened()
+    app.button_group(key="methods").set_value([])
+    ran(app)
+    assert any("Choose at least one" in info.value for info in app.info) or app.success
+
+
+def test_more_than_four_methods_are_cut_with_a_sentence() -> None:
+    app = opened(methods="none,batch,weight,layer,group,rms")
+    assert "Not shown: Group norm, RMS norm" in app.info[-1].value
+    assert len(app.get("vega_lite_chart")) == 4
+
+
+def test_instance_norm_has_no_place_in_the_hidden_layer() -> None:
+    app = opened(stage="hidden", methods="batch,instance")
+    assert "Instance norm averages over positions" in app.info[-1].value
+    assert len(app.get("vega_lite_chart")) == 1
+
+
+def test_a_saved_run_lends_its_weights_at_any_epoch(drawn, warm) -> None:
+    config = TrainConfig(normalization="none", epochs=2)
+    weights = []
+    for epoch in (1, 2):
+        network = SmallCNN.from_config(config)
+        network.conv_kernel.w.assign(network.conv_kernel.w * 10.0**epoch)
+        weights.append(network.weights())
+    epochs = [EpochResult(e, 0.01, 0.6, 0.9, 1.0) for e in (1, 2)]
+    run = Run(
+        *(config, drawn.name, drawn.checksum, "finished"),
+        losses=[0.5],
+        epochs=epochs,
+        test_accuracy=0.9,
+        weights=weights,
+    )
+    assert warm.store.save(run)
+    app = opened()
+    fresh = statistics(app).set_index("Step").loc["Before normalization"]["Std"].iloc[0]
+    box = app.selectbox(key="_run")
+    assert any("90.0%" in words for words in box.options)
+    box.set_value(run.key)
+    ran(app)
+    assert run.key in str(app.query_params["weights"])
+    last = statistics(app).set_index("Step").loc["Before normalization"]["Std"].iloc[0]
+    assert last == pytest.approx(100 * fresh, rel=1e-4)
+    app.slider(key="_epoch").set_value(1)
+    ran(app)
+    first = statistics(app).set_index("Step").loc["Before normalization"]["Std"].iloc[0]
+    assert first == pytest.approx(10 * fresh, rel=1e-4)
+    linked = opened(weights=f"{run.key}@1", view="microscope")
+    assert linked.selectbox(key="_run").value == run.key
+    assert "Batch norm" in answer(linked)
+
+
+def test_the_table_of_every_channel_opens(drawn) -> None:
+    app = opened(view="channels", methods="batch")
+    app.session_state["each"] = True
+    ran(app)
+    rows = next(table.value for table in app.dataframe if "p85" in table.value)
+    assert len(rows) == 3 * 30
+
+
+def test_what_was_asked_before_is_not_computed_again(monkeypatch) -> None:
+    from normlib import statistics as module
+
+    app = opened(eps="1e-3")
+    calls = []
+    summarize = module.summarize
+    monkeypatch.setattr(module, "summarize", lambda x: calls.append(1) or summarize(x))
+    ran(app)
+    assert not calls
+    app.select_slider(key="eps").set_value(0.1)
+    ran(app)
+    assert len(calls) == 2  # after batch and after layer norm: nothing else depends on epsilon
+    opened(eps="0.1")
+    assert len(calls) == 2  # another session
