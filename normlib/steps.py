@@ -29,7 +29,7 @@ KERNELS: dict[str, str] = {
     "zero": "3_0_2_4_0_0",
 }
 LARGEST = 1e6  # in a cell
-_LINE = 27  # characters of a written-out sum on one line, so that a telephone can show it
+_LINE = 20  # characters of a written-out sum on one line, so that a telephone can show it
 
 
 # --- tables as text -----------------------------------------------------------------------------

@@ -123,12 +123,13 @@ def steps_chart(seen: steps.Steps, cell: tuple[int, int]) -> tuple[Chart, list[f
     features = [f"F{number + 1}" for number in range(columns)]
     heads = cells.labels(features, left=MARGIN)
     examples = [f"E{number + 1}" for number in range(rows)]
+    names = cells.labels(examples, top=1, down=True, width=MARGIN)
     titles = ("mean sq.", "root") if seen.method == "rms" else ("mean", "var.", "root")
     every = {"mean": seen.mean, "var.": seen.variance, "mean sq.": seen.variance, "root": seen.root}
     below = seen.method == "batch"
     own = [
         *heads,
-        *cells.labels(examples, top=1, down=True, width=MARGIN),
+        *names,
         *cells.cells(seen.x, left=MARGIN, lit=lit, chosen=cell),
     ]
     width = MARGIN + columns + (0 if below else GAP + len(titles))
@@ -142,7 +143,7 @@ def steps_chart(seen: steps.Steps, cell: tuple[int, int]) -> tuple[Chart, list[f
             own += cells.labels([title], left=left)
             own += cells.cells(every[title][:, :1], left=left, lit=lit[:, :1], names={})
     middle, last = (
-        [*heads, *cells.cells(values, left=MARGIN, lit=lit, chosen=cell)]
+        [*heads, *names, *cells.cells(values, left=MARGIN, lit=lit, chosen=cell)]
         for values in (seen.x_hat, seen.z)
     )
     only = np.zeros((1, columns), bool)

@@ -331,7 +331,15 @@ def _arrows_spec(title: str, reach: float, groups: tuple[str, ...], size: int) -
         .mark_point(shape="triangle", filled=True, size=160, opacity=1)
         .encode(**tip, angle=alt.Angle("turn:Q", scale=None))
     )
-    name = alt.Chart().mark_text(dx=14, dy=-8, fontWeight="bold").encode(**tip, text="series:N")
+    name = (
+        alt.Chart()
+        .mark_text(dx=8, dy=-10, align="left", fontWeight="bold")
+        .encode(
+            x=alt.X("x_name:Q", scale=scale, title=None),
+            y=alt.Y("y_name:Q", scale=scale, title=None),
+            text="series:N",
+        )
+    )
     return alt.layer(shaft, head, name).properties(width=size, height=size, title=title)
 
 
