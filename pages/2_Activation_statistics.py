@@ -208,12 +208,6 @@ def weights_control() -> None:
     }
     run, index = saved_run(settings.get("weights"))
     chosen = settings.get("weights").partition("@")[0] if run is not None else "fresh"
-    if run is None and settings.get("weights") != "fresh":
-        st.warning(
-            "The run in this link is not on this server, so the weights are fresh.",
-            icon=":material/link_off:",
-        )
-        settings.put("weights", "fresh")
 
     def words(key: str) -> str:
         config = runs[key].config if key in runs else run.config if key == chosen and run else None
@@ -255,6 +249,18 @@ def fitting(methods: tuple[str, ...], epsilon: float, asked: Asked) -> dict[str,
         except ValueError as error:
             st.info(f"{theme.title(method)} is not shown. {error}", icon=":material/info:")
     return configs
+
+
+def where_from(asked: Asked) -> None:
+    """The batch and the weights behind the picture, and the controls that choose others."""
+    st.subheader("Where these numbers come from", anchor=False)
+    with page.controls():
+        first, second = st.columns(2)
+        with first:
+            settings.control("seed")
+        with second:
+            weights_control()
+        show_digits(asked)
 
 
 def show_digits(asked: Asked) -> None:
@@ -319,7 +325,6 @@ def histograms_view(seen: list[Seen], asked: Asked, caption: str) -> None:
     )
     dead_units(seen, asked)
     page.answer(histograms_answer(seen, asked))
-    show_digits(asked)
     st.dataframe(
         statistics_table(seen),
         hide_index=True,
@@ -631,7 +636,7 @@ def microscope_answer(
             f"{zero} of them {'are' if zero > 1 else 'is'} 0: without epsilon that would be 0 / 0, "
             "and epsilon makes it 0. "
         )
-    if below.any():
+    if below.sum() > zero:
         places = np.flatnonzero(below)
         names = ", ".join(map(str, places[:12])) + (" …" if len(places) > 12 else "")
         where = f" ({unit} {names})" if count > 1 else ""
@@ -639,10 +644,11 @@ def microscope_answer(
             f"{int(below.sum())} of {count} lie below ε = {settings.number(epsilon)}{where}: "
             "epsilon flattens them to less than 71 % of the spread."
         )
-    else:
+    elif not zero:
+        left = np.floor(1e4 * factors.min()) / 1e4  # 99.99 % is not 100 %
         text += (
-            f"All lie above ε = {settings.number(epsilon)}; at least {factors.min():.2%} of the "
-            "spread is left."
+            f"All lie above ε = {settings.number(epsilon)}; at least {left:.2%} of the spread is "
+            "left."
         )
     return text
 
@@ -695,26 +701,27 @@ def main() -> None:
     view = settings.control("view", label_visibility="collapsed")
     page.question(QUESTIONS[view])
     with page.controls():
-        first, second, third = st.columns([3, 3, 2])
+        first, second, third = st.columns(3)
         with first:
             batch = settings.control("batch")
         with second:
             epsilon = settings.control("eps")
         with third:
-            seed = settings.control("seed")
-        methods = settings.control("methods", choices=OFFERED, wrap=True)
-        first, second = st.columns(2)
-        with first:
             layer = settings.control("stage")
+        methods = settings.control("methods", choices=OFFERED, wrap=True)
     server.wait_for_tensorflow()
-    with second:
-        weights_control()
     if not methods:
         st.info("Choose at least one method.", icon=":material/info:")
         return
     run, index = saved_run(settings.get("weights"))
     weights = "fresh" if run is None else f"{run.key}@{index + 1}"
-    asked = Asked(server.data().checksum, seed, batch, layer, weights)
+    if run is None and settings.get("weights") != "fresh":
+        st.warning(
+            "The run in this link is not on this server, so the weights are fresh.",
+            icon=":material/link_off:",
+        )
+        settings.put("weights", "fresh")
+    asked = Asked(server.data().checksum, settings.get("seed"), batch, layer, weights)
     configs = fitting(methods, epsilon, asked)
     if not configs:
         return
@@ -732,6 +739,7 @@ def main() -> None:
         seen = see(configs, asked)
         {"histograms": histograms_view, "channels": channels_view}[view](seen, asked, caption)
     code_that_ran(tuple(configs))
+    where_from(asked)
 
 
 main()

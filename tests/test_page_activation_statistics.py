@@ -207,7 +207,8 @@ def test_no_method_is_asked_for() -> None:
     app = opened()
     app.button_group(key="methods").set_value([])
     ran(app)
-    assert any("Choose at least one" in info.value for info in app.info) or app.success
+    assert "Choose at least one method" in app.info[-1].value
+    assert not app.get("vega_lite_chart")
 
 
 def test_more_than_four_methods_are_cut_with_a_sentence() -> None:
