@@ -37,7 +37,8 @@ _LINE = 20  # characters of a written-out sum on one line, so that a telephone c
 
 def parse_cell(text: object) -> float:
     """The number that somebody typed, to six digits; ValueError says why it is none."""
-    shown = str(text if text is not None else "").strip()
+    missing = text is None or text != text  # pandas writes NaN where a cell was cleared
+    shown = "" if missing else str(text).strip()
     if not shown:
         raise ValueError("it is empty")
     try:

@@ -58,7 +58,8 @@ def short(value: float) -> str:
     """A number in few enough characters for a cell: two digits after the point."""
     if value == 0 or 0.005 <= abs(value) < 10_000:
         return f"{value:.2f}".rstrip("0").rstrip(".")
-    return shown(value, 2)
+    mantissa, _, exponent = f"{value:.1e}".partition("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
 
 
 def labels(

@@ -1,0 +1,188 @@
+"""The page Step by step: cold, from a link, and against hostile hands."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from normlib import steps
+from pages.components import cells
+
+PAGE = str(Path(__file__).parents[1] / "pages" / "1_Step_by_step.py")
+
+
+def opened(**parameters) -> AppTest:
+    app = AppTest.from_file(PAGE, default_timeout=60)
+    for key, text in parameters.items():
+        app.query_params[key] = text
+    return checked(app.run())
+
+
+def checked(app: AppTest) -> AppTest:
+    assert not app.exception, app.exception[0].value
+    return app
+
+
+def address(app: AppTest, name: str) -> str:
+    value = app.query_params[name]
+    return value if isinstance(value, str) else value[-1]
+
+
+def typed(app: AppTest, table: str, row: int, column: str, text: str | None) -> AppTest:
+    """Edit one cell of a table, as the browser reports it."""
+    editor = next(one.proto for one in app.get("dataframe") if f"-{table}_" in one.proto.id)
+    states = app._tree.get_widget_states()
+    states.widgets.add(
+        id=editor.id,
+        string_value=json.dumps(
+            {"edited_rows": {row: {column: text}}, "added_rows": [], "deleted_rows": []}
+        ),
+    )
+    app._tree = app._run(states)._tree
+    return checked(app)
+
+
+def test_a_cold_page_shows_the_whole_lesson():
+    app = opened()
+    assert not app.warning
+    assert "only those in its column" in app.success[0].value
+    assert len(app.get("vega_lite_chart")) == 3
+    written = [one.value for one in app.latex]
+    assert any(r"\mu = \frac{-3 + 3 + 11 + 5}{4} = 4" in one for one in written)
+    assert any("def standardize(" in one.value for one in app.code)
+    assert address(app, "x") == steps.TABLES["default"]
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        {"method": method, "show": show}
+        for show, methods in {
+            "table": ("batch", "layer", "rms", "weight"),
+            "convolution": ("batch", "layer", "group", "instance", "rms"),
+            "relu": ("batch", "layer", "rms"),
+            "undo": ("batch", "layer", "rms", "weight"),
+        }.items()
+        for method in methods
+    ],
+    ids=lambda link: "-".join(link.values()),
+)
+def test_every_view_shows_every_method_it_offers(link):
+    app = opened(**link)
+    assert app.success
+    assert not app.warning
+    assert address(app, "method") == link["method"]
+    for table in ("one", "constant"):
+        assert opened(**link, x=steps.TABLES[table], affine="undo").success
+
+
+def test_a_method_without_steps_in_a_view_is_replaced_in_words():
+    app = opened(method="group")
+    sentences = [one.value for one in app.info]
+    assert any("Group norm has no steps in this view" in one for one in sentences)
+    assert app.selectbox(key="method").value == "batch"
+
+
+def test_the_chosen_cell_follows_the_link_and_the_selectors():
+    app = opened(row="2", column="3", method="layer")
+    assert "example 2, feature 3" in app.success[0].value
+    app.button_group(key="row").set_value("4").run()
+    assert "example 4, feature 3" in checked(app).success[0].value
+    assert address(app, "row") == "4"
+
+
+def test_a_batch_of_one_is_explained():
+    app = opened(x=steps.TABLES["one"])
+    assert "batch norm learns nothing from a batch of one" in app.success[0].value
+    assert app.button_group(key="row").value == "1"
+    assert "changes 3 of the 3 z" in opened(x=steps.TABLES["one"], method="layer").success[0].value
+
+
+def test_presets_and_edits_reach_the_link():
+    app = opened()
+    app.button(key="x_constant").click().run()
+    assert address(checked(app), "x") == steps.TABLES["constant"]
+    app = typed(app, "x", 0, "Feature 1", "7,5")
+    assert address(app, "x").startswith("7.5_")
+    assert not app.warning
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("abc", "“abc” is not a number"),
+        (None, "it is empty"),
+        ("", "it is empty"),
+        ("1e400", "“1e400” is too large"),
+        ("NaN", "“NaN” stands for no number"),
+        ("<b>", "“<b>” is not a number"),
+    ],
+)
+def test_a_hostile_cell_gets_a_sentence_and_keeps_its_number(text, reason):
+    app = typed(opened(), "x", 1, "Feature 2", text)
+    assert [one.value for one in app.warning] == [
+        one.value for one in app.warning if f"Example 2, feature 2: {reason}" in one.value
+    ]
+    assert len(app.warning) == 1
+    assert app.warning[0].value.endswith("It stays 3.")
+    assert address(app, "x") == steps.TABLES["default"]
+
+
+@pytest.mark.parametrize("name", ["x", "v", "g"])
+@pytest.mark.parametrize("text", ["", "1_2", "a_b_c", "1e999_1_1", "nan_1_1", "9" * 300])
+def test_a_hostile_link_gets_a_sentence(name, text):
+    app = opened(method="weight" if name != "x" else "batch", **{name: text})
+    assert "cannot be used" in app.warning[0].value
+    assert app.success
+
+
+def test_huge_and_tiny_numbers_stay_readable():
+    app = opened(x="1e6_1e-6_0_-1e6_1e-6_0_1e6_0_0_1_1_1", eps="1e-8")
+    assert "nan" not in app.success[0].value
+    app = opened(x="1e6_1e6_1e6_1e6_1e6_1e6_1e6_1e6_1e6_1e6_1e6_1e6")
+    assert "variance is 0" in app.success[0].value
+
+
+def test_a_slider_opened_with_a_later_view_shows_its_value():
+    """Streamlit sends a value to the browser only in the run that set it."""
+    app = opened(show="convolution", beta="1.5")
+    app.button_group(key="show").set_value("relu").run()
+    slider = checked(app).slider(key="beta")
+    assert slider.value == 1.5
+    assert slider.proto.set_value
+    assert list(slider.proto.value) == [1.5]
+
+
+def test_relu_counts_what_it_cuts():
+    app = opened(show="relu")
+    x = steps.parse_table(steps.TABLES["default"], (4,), 3)
+    z = steps.normalization_steps("batch", x).z
+    text = app.success[0].value
+    assert f"cuts {(x < 0).sum()} of the 12 numbers x, {(z < 0).sum()} of the normalized" in text
+    assert "it would cut 50%" in text
+    assert "it would cut 16%" in opened(show="relu", beta="1").success[0].value
+
+
+def test_the_button_undoes_the_normalization():
+    app = opened(show="undo")
+    assert "0 of 12 z equal their x" in app.success[0].value
+    app.button(key="undo_button").click().run()
+    assert "every z is its x again" in checked(app).success[0].value
+    assert address(app, "affine") == "undo"
+
+
+def test_read_keeps_the_numbers_that_were_typed_before():
+    before = np.array([[1.0, 2.0]])
+    table, sentences = cells.read(
+        np.array([["5", "x"]], object), before, ["Example 1"], ["Feature 1", "Feature 2"]
+    )
+    assert table.tolist() == [[5.0, 2.0]]
+    assert sentences == ["Example 1, feature 2: “x” is not a number. It stays 2."]
+
+
+def test_numbers_fit_their_cells():
+    values = (0, -0.7071, 12.667, 1e-7, -123456.0, 99.999, 5)
+    texts = [cells.short(value) for value in values]
+    assert texts == ["0", "-0.71", "12.67", "1e-7", "-1.2e5", "100", "5"]
