@@ -128,8 +128,10 @@ def script(config: TrainConfig, data: Dataset, run: Run | None = None) -> str:
         _imports(used) + "\n" + _settings(used, data),
         _LOAD,
         _variables(used),
+        _TOTAL if _by_hand(used) or _averages(used) else "",
         _AVERAGE if _averages(used) else "",
-        _SPREAD if _spreads(used) else "",
+        _ROW if _by_hand(used) else "",
+        _normalize(used),
         _move(used),
         _normalization(used),
         _forward(used),
@@ -187,7 +189,7 @@ def _head(config: TrainConfig, data: Dataset, run: Run | None) -> str:
 
 
 def _imports(config: TrainConfig) -> str:
-    math = "import math\n" * (config.weight_norm_start == "constant")
+    math = "import math\n" * (config.weight_norm_start == "constant" or _averages(config))
     return f"""
 import argparse
 import hashlib
@@ -317,12 +319,40 @@ def _variables(config: TrainConfig) -> str:
     return "\n".join(lines)
 
 
+_TOTAL = """
+def lengths(x):
+    \"\"\"The shape of x: numbers where they are known, tensors where only the run will tell.\"\"\"
+    return [tf.shape(x)[i] if n is None else n for i, n in enumerate(x.shape)]
+
+
+def total(x, axes):
+    \"\"\"The sum over `axes`, one axis at a time: short sums lose fewer digits.\"\"\"
+    for axis in axes:
+        x = tf.reduce_sum(x, axis, keepdims=True)
+    return x
+"""
+
+
 _AVERAGE = """
 def average(x, axes):
-    \"\"\"The mean over `axes`, one axis at a time: short sums lose fewer digits.\"\"\"
-    for axis in sorted(axes, reverse=True):
-        x = tf.reduce_mean(x, axis, keepdims=True)
-    return x
+    count = math.prod(lengths(x)[axis] for axis in axes)
+    return total(x, axes) / tf.cast(count, x.dtype)
+"""
+
+
+_ROW = """
+def row(a, x):
+    \"\"\"`a` repeated along all axes of x but the first, which a CPU multiplies fastest.\"\"\"
+    if a.shape.rank < x.shape.rank:
+        a = tf.reshape(a, [1] * (x.shape.rank - a.shape.rank) + a.shape)
+    if a.shape[0] != 1:
+        return a
+    shape = list(a.shape)
+    for axis in range(x.shape.rank - 1, 0, -1):
+        if shape[axis] == 1 != x.shape[axis]:
+            shape[axis] = lengths(x)[axis]
+            a = tf.broadcast_to(a, shape)
+    return a
 """
 
 
@@ -341,19 +371,98 @@ def move(moving, batch):
 """
 
 
-_SPREAD = """
-def spread(parameter, x):
-    \"\"\"One number per channel, repeated axis by axis: its gradient is then summed that way.\"\"\"
-    shape = [1] * (x.shape.rank - 1) + [x.shape[-1]]
-    for axis in range(x.shape.rank - 2):
-        shape[axis] = tf.shape(x)[axis]
-        parameter = tf.broadcast_to(parameter, shape)
-    return parameter
-"""
+def _normalize(config: TrainConfig) -> str:
+    """The one operation of every method, and its gradient by hand, as the lab trains with them."""
+    if not _by_hand(config):
+        return ""
+    learned = [name for name in _owned(config) if not name.startswith("moving")]
+    center, scale, gamma = _centers(config), config.scale, "gamma" in learned
+    arguments = ", ".join(["x", *learned])
+    formula = {
+        (True, True): "x_hat = (x - mean) / sqrt(variance + epsilon)",
+        (False, True): "x_hat = x / sqrt(average(x²) + epsilon)",
+        (True, False): "x_hat = x - mean",
+        (False, False): "x_hat = x",
+    }[center, scale]
+    z = {0: "x_hat", 1: "gamma * x_hat", 2: "gamma * x_hat + beta"}[len(learned)]
+    lines = [
+        f"def normalize({arguments}, axes):",
+        f'    """z = {z}, where {formula}.',
+        "",
+        "    The gradient is by hand, as in the lab. Returns z, mean and variance.",
+        '    """',
+        "",
+        "    @tf.custom_gradient",
+        f"    def apply({arguments}):",
+        f"        mean = {'average(x, axes)' if center else 'tf.zeros([])'}",
+        f"        centered = {'x - row(mean, x)' if center else 'x'}",
+        "        variance = average(tf.square(centered), axes)",
+    ]
+    if not (center or scale):
+        lines[-1] = "        variance = tf.ones([])"
+    if scale:
+        lines += [
+            "        inverse = tf.math.rsqrt(variance + EPSILON)",
+            "        x_hat = centered * row(inverse, x)",
+        ]
+    else:
+        lines += ["        x_hat = centered"]
+    lines += ["", "        def backward(dz, *_):"]
+    own = "            own = [1] * (x.shape.rank - gamma.shape.rank) + gamma.shape"
+    if scale:
+        lines.append("            root = tf.sqrt(variance + EPSILON)")
+    if gamma:
+        waits = [
+            "            # All that is averaged shares one gamma, so it can wait.",
+            "            dx_hat, root = dz, root / gamma",
+        ]
+        now = "            dx_hat = dz * row(gamma, dz)"
+        if not scale or config.normalization in ("layer", "rms"):
+            lines.append(now)
+        elif config.normalization == "group":
+            lines += [own, now, "            if all(own[axis] == 1 for axis in axes):"]
+            lines += [
+                f"    {waits[0]}",
+                "                dx_hat, root = dz, root / tf.reshape(gamma, own)",
+            ]
+        else:
+            lines += waits
+    else:
+        lines.append("            dx_hat = dz")
+    lines.append(f"            dx = dx_hat{' - row(average(dx_hat, axes), x)' if center else ''}")
+    if scale:
+        lines += [
+            "            dx = dx - x_hat * row(average(dx_hat * x_hat, axes), x)",
+            "            dx = dx * row(1 / root, x)",
+        ]
+    result = ["dx"]
+    for name, values in zip(learned, ("dz * x_hat", "dz"), strict=False):
+        sums = _SUMS[config.normalization]
+        lines.append(f"            d{name} = tf.reshape(total({values}, {sums}), {name}.shape)")
+        result.append(f"d{name}")
+    lines.append(f"            return {', '.join(result)}")
+    z = "x_hat" + " * row(gamma, x)" * gamma + " + row(beta, x)" * ("beta" in learned)
+    lines += [
+        "",
+        f"        return ({z}, mean, variance), backward",
+        "",
+        f"    return apply({arguments})",
+    ]
+    return "\n".join(lines)
+
+
+# The axes over which a gamma or beta was repeated.
+_SUMS = {
+    "batch": "range(x.shape.rank - 1)",
+    "layer": "[0]",
+    "rms": "[0]",
+    "instance": "range(x.shape.rank - 1)",
+    "group": "range(x.shape.rank - 2)",
+}
 
 
 def _normalization(config: TrainConfig) -> str:
-    """The function that normalizes, with no trace of the options that are off."""
+    """The function that the network calls, with no trace of the options that are off."""
     if config.normalization == "weight" and config.weight_norm_start != "constant":
         return """
 def weight_norm(v, g):
@@ -363,42 +472,29 @@ def weight_norm(v, g):
     if not _on_activations(config):
         return ""
     owned, moving = _owned(config), _moving(config)
+    learned = [name for name in owned if not name.startswith("moving")]
     arguments = ["x", *owned, *(["training"] if moving else [])]
-    lines = [f"def {_function(config)}({', '.join(arguments)}):"]
     doc = METHODS[config.normalization].averages
-    lines.append(f'    """One mean and variance for {doc}."""')
-    x = "x"
-    axes = {
-        "batch": "list(range(x.shape.rank - 1))",
-        "tf_batch": "list(range(x.shape.rank - 1))",
-        "layer": "list(range(1, x.shape.rank))",
-        "rms": "list(range(1, x.shape.rank))",
-        "instance": "list(range(1, x.shape.rank - 1))",
-        "group": "[*range(1, x.shape.rank - 1), x.shape.rank]",
-    }[config.normalization]
-    if config.normalization == "group":
-        lines += [
-            "    examples = tf.unstack(tf.shape(x)[:-1])",
-            "    groups = tf.reshape(x, [*examples, GROUPS, x.shape[-1] // GROUPS])",
-        ]
-        x = "groups"
-    if config.ghost_batches > 1:
-        parts = "GHOST_BATCHES if training else 1" if moving else "GHOST_BATCHES"
-        lines.append(f"    parts = tf.reshape(x, [{parts}, -1, *x.shape[1:]])")
-        x, axes = "parts", "list(range(1, x.shape.rank))"
-    lines.append(f"    axes = {axes}")
+    lines = [
+        f"def {_function(config)}({', '.join(arguments)}):",
+        f'    """One mean and variance for {doc}."""',
+    ]
+    if not _by_hand(config) and config.normalization != "tf_batch":
+        lines[1] = '    """Neither centered nor scaled, and nothing learned: nothing is left."""'
+        return "\n".join([*lines, "    return x"])
     update = [
-        f"        move({name}, {name.removeprefix('moving_')})"
+        f"    move({name}, {name.removeprefix('moving_')})"
         for name in owned
         if name.startswith("moving")
     ]
     if config.normalization == "tf_batch":
-        gamma, beta = ("gamma", "beta") if config.learn_scale_shift else ("None", "None")
+        gamma, beta = ("gamma", "beta") if learned else ("None", "None")
+        lines.append("    axes = list(range(x.shape.rank - 1))")
         if moving:
             lines += [
                 "    if training:",
                 "        mean, variance = tf.nn.moments(x, axes)",
-                *update,
+                *(f"    {line}" for line in update),
                 "    else:",
                 "        mean, variance = moving_mean, moving_variance",
             ]
@@ -408,36 +504,45 @@ def weight_norm(v, g):
             f"    return tf.nn.batch_normalization(x, mean, variance, {beta}, {gamma}, EPSILON)"
         )
         return "\n".join(lines)
-    center = config.center and config.normalization != "rms"
-    if center:
-        mean = f"average({x}, axes)"
-        lines += [
-            f"    mean = {mean} if training else moving_mean" if moving else f"    mean = {mean}",
-            f"    centered = {x} - mean",
-        ]
-        x = "centered"
-    variance = f"average(tf.square({x}), axes)"
     if moving:
-        lines += ["    if training:"]
-        if config.scale:
-            lines += [f"        variance = {variance}", *update]
-            lines += ["    else:", "        variance = moving_variance"]
-        else:
-            lines += update
-    elif config.scale:
-        lines.append(f"    variance = {variance}")
-    x_hat = f"{x} * tf.math.rsqrt(variance + EPSILON)" if config.scale else x
-    if config.normalization == "group" or config.ghost_batches > 1:
-        x_hat = f"tf.reshape({x_hat}, tf.shape(x))"
-    if "gamma" in owned:
-        gamma, beta = "gamma", "beta"
-        if _spreads(config):
-            gamma, beta = "spread(gamma, x)", "spread(beta, x)"
-        lines.append(f"    x_hat = {x_hat}")
-        lines.append(f"    return x_hat * {gamma}{f' + {beta}' if 'beta' in owned else ''}")
-    else:
-        lines.append(f"    return {x_hat}")
+        x_hat = "(x - moving_mean)" if config.center else "x"
+        x_hat += " * tf.math.rsqrt(moving_variance + EPSILON)" if config.scale else ""
+        if learned:
+            x_hat = f"{x_hat} * gamma + beta"
+        lines += ["    if not training:", f"        return {x_hat}"]
+    x, axes = "x", _AXES[config.normalization]
+    if config.ghost_batches > 1:
+        x, axes = "parts", "range(1, x.shape.rank)"
+        lines.append("    parts = tf.reshape(x, [GHOST_BATCHES, -1, *x.shape[1:]])")
+    if config.normalization == "group":
+        x = "parts"
+        lines += [
+            "    size = x.shape[-1] // GROUPS",
+            "    parts = tf.reshape(x, [*lengths(x)[:-1], GROUPS, size])",
+        ]
+        lines += [f"    {name} = tf.reshape({name}, [GROUPS, size])" for name in learned]
+    lines.append(f"    axes = list({axes})" if axes[0] == "r" else f"    axes = {axes}")
+    got = (
+        "z, mean, variance"
+        if len(update) == 2
+        else "z, mean, _"
+        if config.center
+        else "z, _, variance"
+    )
+    got = got if moving else "z, _, _"
+    lines.append(f"    {got} = normalize({', '.join([x, *learned])}, axes)")
+    lines += update
+    lines.append("    return z" if x == "x" else "    return tf.reshape(z, tf.shape(x))")
     return "\n".join(lines)
+
+
+_AXES = {
+    "batch": "range(x.shape.rank - 1)",
+    "layer": "range(1, x.shape.rank)",
+    "rms": "range(1, x.shape.rank)",
+    "instance": "range(1, x.shape.rank - 1)",
+    "group": "[*range(1, x.shape.rank - 1), x.shape.rank]",
+}
 
 
 def _forward(config: TrainConfig) -> str:
@@ -466,7 +571,8 @@ def _forward(config: TrainConfig) -> str:
 
     kept = config.weight_norm_start == "data"
     lines += [
-        f'    x = tf.nn.conv2d(x, {kernel("conv")}, 1, "SAME") + conv_bias',
+        f'    x = tf.nn.conv2d(x, {kernel("conv")}, 1, "SAME")',
+        "    x = tf.nn.bias_add(x, conv_bias)",
         *(["    conv = x"] if kept else []),
         *activate("conv"),
         '    x = tf.nn.max_pool2d(x, 2, 2, "VALID")',
@@ -521,7 +627,10 @@ def train_step(images, labels):
         loss = tf.reduce_mean(losses)
     gradients = tape.gradient(loss, TRAINED)
     for variable, gradient in zip(TRAINED, gradients, strict=True):
-        variable.assign_sub(LEARNING_RATE * gradient)
+        # variable -= LEARNING_RATE * gradient, in one rounding
+        tf.raw_ops.ResourceApplyGradientDescent(
+            var=variable.handle, alpha=LEARNING_RATE, delta=gradient
+        )
     return loss
 
 
@@ -602,15 +711,20 @@ def _owned(config: TrainConfig) -> list[str]:
     return owned
 
 
+def _by_hand(config: TrainConfig) -> bool:
+    """Whether the script has its own standardizing, with a gradient by hand."""
+    own = _on_activations(config) and config.normalization != "tf_batch"
+    return own and (config.scale or _centers(config) or config.learn_scale_shift)
+
+
+def _centers(config: TrainConfig) -> bool:
+    return config.center and config.normalization != "rms"
+
+
 def _averages(config: TrainConfig) -> bool:
     """Whether the script averages anything."""
-    own = _on_activations(config) and config.normalization != "tf_batch"
-    return (own and (config.center or config.scale)) or config.weight_norm_start == "data"
-
-
-def _spreads(config: TrainConfig) -> bool:
-    """Whether gamma is learned, one number per channel."""
-    return config.learn_scale_shift and config.normalization in ("batch", "group", "instance")
+    standardized = _by_hand(config) and (config.scale or _centers(config))
+    return standardized or config.weight_norm_start == "data"
 
 
 def _function(config: TrainConfig) -> str:

@@ -49,6 +49,7 @@ CONFIGS = {
     "center only": {"scale": False},
     "scale only": {"center": False},
     "neither": {"center": False, "scale": False},
+    "nothing at all": {"center": False, "scale": False, "learn_scale_shift": False},
     "scale only, layer": {"normalization": "layer", "center": False},
     "after ReLU": {"position": "after ReLU"},
     "after ReLU, layer": {"normalization": "layer", "position": "after ReLU"},
