@@ -612,16 +612,26 @@ def _write_url(state: _State) -> None:
         state.written = [*state.written[-19:], ours]
 
 
-def link_parameters(controls: Iterable[str], *, changed_only: bool = False) -> dict[str, str]:
+def link_parameters(
+    controls: Iterable[str],
+    values: Mapping[str, Any] | None = None,
+    *,
+    changed_only: bool = False,
+) -> dict[str, str]:
     """The URL parameters that show these controls as they stand now.
 
+    values: setting name -> value, in place of what this session has; the defaults for the rest.
     changed_only: leave out what is at its default.
     """
     state = _state()
-    parameters = {
-        name: SETTINGS[name].format(get(name))
+    shown = {
+        name: get(name) if values is None else values.get(name, SETTINGS[name].default)
         for name in controls
-        if not changed_only or get(name) != SETTINGS[name].default
+    }
+    parameters = {
+        name: SETTINGS[name].format(value)
+        for name, value in shown.items()
+        if not changed_only or value != SETTINGS[name].default
     }
     if state.present:
         parameters["present"] = state.present
@@ -708,7 +718,8 @@ def _keep_to(name: str, allowed: tuple[str, ...]) -> None:
     """Leave only what this page offers in the value, or the first of it."""
     state = _state()
     if SETTINGS[name].kind == "many":
-        kept: Any = tuple(one for one in get(name) if one in allowed) or allowed
+        # An emptied choice stays empty: the page asks for one.
+        kept: Any = tuple(one for one in get(name) if one in allowed) or (get(name) and allowed)
     else:
         kept = get(name) if get(name) in allowed else allowed[0]
     if kept != get(name):
