@@ -8,8 +8,10 @@ TensorFlow is imported by the first calculation, not by this module.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -256,3 +258,37 @@ def bias_gradients(
             )
         found[method] = float(tf.norm(tape.gradient(loss, net.conv_bias)))
     return found
+
+
+RECORDED = Path(__file__).parent / "recorded" / "gradient_norms.json"
+RECORDED_METHODS = ("none", "batch", "weight", "layer")
+RECORDED_CONFIG = TrainConfig(train_size=6_000)
+
+
+def recorded_norms(config: TrainConfig, checksum: str) -> dict[str, list] | None:
+    """The gradient norms of a training that ships with the package, or None for another one.
+
+    As in a run's `recorded`: "step", and "gradient_norms" of the three kernels.
+    """
+    shipped = json.loads(RECORDED.read_text(encoding="utf-8"))
+    return shipped["runs"].get(config.key(checksum))
+
+
+def record_norms(data: Dataset) -> None:
+    """Train what `recorded_norms` offers, and write it down again."""
+    from normlib.runtime import versions
+    from normlib.training import train
+
+    runs = {}
+    for method in RECORDED_METHODS:
+        config = replace(RECORDED_CONFIG, normalization=method)
+        run = train(config, data)
+        runs[config.key(data.checksum)] = {
+            "method": method,
+            "step": run.recorded["step"],
+            "gradient_norms": [
+                [float(f"{norm:.4g}") for norm in norms] for norms in run.recorded["gradient_norms"]
+            ],
+        }
+    shipped = {"data": data.name, "versions": versions(), "runs": runs}
+    RECORDED.write_text(json.dumps(shipped) + "\n", encoding="utf-8")

@@ -427,10 +427,18 @@ def show_training() -> None:
     if runs.wished("train_missing"):
         runs.submit(wanted.values())
     found = {method: runs.find(config) for method, config in wanted.items()}
+    checksum = server.data().checksum
+    shipped = {
+        method: backward_steps.recorded_norms(config, checksum)
+        for method, config in wanted.items()
+        if found[method] is None
+    }
+    shipped = {method: recorded for method, recorded in shipped.items() if recorded}
     missing = [
         method
         for method, one in found.items()
-        if one is None or (one.run is None and one.status not in runs.LIVE)
+        if method not in shipped
+        and (one is None or (one.run is None and one.status not in runs.LIVE))
     ]
     if missing:
         one = wanted["none"]
@@ -445,21 +453,24 @@ def show_training() -> None:
             type="primary",
         )
     live = [one for one in found.values() if one is not None]
-    runs.follow(live, lambda: draw_training(found, stage), "gradient_norms")
+    runs.follow(live, lambda: draw_training(found, shipped, stage), "gradient_norms")
     from normlib import training
 
     source.show_source(training._Training._step, label="The training step that measured it")
 
 
-def draw_training(found, stage: str) -> None:
+def draw_training(found, shipped: dict[str, dict], stage: str) -> None:
     layer = ("conv", "hidden").index(stage)
     rows, names = [], {}
     for method, one in found.items():
         if one is None:
-            continue
-        if one.status in runs.LIVE:
-            runs.progress(one, METHODS[method].title)
-        recorded = one.run.recorded if one.run is not None else one.snapshot().recorded
+            recorded = shipped.get(method, {})
+        elif one.run is not None:
+            recorded = one.run.recorded
+        else:
+            recorded = one.snapshot().recorded
+            if one.status in runs.LIVE:
+                runs.progress(one, METHODS[method].title)
         for step, norms in zip(
             recorded.get("step", ()), recorded.get("gradient_norms", ()), strict=False
         ):
@@ -472,7 +483,8 @@ def draw_training(found, stage: str) -> None:
     chart = charts.curves(
         rows, "step", "norm", "Step", "Norm of the gradient", log=True, points=True
     )
-    charts.show(chart, f"Kernel of the {title} · {settings_words}", "norm_curves")
+    origin = " · recorded, comes with the lab" if shipped else ""
+    charts.show(chart, f"Kernel of the {title} · {settings_words}{origin}", "norm_curves")
     if len(names) < 2:
         return
     late = {

@@ -1,7 +1,9 @@
 """The written-out arithmetic: the layer's own numbers, and LaTeX that means them."""
 
+import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -221,3 +223,21 @@ def test_the_bias_before_batch_norm_has_no_gradient(drawn):
     assert found["batch"] < 1e-10 * found["none"]
     assert found["layer"] > 0.01
     assert found["weight"] == pytest.approx(found["none"], rel=1e-6)  # g = ||v||: the same network
+
+
+def test_the_recorded_gradients_are_those_of_the_default_training():
+    shipped = json.loads(backward_steps.RECORDED.read_text(encoding="utf-8"))
+    assert [run["method"] for run in shipped["runs"].values()] == [*backward_steps.RECORDED_METHODS]
+    for run in shipped["runs"].values():
+        assert len(run["step"]) == len(run["gradient_norms"]) >= 8
+        assert np.isfinite(run["gradient_norms"]).all()
+    config = replace(backward_steps.RECORDED_CONFIG, learning_rate=0.5)
+    assert backward_steps.recorded_norms(config, "0" * 64) is None
+
+
+def test_the_recorded_gradients_are_found_for_mnist(mnist):
+    for method in backward_steps.RECORDED_METHODS:
+        config = TrainConfig(train_size=6_000, normalization=method)
+        found = backward_steps.recorded_norms(config, mnist.checksum)
+        assert found is not None
+        assert found["method"] == method

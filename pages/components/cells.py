@@ -329,7 +329,7 @@ def _arrows_spec(title: str, reach: float, groups: tuple[str, ...], size: int) -
     )
     head = (
         base.transform_filter("datum.moves")
-        .mark_point(shape="triangle", filled=True, size=160, opacity=1)
+        .mark_point(shape="wedge", filled=True, size=420, opacity=1)
         .encode(**tip, angle=alt.Angle("turn:Q", scale=None))
     )
     name = (
