@@ -1,11 +1,9 @@
-"""The home page: the idea in one screen."""
+"""The home page: the idea in one screen, six lessons, the pages, the data."""
 
-import streamlit as st
-
-from pages.components import page
+from pages.components import home, page
 
 page.set_up("home")
-st.markdown("Every activation normalization is one operation. Only the averaged axes differ.")
-for name in page.PAGES:
-    if name != "home":
-        page.link(name)
+home.idea()
+home.lessons()
+home.pages()
+home.data()

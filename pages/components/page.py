@@ -11,9 +11,11 @@ and then goes: a question to predict, the controls, the picture, the answer comp
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import segno
@@ -184,8 +186,18 @@ def controls() -> AbstractContextManager:
     return st.container(border=True)
 
 
-def link(name: str, *, label: str = "", icon: str = "", width: str = "content") -> None:
-    """A link to a page that takes the settings along."""
+def link(
+    name: str,
+    *,
+    label: str = "",
+    icon: str = "",
+    width: str = "content",
+    state: Mapping[str, Any] | None = None,
+) -> None:
+    """A link to a page that takes the settings along.
+
+    state: setting name -> value, to open the page so instead, everything else at its default.
+    """
     page = PAGES[name]
     if not (ROOT / page.file).exists():
         return
@@ -197,7 +209,7 @@ def link(name: str, *, label: str = "", icon: str = "", width: str = "content") 
             icon=f":material/{icon or page.icon}:",
             help=page.about,
             width=width,
-            query_params=settings.link_parameters(page.controls),
+            query_params=settings.link_parameters(page.controls, state),
         )
     except StreamlitPageNotFoundError:
         # A page that was started by itself, as a test does, has no other pages to link to.

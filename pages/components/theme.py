@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import streamlit as st
+
 from normlib.config import METHODS
 
 COLORS: dict[str, str] = {
@@ -34,6 +36,7 @@ DASHES: dict[str, list[int]] = {
 CONSTANT_KERNEL = "Constant kernel"
 _OTHERS: dict[str, tuple[str, list[int]]] = {CONSTANT_KERNEL: ("#8456B8", [9, 3, 3, 3])}
 LIGHT_BACKGROUND, DARK_BACKGROUND = "#FFFFFF", "#11161C"  # as in .streamlit/config.toml
+LIGHT_INK, DARK_INK = "#0B1118", "#E8EDF2"  # the text upon them, as there
 NEUTRAL = "#7A8594"  # lines that belong to no method
 
 
@@ -54,6 +57,13 @@ def dash(series: str, position: int = 0) -> list[int]:
     if series in _OTHERS:
         return _OTHERS[series][1]
     return DASHES.get(series) or list(DASHES.values())[1:][position % (len(DASHES) - 1)]
+
+
+def ink_and_paper() -> tuple[str, str]:
+    """The page's text and background, for pictures that cannot take them over by themselves."""
+    if st.context.theme.type == "dark":
+        return DARK_INK, DARK_BACKGROUND
+    return LIGHT_INK, LIGHT_BACKGROUND
 
 
 def config(presenting: bool) -> dict[str, Any]:

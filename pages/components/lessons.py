@@ -1,0 +1,138 @@
+"""The six lessons of the home page: each a link with its state, a question, an answer.
+
+The numbers in an answer come from the recorded runs. What depends on the data in use is left to
+the page that the link opens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import mean
+from typing import Any
+
+from normlib import report
+from normlib.steps import TABLES
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One lesson.
+
+    page, state: where its link leads, and the settings there that are not at their default.
+    task: what to do on that page.
+    answer: what the page shows, and why; called when it is shown.
+    start: whether it is a good one to begin with.
+    """
+
+    name: str
+    title: str
+    minutes: int
+    page: str
+    state: Mapping[str, Any]
+    question: str
+    task: str
+    answer: Callable[[], str]
+    start: bool = False
+
+
+def _why_weight_norm_lost() -> str:
+    run, written = (
+        mean(report.recorded(setting)["columns"]["weight"]["accuracy"])
+        for setting in ("as-run", "as-written")
+    )
+    return (
+        f"The report trained {report.PUBLISHED['weight'].accuracy:.1%} with filters that never "
+        f"learned: all thirty are the same box. Repeated that way, the lab reads {run:.1%} of the "
+        f"test digits; with v and g trained, as the equations say, {written:.1%}. "
+        "A mistake lost, not the method."
+    )
+
+
+LESSONS: tuple[Lesson, ...] = (
+    Lesson(
+        "outlier",
+        "One outlier",
+        5,
+        "steps",
+        {"method": "batch", "x": TABLES["outlier"]},
+        "One number of a table is far too large. Which results does it spoil: those in its row, "
+        "those in its column, or all?",
+        "Look which cells are lit. Then change the method to layer norm.",
+        lambda: (
+            "With batch norm its column: the mean goes over all examples of one feature. With "
+            "layer norm its row: the mean goes over all features of one example."
+        ),
+        start=True,
+    ),
+    Lesson(
+        "one",
+        "A batch of one",
+        8,
+        "activations",
+        {"batch": 1, "stage": "hidden", "methods": ("batch", "layer")},
+        "The batch is a single digit. What does batch norm leave of it in the hidden layer?",
+        "Compare batch norm with layer norm. Then move the batch size to 2.",
+        lambda: (
+            "Nothing. Each unit has one number, which is its own mean: x − μ is 0, and only β is "
+            "left, whatever the digit shows. Layer norm averages over the units of one digit and "
+            "needs no second one."
+        ),
+        start=True,
+    ),
+    Lesson(
+        "rate",
+        "A hundred times faster",
+        10,
+        "compare",
+        {"lr": 1.0, "placement": "conv and dense", "epochs": 2},
+        "The learning rate is a hundred times the report's. Which trainings survive?",
+        "Press Train all. Then normalize the convolution only, and train again.",
+        lambda: (
+            "Those with batch norm and layer norm. When the weights before them grow, so does the "
+            "root they are divided by: a step that is too long corrects itself. Behind the "
+            "convolution alone neither survives, because the dense layer's weights grow without "
+            "check."
+        ),
+        start=True,
+    ),
+    Lesson(
+        "mates",
+        "Batch-mates",
+        8,
+        "batch_lab",
+        {},
+        "Does the reading of one digit depend on the other digits in its batch?",
+        "Pin a digit and draw other batches around it.",
+        lambda: (
+            "With batch norm in training, yes: its mean and variance come from all digits of the "
+            "batch. With moving statistics, layer norm, weight norm or none, each digit is read "
+            "by itself."
+        ),
+    ),
+    Lesson(
+        "check",
+        "A check that proves nothing",
+        6,
+        "backward",
+        {"pass": "check", "method": "batch", "mistake": "statistics as constants"},
+        "A backward pass treats mean and root as constants. The gradients of γ and β are "
+        "right to the last digit. Is it correct?",
+        "Find the row that fails. Then take the mistake out.",
+        lambda: (
+            "No. γ and β act after the mean and the root are known, so their gradients cannot "
+            "notice. The gradient of x goes through both, and it is wrong. Check x."
+        ),
+    ),
+    Lesson(
+        "filters",
+        "Why weight norm lost",
+        8,
+        "report",
+        {"part": "weight"},
+        f"In the report weight norm came last, with {report.PUBLISHED['weight'].accuracy:.1%}. "
+        "A bad method, or a bad program?",
+        "Look at the thirty filters after training.",
+        _why_weight_norm_lost,
+    ),
+)
