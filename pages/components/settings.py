@@ -18,7 +18,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from normlib import report
+from normlib import report, sweeps
 from normlib.config import LIMITS, METHODS, TrainConfig
 from normlib.steps import KERNELS, TABLES
 from normlib.tables import SURGERY
@@ -501,6 +501,75 @@ SETTINGS: dict[str, Setting] = _table(
             False,
             help="Leave epsilon, momentum and axes on the library's side as it has them.",
         ),
+        # Batch size lab
+        Setting(
+            "lab",
+            "View",
+            "choice",
+            "inference",
+            choices={
+                "inference": "Training against inference",
+                "mates": "Batch-mates",
+                "sweep": "Batch size sweep",
+                "cliff": "Learning-rate cliff",
+            },
+        ),
+        Setting(
+            "against",
+            "Along",
+            "choice",
+            "test",
+            choices={
+                "test": "Test batch size",
+                "momentum": "Momentum",
+                "batch": "Training batch size",
+            },
+            help="What changes from left to right.",
+        ),
+        Setting("recalibrated", "Recalibrated", "flag", False),
+        Setting(
+            "from",
+            "Numbers",
+            "choice",
+            "recorded",
+            choices={"recorded": "Recorded", "live": "This machine"},
+        ),
+        Setting(
+            "crowd",
+            "Batch size m",
+            "int",
+            8,
+            low=2,
+            high=32,
+            steps=sweeps.MATES_SIZES,
+            help="The pinned digit and its m − 1 mates.",
+        ),
+        Setting(
+            "mates",
+            "Mates",
+            "choice",
+            "random",
+            choices={"random": "Random digits"} | {str(d): f"Only {d}s" for d in range(10)},
+            widget="select",
+        ),
+        Setting(
+            "pinned",
+            "Pinned test digit",
+            "int",
+            sweeps.PINNED,
+            "Its place among the first 2,000 test images.",
+            high=1_999,
+            widget="number",
+        ),
+        Setting(
+            "held",
+            "Equal for all",
+            "choice",
+            "images",
+            choices=sweeps.HELD,
+            help="Images: each training reads the same images once, so small batches take more "
+            "steps. Updates: each takes the same number of steps, so large batches read more.",
+        ),
     ]
 )
 _ALIASES = {
@@ -524,6 +593,7 @@ class _State:
     notices: list[str] = field(default_factory=list)
     drawn: set[str] = field(default_factory=set)  # in this run
     drawn_before: set[str] = field(default_factory=set)  # in the run before
+    touched: bool = False  # whether a control was moved since the page was opened
 
 
 def _state() -> _State:
@@ -542,7 +612,7 @@ def begin(page: str, controls: Sequence[str], limits: Mapping[str, float] | None
     moved = page != state.page
     if moved:
         state.page, state.controls, state.limits = page, tuple(controls), dict(limits or {})
-        state.notices, state.written = [], []
+        state.notices, state.written, state.touched = [], [], False
     url = st.query_params.to_dict()
     context = get_script_run_ctx()
     back_or_forward = context is not None and context.is_history_navigation
@@ -701,9 +771,10 @@ def control(name: str, *, label: str = "", choices: Sequence[str] = (), **widget
             **(vars(setting) | {"choices": {one: setting.choices[one] for one in choices}})
         )
     # Streamlit tells the browser of a value only in the run that set it. A widget that first
-    # appears in a later run (a view was opened, the first run gave way to another) would show
-    # its lowest value instead.
-    if name not in state.drawn | state.drawn_before or name not in st.session_state:
+    # appears in a later run (a view was opened) would show its lowest value instead; so would one
+    # whose first run gives way to another before the browser has drawn it, as while a page opens.
+    shown_before = name in state.drawn | state.drawn_before and name in st.session_state
+    if not (state.touched and shown_before):
         st.session_state[name] = _for_widget(name)
     state.drawn.add(name)
     value = _WIDGETS[setting.widget or _usual_widget(setting)](
@@ -739,7 +810,7 @@ def _remember(name: str, shown: Any) -> None:
     )
     if value != get(name):
         state.values[name] = value
-        state.notices = []
+        state.notices, state.touched = [], True
         _write_url(state)
 
 
