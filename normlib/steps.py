@@ -316,7 +316,7 @@ def _sum(terms: Sequence[str]) -> str:
     lines = [terms[0]]
     for term in terms[1:]:
         longer = f"{lines[-1]} + {term}"
-        if len(re.sub(r"\\cdot|[\^{} ]", "", longer)) > _LINE:
+        if len(re.sub(r"\\cdot|[\^{} ]", "", longer)) + longer.count(" + ") / 2 > _LINE:
             lines.append(term)
         else:
             lines[-1] = longer

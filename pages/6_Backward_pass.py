@@ -278,8 +278,9 @@ def show_weight() -> None:
     source.show_source(
         gradients.weight_norm_backward,
         backward_steps.walk,
-        formula=r"dg = dw \cdot \frac{v}{\lVert v \rVert} \qquad "
-        r"dv = \frac{g}{\lVert v \rVert}\left(dw - dg\,\frac{v}{\lVert v \rVert}\right)",
+        formula=r"\begin{gathered} dg = dw \cdot \frac{v}{\lVert v \rVert} \\[4pt] "
+        r"dv = \frac{g}{\lVert v \rVert}\left(dw - dg\,\frac{v}{\lVert v \rVert}\right)"
+        r"\end{gathered}",
     )
 
 
@@ -575,12 +576,13 @@ def show_bias() -> None:
     norms = bias_norms(seed, data.checksum, data)
     chart = charts.bars(
         [{"method": one, "value": value} for one, value in norms.items()],
-        "Norm of the gradient of the convolution's bias, first step",
+        "Norm of the bias's gradient",
         format=".2~g",
     )
     charts.show(
         chart,
-        f"{server.data_words()} · 32 images · float64 · seed {seed}",
+        f"Bias of the convolution, first step · {server.data_words()} · 32 images · float64 · "
+        f"seed {seed}",
         "bias_bars",
     )
     largest = float(change.max())

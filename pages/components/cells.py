@@ -18,6 +18,7 @@ from pages.components import charts, settings, theme
 if TYPE_CHECKING:
     import altair as alt
 
+_HEAD = "M0,0L0.55,1.3L-0.55,1.3Z"  # of an arrow that points up and ends in its tip
 GAP = 0.35  # between a table and what stands beside it, in cells
 
 
@@ -329,7 +330,7 @@ def _arrows_spec(title: str, reach: float, groups: tuple[str, ...], size: int) -
     )
     head = (
         base.transform_filter("datum.moves")
-        .mark_point(shape="wedge", filled=True, size=420, opacity=1)
+        .mark_point(shape=_HEAD, filled=True, size=360, opacity=1)
         .encode(**tip, angle=alt.Angle("turn:Q", scale=None))
     )
     name = (
