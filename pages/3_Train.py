@@ -128,7 +128,7 @@ def buttons(config: TrainConfig, experiment) -> None:
         if over:
             words += " Already trained: the same settings give the same numbers."
         if this and live and not watched:
-            words += " You stopped watching; it goes on for others. Train joins again."
+            words += " It trains for somebody else. Press Train, and it goes on for you too."
         st.caption(words)
 
 
@@ -228,12 +228,8 @@ def offer_others(run: Run) -> None:
     asked = {config.normalization: runs.find(config) for config in others(run.config)}
     live = [one for one in asked.values() if one is not None and one.status in runs.LIVE]
     if live:
-
-        def draw() -> None:
-            for one in live:
-                runs.progress(one, METHODS[one.config.normalization].title)
-
-        runs.follow(live, draw, "others_live")
+        named = [(METHODS[one.config.normalization].title, one) for one in live]
+        runs.follow(live, lambda: runs.progress_of_all(named), "others_live")
     missing = [
         METHODS[m].title.lower()
         for m, one in asked.items()

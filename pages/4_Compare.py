@@ -85,8 +85,8 @@ def controls() -> None:
         "Report",
         on_click=preset,
         args=(report.config("batch", "as-run"),),
-        help="The report's own setting: 55,000 images, batch 64, learning rate 0.01, 4 epochs, epsilon 1e-8; gamma, beta, "
-        "v and g are not trained. Takes minutes.",
+        help="The report's own setting: 55,000 images, batch 64, learning rate 0.01, 4 epochs, "
+        "epsilon 1e-8; gamma, beta, v and g are not trained. Takes minutes.",
         width="stretch",
     )
     runs.training_controls(methods, first=("batch", "lr", "epochs", "images", "seed"))
@@ -191,6 +191,8 @@ def buttons(
 def show(known: Mapping[str, Sequence[Experiment]]) -> None:
     flat = [one for seeds in known.values() for one in seeds]
     caption = caption_for(flat[0].config, max(map(len, known.values())))
+    if settings.get("among") == "surgery":
+        caption += f" · changes to {METHODS[settings.get('method')].title.lower()}"
 
     def draw() -> None:
         progress(known)

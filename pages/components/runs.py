@@ -10,6 +10,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -102,28 +103,21 @@ def submit(configs: Iterable[TrainConfig]) -> None:
     queue, data = server.experiments(), server.data()
     for config in configs:
         try:
-            experiment = queue.submit(config, session(), data)
+            queue.submit(config, session(), data)
         except QueueFull as full:
             st.warning(str(full), icon=":material/hourglass_disabled:")
             return
-        _left().discard(experiment.key)
 
 
 def stop(keys: Iterable[str]) -> None:
     """Stop watching these; a training ends when nobody watches it any more."""
     for key in keys:
         server.experiments().unwatch(key, session())
-        _left().add(key)
 
 
 def watches(experiment: Experiment) -> bool:
     """Whether this browser keeps the training alive."""
     return server.experiments().watching(experiment.key, session())
-
-
-def _left() -> set[str]:
-    """The trainings that this session stopped watching, and is not to be attached to again."""
-    return st.session_state.setdefault("_left", set())
 
 
 # ---- looking up ------------------------------------------------------------------------------
@@ -135,14 +129,8 @@ def find(config: TrainConfig) -> Experiment | None:
 
 
 def at(key: str) -> Experiment | None:
-    """The experiment with this key; one that is under way is watched from now on."""
-    if not _KEY.fullmatch(key):
-        return None
-    queue = server.experiments()
-    experiment = queue.find(key)
-    if experiment is not None and experiment.status in LIVE and key not in _left():
-        queue.watch(key, session())
-    return experiment
+    """The experiment with this key. Looking at one does not keep it going: only `submit` does."""
+    return server.experiments().find(key) if _KEY.fullmatch(key) else None
 
 
 def adopt(key: str, names: Iterable[str]) -> None:
@@ -153,7 +141,10 @@ def adopt(key: str, names: Iterable[str]) -> None:
     for name in names:
         field = settings.SETTINGS[name].config_field
         if field and _reads(experiment.config.normalization, name):
-            settings.put(name, getattr(experiment.config, field))
+            # A run from the command line may lie beyond what this page's controls can show; the
+            # page then says what differs.
+            with suppress(ValueError):
+                settings.put(name, getattr(experiment.config, field))
 
 
 def data_of(run: Run) -> Dataset | None:
