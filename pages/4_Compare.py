@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from normlib import report
-from normlib.config import CHOICES, METHODS, TrainConfig
+from normlib.config import CHOICES, LIMITS, METHODS, TrainConfig
 from normlib.run import Run
 from pages.components import charts, page, runs, server, settings
 
@@ -119,10 +119,10 @@ def wanted() -> dict[str, list[TrainConfig]]:
     except ValueError as error:
         st.warning(str(error), icon=":material/tune:")
         return {}
-    count = int(settings.get("seeds"))
-    last = 2**31 - 1
+    first = settings.get("seed")
+    last = min(first + int(settings.get("seeds")) - 1, int(LIMITS["seed"][1]))
     return {
-        name: [replace(base, seed=min(base.seed + index, last)) for index in range(count)]
+        name: [replace(base, seed=seed) for seed in range(first, last + 1)]
         for name, base in bases.items()
     }
 

@@ -1,0 +1,212 @@
+"""The Compare page: the same start for all, tables and sentences from the runs, nothing lost."""
+
+import pytest
+import streamlit as st
+from live_pages import Puppet, Ready, charts, opened, pressed, ran, words
+
+from normlib import tables
+from normlib.config import TrainConfig
+from normlib.experiments import Experiments
+from normlib.store import Store
+from pages.components import server, settings
+
+QUICK = {"images": "500", "epochs": "1", "hidden": "8"}
+
+
+@pytest.fixture
+def queue(drawn, monkeypatch, tmp_path) -> Experiments:
+    """The real thing, on few images."""
+    st.cache_resource.clear()
+    queue = Experiments(drawn, Store(tmp_path))
+    monkeypatch.setattr(server, "_warm_up", Ready(drawn))
+    monkeypatch.setattr(server, "_experiments", queue)
+    return queue
+
+
+@pytest.fixture
+def puppet(drawn, monkeypatch):
+    st.cache_resource.clear()
+    puppet = Puppet()
+    monkeypatch.setattr(server, "_warm_up", Ready(drawn))
+    monkeypatch.setattr(server, "_experiments", Experiments(drawn, train=puppet, workers=2))
+    yield puppet
+    puppet.go.set()
+
+
+def ended(queue: Experiments) -> list:
+    """Wait for all that was submitted; the runs, oldest first."""
+    known = list(queue._known.values())
+    for experiment in known:
+        assert experiment.wait_until_over(60)
+    return [experiment.run for experiment in known]
+
+
+def shown_tables(app) -> list:
+    return [table.value for table in app.table]
+
+
+def test_cold_it_asks_and_trains_nothing(puppet):
+    app = opened("compare")
+    assert app.info[0].value.endswith("?")
+    assert "4 trainings of 4,000 images, 0 done." in words(app)  # all 1,000 there are, 4 times
+    assert charts(app) == 0 and puppet.trained == []
+
+
+def test_tables_and_sentence_are_those_of_the_runs(queue):
+    app = pressed(opened("compare", **QUICK), "_train_all")
+    runs = {run.config.normalization: [run] for run in ended(queue)}
+    assert list(runs) == list(settings.FOUR_METHODS)
+    configs = {run.config.seed for (run,) in runs.values()}
+    assert configs == {0}
+    app = ran(app)
+    assert app.success[0].value == tables.verdict(runs)
+    losses, accuracy = shown_tables(app)
+    assert losses.equals(tables.report_losses(runs))
+    assert accuracy.equals(tables.accuracy_and_time(runs))
+    assert losses.columns.tolist()[1:] == [tables.title(name) for name in runs]
+    assert charts(app) == 2
+    assert "all done" in words(app)
+    # The report's unit is the mean loss over the batch size.
+    (none,) = runs["none"]
+    assert none.epochs[0].report_loss * 500 == pytest.approx(sum(none.losses))
+
+
+def test_curves_of_all_lie_in_one_picture_while_they_train(puppet):
+    app = pressed(opened("compare"), "_train_all")
+    for _ in range(2):
+        assert puppet.began.acquire(timeout=10)
+    app = ran(app)
+    assert "0 of 4 done" in words(app) and "2 waiting" in words(app)
+    assert charts(app) == 1
+    assert not app.success
+    assert not app.button(key="_stop_all").disabled
+    puppet.go.set()
+    ended(server.experiments())
+    assert sorted(puppet.trained) == sorted(settings.FOUR_METHODS)
+    assert ran(app).success
+
+
+def test_stop_takes_back_what_runs_and_what_waits(puppet):
+    app = pressed(opened("compare"), "_train_all")
+    for _ in range(2):
+        assert puppet.began.acquire(timeout=10)
+    app = pressed(app, "_stop_all")
+    for experiment in list(server.experiments()._known.values()):
+        assert experiment.wait_until_over(10)
+        assert experiment.status == "stopped"
+    app = ran(app)
+    assert "Stopped at step 1." in words(app)
+    assert not app.button(key="_train_all").disabled
+    pressed(app, "_train_all")
+    puppet.go.set()
+    ended(server.experiments())
+    assert ran(app).success
+
+
+def test_what_is_kept_is_on_screen_at_once_after_a_restart(queue, drawn, monkeypatch, tmp_path):
+    pressed(opened("compare", **QUICK), "_train_all")
+    ended(queue)
+    monkeypatch.setattr(server, "_experiments", Experiments(drawn, Store(tmp_path)))
+    app = opened("compare", "another browser", **QUICK)
+    assert "all done" in words(app) and app.success and charts(app) == 2
+
+
+def test_three_seeds_draw_a_band_and_speak_of_all_three(queue):
+    app = opened("compare", methods="none,layer", seeds="3", **QUICK)
+    pressed(app, "_train_all")
+    runs = ended(queue)
+    # Every series has its first run before any has its second.
+    order = [(run.config.normalization, run.config.seed) for run in runs]
+    assert order == [(m, s) for s in (0, 1, 2) for m in ("none", "layer")]
+    app = ran(app)
+    assert "3 seeds" in app.success[0].value
+    assert "one seed" not in app.success[0].value
+    assert "seeds 0 to 2" in words(app)
+    loss = app.get("vega_lite_chart")[0].proto.spec
+    assert '"area"' in loss
+    assert "(" in shown_tables(app)[0]["No normalization"][0]  # the range over the seeds
+
+
+def test_surgery_changes_one_thing_per_curve(puppet):
+    puppet.go.set()
+    app = pressed(opened("compare", among="surgery", cuts="center,scale,fixed,after"), "_train_all")
+    runs = ended(server.experiments())
+    base = next(run.config for run in runs if run.config == tables_base())
+    changed = [
+        {name for name in vars(base) if getattr(run.config, name) != getattr(base, name)}
+        for run in runs
+        if run.config != base
+    ]
+    assert changed == [{"scale"}, {"center"}, {"learn_scale_shift"}, {"position"}]
+    names = shown_tables(ran(app))[0].columns.tolist()
+    assert names[1:] == ["Batch norm", *(tables.SURGERY[cut] for cut in list(tables.SURGERY)[:4])]
+
+
+def tables_base() -> TrainConfig:
+    values = {name: row.default for name, row in settings.SETTINGS.items()}
+    return settings.to_train_config(values)
+
+
+def test_a_change_that_does_not_fit_is_left_out_with_its_reason(puppet):
+    app = opened("compare", among="surgery", cuts="center,ghost", batch="30")
+    assert "30 images cannot be split into 4 equal parts" in words(app)
+    assert "2 trainings" in words(app)
+    app = opened("compare", among="surgery", cuts="fixed,after", position="after-relu")
+    assert "that is how batch norm already runs here" in words(app)
+
+
+def test_one_click_sets_the_reports_own_setting_and_one_the_fast_one(puppet):
+    app = opened("compare", lr="0.1", seed="4")
+    report = next(button for button in app.button if button.label == "Report")
+    report.click()
+    app = ran(app)
+    config = settings_of(app)
+    assert config["images"] == 55_000 and config["eps"] == 1e-8 and config["lr"] == 0.01
+    assert config["start"] == "constant" and config["learn"] is False
+    assert app.query_params["images"] == "55000"
+    next(button for button in app.button if button.label == "Fast").click()
+    config = settings_of(ran(app))
+    assert config["images"] == 6000 and config["learn"] is True and config["start"] == "norm"
+
+
+def settings_of(app) -> dict:
+    state = app.session_state["_settings"]
+    return {
+        name: state.values.get(name, settings.SETTINGS[name].default) for name in settings.SETTINGS
+    }
+
+
+def test_no_method_and_too_many_get_a_sentence(puppet):
+    app = opened("compare", methods="")
+    assert "at least one method" in words(app)
+    assert charts(app) == 0
+    app = opened("compare", methods="none,batch,weight,layer,group,instance")
+    assert "6 curves" in words(app)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"methods": "batch,<b>,none", "cuts": "everything", "among": "?", "seeds": "30"},
+        {"batch": "0", "lr": "-1", "epochs": "1e9", "images": "x"},
+        {"among": "surgery", "method": "weight"},
+        {"among": "surgery", "method": "group", "groups": "4"},
+        {"methods": "instance,batch", "placement": "conv-and-dense"},
+        {"seed": "2147483647", "seeds": "3"},
+        {"run": "%00", "present": "on", "hide": "methods,among"},
+    ],
+)
+def test_hostile_links_get_a_page(parameters, puppet):
+    app = opened("compare", **parameters)
+    assert app.title[0].value == "Compare"
+
+
+def test_students_who_press_the_same_button_share_its_trainings(puppet):
+    """One training per method, however many ask."""
+    apps = [opened("compare", f"student {number}") for number in range(6)]
+    for app in apps:
+        pressed(app, "_train_all")
+    puppet.go.set()
+    ended(server.experiments())
+    assert sorted(puppet.trained) == sorted(settings.FOUR_METHODS)
+    assert all(ran(app).success for app in apps)
