@@ -24,13 +24,17 @@ SHARED_FORMULA = (
 )
 LOOK_AGAIN = 0.5  # seconds between two looks whether the data are there
 _STYLE = """<style>
-.st-key-methods h4 { padding: 0; }
+.st-key-methods h4 { padding: 0 0 .5rem; }
 .st-key-methods .katex-display {
   display: flex; align-items: center; justify-content: center;
-  margin: 0 0 .4rem; min-height: 3.9rem;
+  margin: 0 0 .3rem; min-height: 3.5rem;
 }
 .st-key-methods .katex-display > .katex { font-size: 1.1em; }
 .st-key-methods img { display: block; max-width: 16rem; margin: 0 auto; }
+[class*="st-key-lesson_"] [data-testid="stPageLink"] a {
+  border: 1px solid color-mix(in srgb, currentColor 40%, transparent); padding: .4rem 1rem;
+}
+.st-key-pages [data-testid="stCaptionContainer"] { padding-left: 2.1rem; }
 @media (max-width: 640px) {
   .st-key-methods [data-testid="stColumn"] { min-width: calc(50% - 1rem); }
   .st-key-methods .katex-display > .katex { font-size: .9em; }
@@ -89,7 +93,8 @@ def _lesson(lesson: Lesson) -> None:
     number = LESSONS.index(lesson) + 1
     icon = ":material/star:" if lesson.start else ":material/school:"
     label = f"{number}. {lesson.title} · {lesson.minutes} min"
-    with st.expander(label, icon=icon, key=f"lesson_{lesson.name}"):
+    begun = bool(_predictions().get(lesson.name))
+    with st.expander(label, icon=icon, key=f"lesson_{lesson.name}", expanded=begun):
         st.markdown(f"**{lesson.question}**")
         _prediction(lesson)
         st.markdown(lesson.task)
@@ -100,7 +105,7 @@ def _lesson(lesson: Lesson) -> None:
 
 def _prediction(lesson: Lesson) -> None:
     """A box to write in; what is written is still there when the reader comes back."""
-    kept = st.session_state.setdefault("_predictions", {})
+    kept = _predictions()
     kept[lesson.name] = st.text_input(
         "Your prediction",
         kept.get(lesson.name, ""),
@@ -108,6 +113,10 @@ def _prediction(lesson: Lesson) -> None:
         max_chars=300,
         placeholder="Write it down before you look",
     )
+
+
+def _predictions() -> dict[str, str]:
+    return st.session_state.setdefault("_predictions", {})
 
 
 # ---- the pages -------------------------------------------------------------------------------
@@ -118,15 +127,16 @@ def pages() -> None:
     st.header("The pages", anchor=False)
     groups: dict[str, list[page.Page]] = {}
     for one in page.PAGES.values():
-        if one.group:
+        if one.group and (page.ROOT / one.file).exists():
             groups.setdefault(one.group, []).append(one)
-    for column, (group, those) in zip(st.columns(len(groups)), groups.items(), strict=True):
-        with column:
-            st.markdown(f"**{group}**")
-            for one in those:
-                with st.container(gap=None):
-                    page.link(one.name)
-                    st.caption(one.about)
+    with st.container(key="pages"):
+        for column, (group, those) in zip(st.columns(len(groups)), groups.items(), strict=True):
+            with column:
+                st.markdown(f"**{group}**")
+                for one in those:
+                    with st.container(gap=None):
+                        page.link(one.name)
+                        st.caption(one.about)
 
 
 # ---- the data --------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ Box = tuple[float, float, float]
 CELL = 18.0  # pixels along an edge of a cell, as drawn at full size
 SIDE = 4  # cells along each edge of the block
 KERNEL = 5  # weights along an edge of a filter
-WIDTH, HEIGHT = 196, 180
+WIDTH, HEIGHT = 196, 172
 # One cell to the right along N, to the left along C, upwards along H·W: an isometric view.
 _N, _C, _H = (0.866, -0.5), (-0.866, -0.5), (0.0, -1.0)
 _PULLED = 0.55  # cells by which the lit slice stands out of its block
@@ -54,7 +54,7 @@ def in_words(method: str) -> str:
 
 def _block(method: str) -> str:
     """The block of SIDE³ cells, with the slice that shares a mean pulled out and lit."""
-    origin = (WIDTH / 2 - 14, HEIGHT - 27.0)
+    origin = (WIDTH / 2 - 14, HEIGHT - 15.0)
     color = theme.color(method)
     n = c = 0.0
     if method == "batch":  # the nearest channel
@@ -79,7 +79,7 @@ def _block(method: str) -> str:
 
 def _filters() -> str:
     """The kernel's filters, one behind the other; the nearest is lit."""
-    origin, scale, apart = (WIDTH / 2 + 6, HEIGHT - 27.0), 0.8, 1.45
+    origin, scale, apart = (WIDTH / 2 + 6, HEIGHT - 15.0), 0.8, 1.5
     drawn = ""
     for channel in reversed(range(SIDE)):
         color = theme.color("weight") if channel == 0 else ""

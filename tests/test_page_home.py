@@ -1,0 +1,251 @@
+"""The home page: light, truthful about its data, and with lessons whose links and answers hold."""
+
+import io
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from live_pages import Ready
+from streamlit.testing.v1 import AppTest
+
+from normlib import report
+from normlib.config import TrainConfig
+from normlib.experiments import Experiments
+from normlib.mnist import Dataset
+from pages.components import home, page, pictures, server, settings, theme
+from pages.components.lessons import LESSONS
+from pages.components.settings import SETTINGS
+
+HOME = page.ROOT / page.PAGES["home"].file
+
+
+class Looking(Ready):
+    """A server that has not found its data yet."""
+
+    def data_is_here(self) -> bool:
+        return False
+
+    def tensorflow_is_here(self) -> bool:
+        return False
+
+
+@pytest.fixture
+def warm(drawn, monkeypatch) -> Dataset:
+    monkeypatch.setattr(server, "_warm_up", Ready(drawn))
+    monkeypatch.setattr(server, "_experiments", Experiments(drawn, workers=1))
+    return drawn
+
+
+def opened() -> AppTest:
+    app = AppTest.from_file(HOME, default_timeout=30).run()
+    assert not app.exception
+    return app
+
+
+def words(app: AppTest) -> str:
+    kinds = (*app.markdown, *app.caption, *app.header, *app.text, *app.latex, *app.warning)
+    return "\n".join(element.value for element in kinds)
+
+
+def npz(**changes: np.ndarray) -> bytes:
+    arrays = {
+        "x_train": np.zeros((1_200, 28, 28), np.uint8),
+        "y_train": np.arange(1_200, dtype=np.uint8) % 10,
+        "x_test": np.zeros((100, 28, 28), np.uint8),
+        "y_test": np.arange(100, dtype=np.uint8) % 10,
+    }
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **(arrays | changes))
+    return stream.getvalue()
+
+
+def test_what_the_page_is_made_of_loads_none_of_the_slow_libraries():
+    code = (
+        "import sys; import pages.components.home; "
+        "print({'tensorflow', 'pandas', 'pyarrow', 'altair', 'PIL'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=page.ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
+
+
+def test_the_page_is_whole_before_the_data_are_there(drawn, monkeypatch):
+    monkeypatch.setattr(server, "_warm_up", Looking(drawn))
+    app = opened()
+    assert "Looking for MNIST" in words(app)
+    assert len(app.get("expander")) >= 2 * len(LESSONS)
+
+
+@pytest.mark.parametrize("method", home.METHODS)
+def test_each_method_has_its_formula_its_sentence_and_its_picture(method, warm):
+    app = opened()
+    assert theme.title(method) in words(app)
+    assert home.FORMULAS[method] in [element.value.strip("$\n") for element in app.latex]
+    assert pictures.SHARED[method] in words(app)
+
+
+def test_only_what_is_averaged_has_colour():
+    drawn = {method: pictures.averaged(method, "#111111", "#fefefe") for method in home.METHODS}
+    for method, svg in drawn.items():
+        colors = {color for color in theme.COLORS.values() if color in svg}
+        assert colors == (set() if method == "none" else {theme.color(method)})
+    lit = {method: svg.count(f'fill="{theme.color(method)}"') for method, svg in drawn.items()}
+    assert lit == {"none": 0, "batch": 3, "layer": 3, "weight": 3}  # one slice's visible faces
+
+
+def test_the_pictures_take_the_colours_of_the_page():
+    for method in home.METHODS:
+        light = pictures.averaged(method, theme.LIGHT_INK, theme.LIGHT_BACKGROUND)
+        dark = pictures.averaged(method, theme.DARK_INK, theme.DARK_BACKGROUND)
+        assert theme.DARK_INK not in light
+        assert light.replace(theme.LIGHT_INK, theme.DARK_INK) == dark.replace(
+            theme.DARK_BACKGROUND, theme.LIGHT_BACKGROUND
+        )
+
+
+# ---- the lessons -----------------------------------------------------------------------------
+
+
+def test_six_lessons_take_45_minutes_and_three_are_a_start():
+    assert len(LESSONS) == len({lesson.name for lesson in LESSONS}) == 6
+    assert sum(lesson.minutes for lesson in LESSONS) == 45
+    assert sum(lesson.start for lesson in LESSONS) == 3
+
+
+def test_each_lesson_asks_lets_predict_and_unfolds_an_answer(warm):
+    app = opened()
+    for lesson in LESSONS:
+        assert f"**{lesson.question}**" in words(app)
+        assert lesson.answer() in words(app)
+        assert app.text_input(key=f"_prediction_{lesson.name}").value == ""
+
+
+def test_a_prediction_is_still_there_after_a_visit_to_another_page(warm):
+    app = opened()
+    app.text_input(key="_prediction_one").set_value("nothing is left").run()
+    app.switch_page(page.PAGES["steps"].file).run()
+    app.switch_page("app.py").run()
+    assert app.text_input(key="_prediction_one").value == "nothing is left"
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_a_lesson_asks_for_what_its_page_has(lesson):
+    controls = page.PAGES[lesson.page].controls
+    assert set(lesson.state) <= set(controls)
+    for name, value in lesson.state.items():
+        assert SETTINGS[name].parse(SETTINGS[name].format(value)) == value
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_the_link_of_a_lesson_opens_its_page_as_it_says(lesson, warm):
+    one = page.PAGES[lesson.page]
+    app = AppTest.from_file(page.ROOT / one.file, default_timeout=120)
+    app.session_state["_settings"] = settings._State(values={"batch": 3, "eps": 0.5, "seed": 9})
+    state = {name: lesson.state.get(name, SETTINGS[name].default) for name in one.controls}
+    for name, value in state.items():
+        app.query_params[name] = SETTINGS[name].format(value)
+    app.run()
+    assert not app.exception
+    assert not app.warning
+    values = app.session_state["_settings"].values
+    assert {name: values[name] for name in lesson.state} == dict(lesson.state)
+    assert values["seed"] == 0  # a lesson is the same for everybody, whatever they did before
+
+
+def test_the_lesson_on_the_learning_rate_is_right(drawn):
+    from normlib.training import train
+
+    (lesson,) = (one for one in LESSONS if one.name == "rate")
+    changes = {SETTINGS[name].config_field: value for name, value in lesson.state.items()}
+    assert changes["learning_rate"] == 100 * TrainConfig().learning_rate
+
+    def accuracy(method: str, **more) -> float:
+        config = TrainConfig(**(changes | {"epochs": 6, "normalization": method} | more))
+        run = train(config, drawn)
+        return run.test_accuracy if run.status == "finished" else 0.0
+
+    assert accuracy("batch") > 0.8
+    assert accuracy("layer") > 0.8
+    assert accuracy("none") < 0.3
+    assert accuracy("batch", placement="conv") < 0.3
+
+
+def test_the_lesson_on_weight_norm_quotes_the_recorded_runs():
+    (lesson,) = (one for one in LESSONS if one.name == "filters")
+    for setting in ("as-run", "as-written"):
+        column = report.recorded(setting)["columns"]["weight"]
+        assert f"{np.mean(column['accuracy']):.1%}" in lesson.answer()
+
+
+# ---- the data --------------------------------------------------------------------------------
+
+
+def test_the_page_says_which_data_are_in_use_and_why(warm, monkeypatch):
+    arrays = vars(warm) | {"notes": ("Keras's cache was passed over: there is no such file.",)}
+    monkeypatch.setattr(server, "_warm_up", Ready(Dataset(**arrays)))
+    app = opened()
+    assert "**Drawn digits**" in words(app)
+    assert "1,000 images to train on, 200 for validation, 300 for the test." in words(app)
+    assert "Keras's cache was passed over: there is no such file." in words(app)
+
+
+def test_an_upload_is_used_in_its_session_and_only_there(warm):
+    app = opened()
+    app.file_uploader[0].set_value(("mnist.npz", npz(), "application/octet-stream"))
+    app.run()
+    assert not app.exception
+    assert "**Uploaded data**: your file, for this visit only. 1,100 images" in words(app)
+    assert app.sidebar.caption[-1].value == "1,100 training images. This is not MNIST."
+    assert "1,000 images" in words(opened())
+    (back,) = (button for button in app.button if button.label == "Back to the server's data")
+    back.click().run()
+    assert "**Drawn digits**" in words(app)
+    assert app.sidebar.caption[-1].value == "1,000 training images. This is not MNIST."
+
+
+def test_one_file_uploaded_twice_is_in_memory_once(warm):
+    apps = [opened(), opened()]
+    for app in apps:
+        app.file_uploader[0].set_value(("mnist.npz", npz(), "application/octet-stream"))
+        app.run()
+    first, second = (app.session_state["_dataset"] for app in apps)
+    assert first is second
+
+
+def _zip_of_text() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("readme.txt", "no arrays")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"not a zip file", "it is not a whole .npz (zip) file"),
+        (b"", "it is not a whole .npz (zip) file"),
+        (npz()[:-500], "it is not a whole .npz (zip) file"),
+        (_zip_of_text(), "it must hold exactly x_train, y_train, x_test, y_test"),
+        (npz(x_test=np.zeros((100, 27, 28), np.uint8)), "x_test must hold"),
+        (npz(y_test=np.full(100, 11, np.uint8)), "labels go from 0 to 9"),
+        (npz(x_train=np.zeros((1_200, 28, 28))), "must hold uint8 numbers"),
+        (npz(y_train=np.array([None] * 1_200)), "pickled Python objects"),
+    ],
+    ids=["text", "empty", "cut", "foreign", "shape", "label", "dtype", "pickle"],
+)
+def test_a_faulty_upload_gets_one_sentence_and_changes_nothing(content, says, warm):
+    app = opened()
+    app.file_uploader[0].set_value(("mnist.npz", content, "application/octet-stream"))
+    app.run()
+    assert not app.exception
+    (warning,) = app.warning
+    assert warning.value.startswith("The uploaded file cannot be used: ")
+    assert says in warning.value
+    assert "**Drawn digits**" in words(app)
+    app.file_uploader[0].set_value(("mnist.npz", npz(), "application/octet-stream"))
+    app.run()
+    assert not app.warning
+    assert "**Uploaded data**" in words(app)
