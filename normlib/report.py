@@ -242,7 +242,8 @@ class Cell:
         """A number of this kind as the report writes it; a signed one is a difference."""
         if value is None:
             return "–"
-        sign = "+" if signed else ""
+        value = round(value, 4 if self.kind != "seconds" else 1) + 0.0  # no minus before a zero
+        sign = "+" if signed and value else ""
         if self.kind == "loss":
             text = f"{value:{sign}.4f}"
         elif self.kind == "seconds":
