@@ -101,13 +101,14 @@ LESSONS: tuple[Lesson, ...] = (
         "Batch-mates",
         8,
         "batch_lab",
-        {},
-        "Does the reading of one digit depend on the other digits in its batch?",
-        "Pin a digit and draw other batches around it.",
+        {"lab": "mates"},
+        "One digit is read 200 times, each time in a batch with others. Does the answer depend "
+        "on its company?",
+        "Find the method whose answers are a cloud. Then let all mates be of one class.",
         lambda: (
-            "With batch norm in training, yes: its mean and variance come from all digits of the "
-            "batch. With moving statistics, layer norm, weight norm or none, each digit is read "
-            "by itself."
+            "Only with batch norm, and only while it uses the batch's own mean and variance: they "
+            "come from all digits of the batch. With moving statistics, layer norm, weight norm "
+            "or none, each digit is read by itself."
         ),
     ),
     Lesson(

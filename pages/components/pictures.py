@@ -22,8 +22,8 @@ _PULLED = 0.55  # cells by which the lit slice stands out of its block
 
 SHARED = {
     "none": "Nothing is averaged: every number stays as it is.",
-    "batch": "One mean per channel, over all images and positions.",
-    "layer": "One mean per image, over all channels and positions.",
+    "batch": "One mean per channel, over images and positions.",
+    "layer": "One mean per image, over channels and positions.",
     "weight": "No activation is averaged: each filter gets a length g.",
 }
 _DRAWN = {
