@@ -11,6 +11,7 @@ import importlib
 import pkgutil
 import socket
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -41,7 +42,8 @@ def send_at_once() -> None:
     """
     for one in gc.get_objects():
         if type(one) is socket.socket and one.family in (socket.AF_INET, socket.AF_INET6):
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with suppress(OSError):  # closed meanwhile, or not TCP
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 HEAD_START = 2.0  # seconds that the first page gets to itself before TensorFlow takes the processor

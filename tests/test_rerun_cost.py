@@ -1,0 +1,65 @@
+"""What one rerun of a page costs the server, next to the same server without TensorFlow."""
+
+import asyncio
+import socket
+import statistics
+from contextlib import ExitStack
+
+from benchmarks.serving import Server, Session, serving
+from pages.components import server
+
+WITH_TENSORFLOW = """
+import streamlit as st
+from pages.components import server
+
+batch = st.slider("Batch size", 1, 512, 64, key="batch")
+server.wait_for_tensorflow()
+st.markdown(f"Batch size {batch}")
+"""
+# The garbage collector sees as little here as it should there.
+WITHOUT = """
+import gc
+import streamlit as st
+from pages.components import server
+
+batch = st.slider("Batch size", 1, 512, 64, key="batch")
+server.send_at_once()
+gc.freeze()
+st.markdown(f"Batch size {batch}")
+"""
+BOUTS, RERUNS = 12, 4
+
+
+async def rerun_seconds(servers: list[Server]) -> list[float]:
+    """The median rerun on each, in turns. Each follows at once on another, whose garbage is still
+    being collected; the first of every turn does not count."""
+    async with Session(servers[0]) as first, Session(servers[1]) as second:
+        times: dict[Session, list[float]] = {first: [], second: []}
+        for session in times:
+            await session.open("")
+        for bout in range(BOUTS):
+            for session, seconds in times.items():
+                for rerun in range(RERUNS):
+                    batch = 1 + bout * RERUNS + rerun
+                    taken = await session.set("batch", batch)
+                    assert session.says(f"Batch size {batch}") and not session.exceptions
+                    seconds += [taken] if rerun else []
+        return [statistics.median(seconds) for seconds in times.values()]
+
+
+def test_tensorflow_in_the_process_does_not_slow_a_rerun(tmp_path):
+    with ExitStack() as stack:
+        servers = []
+        for name, page in {"with": WITH_TENSORFLOW, "without": WITHOUT}.items():
+            app = tmp_path / f"{name}.py"
+            app.write_text(page)
+            servers.append(stack.enter_context(serving(tmp_path / name, app)))
+        with_it, without = asyncio.run(rerun_seconds(servers))
+    assert with_it <= 3 * without, f"{1000 * with_it:.0f} ms against {1000 * without:.0f} ms"
+
+
+def test_no_message_waits_for_a_receipt():
+    with socket.create_server(("127.0.0.1", 0)) as port:
+        server.send_at_once()
+        with socket.create_connection(port.getsockname()), port.accept()[0] as connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
