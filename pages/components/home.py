@@ -68,7 +68,7 @@ def idea() -> None:
                 st.markdown(pictures.SHARED[method], text_alignment="center")
     st.caption(
         "A block is one batch behind the convolution: N images, C channels, H·W positions. "
-        "What is lit shares one μ and σ."
+        "What is lit shares one μ and σ, or one g."
     )
 
 
