@@ -182,6 +182,7 @@ def examine(run: Run) -> None:
     LOOKS[settings.get("look")](run)
     st.subheader("Take it away", anchor=False)
     runs.downloads(run, "run")
+    runs.chart_files(f"{run.config.normalization}_seed_{run.config.seed}", "run")
 
 
 def caption_for(experiment) -> str:

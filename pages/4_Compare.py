@@ -314,6 +314,7 @@ def files(ended: Mapping[str, Sequence[Run]]) -> None:
             on_click="ignore",
             icon=":material/download:",
         )
+    runs.chart_files("comparison", "comparison")
     with st.expander("One run alone, and a script that repeats it", type="compact"):
         options = {
             run.key: f"{tables.title(name)}, seed {seed}" for (name, seed), run in flat.items()

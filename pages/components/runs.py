@@ -18,7 +18,7 @@ import streamlit as st
 from normlib.config import TrainConfig, reads
 from normlib.mnist import Dataset
 from normlib.run import Run
-from pages.components import page, server, settings
+from pages.components import page, server, settings, vector
 
 if TYPE_CHECKING:
     from normlib.experiments import Experiment
@@ -386,7 +386,11 @@ def downloads(run: Run, key: str) -> None:
                 on_click="ignore",
                 icon=":material/download:",
             )
-    st.caption(
-        "A chart as a picture: point at it and open the menu at its upper right corner, "
-        "*Save as PNG* or *Save as SVG*."
+
+
+def chart_files(stem: str, key: str) -> None:
+    """The two curves as vector graphics; as PNG each chart offers itself."""
+    vector.save_buttons(
+        {"loss": "Loss (SVG)", "accuracy": "Accuracy (SVG)"}, stem=stem, key=f"{key}_svg"
     )
+    st.caption("As PNG: point at a chart, and press the arrow at its upper right corner.")
