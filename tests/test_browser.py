@@ -1,0 +1,88 @@
+"""The app in a real Chromium: a slider, a picture, a training, and the way back to it."""
+
+import os
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from benchmarks.serving import CHROMIUM_FLAGS, chromium, serving
+from pages.components.page import PAGES, ROOT
+
+SECONDS = 1000  # Playwright counts in milliseconds
+PICTURE = "[data-testid='stVegaLiteChart'] svg.marks"
+SHAPES = "svg => [...svg.querySelectorAll('path')].map(path => path.getAttribute('d')).join()"
+
+
+@pytest.fixture
+def tab(tmp_path) -> Iterator[Page]:
+    """A tab of a new browser, and its server, whose home is a new folder."""
+    path = chromium()
+    if path is None:
+        sentence = "No Chromium on this machine: the browser test needs one."
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(sentence)
+    with serving(tmp_path / "home") as server, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        context = browser.new_context(
+            base_url=server.url, viewport={"width": 1280, "height": 720}, locale="en-US"
+        )
+        context.set_default_timeout(40 * SECONDS)
+        expect.set_options(timeout=40 * SECONDS)
+        yield context.new_page()
+        browser.close()
+
+
+def settled(tab: Page) -> None:
+    """Wait until the page is drawn, and see that it shows no exception."""
+    app = tab.get_by_test_id("stApp")
+    expect(app).to_have_attribute("data-test-connection-state", "CONNECTED")
+    expect(app).to_have_attribute("data-test-script-state", "notRunning")
+    expect(tab.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_a_lesson_from_the_slider_to_a_training_and_back(tab):
+    # One batch, one picture; a slider moves, and the picture with it.
+    tab.goto("/Activation_statistics?batch=64")
+    expect(tab.get_by_text("batch size 64").first).to_be_visible()
+    settled(tab)
+    pictures = tab.locator(PICTURE)
+    expect(pictures.first).to_be_visible()
+    before = pictures.first.evaluate(SHAPES)
+    for _ in range(3):
+        tab.locator(".st-key-batch input").press("ArrowLeft")
+    expect(tab.get_by_text("batch size 61").first).to_be_visible()
+    settled(tab)
+    expect(tab).to_have_url(re.compile(r"[?&]batch=61(&|$)"))
+    assert pictures.first.evaluate(SHAPES) != before
+
+    # A training: the side bar leads there, the batch size comes along, and it is a long one.
+    tab.get_by_test_id("stSidebar").get_by_role("link", name="Train").click()
+    expect(tab).to_have_url(re.compile(r"/Train\?.*batch=61(&|$)"))
+    settled(tab)
+    tab.locator(".st-key-epochs input").press("End")
+    expect(tab.get_by_text("300,000 images in all")).to_be_visible()
+    settled(tab)
+    tab.get_by_role("button", name="Train", exact=True).click()
+    expect(tab.get_by_text(re.compile(r"Step \d+ of [\d,]+"))).to_be_visible()
+    expect(pictures.first).to_be_visible()
+    tab.get_by_role("button", name="Stop", exact=True).click()
+    stopped = tab.get_by_text(re.compile(r"Stopped at step [\d,]+\.")).first
+    expect(stopped).to_be_visible()
+    settled(tab)
+    words, link = stopped.inner_text(), tab.url
+    assert "run=" in link
+
+    # Every page, by its own link; none shows an exception.
+    for page in PAGES.values():
+        if (ROOT / page.file).exists():
+            name = re.sub(r"^pages/\d_|\.py$", "", page.file)
+            tab.goto("/" if page.name == "home" else f"/{name}")
+            expect(tab.get_by_role("heading", name=page.title).first).to_be_visible()
+            settled(tab)
+
+    # The link brings the run back.
+    tab.goto(link)
+    expect(tab.get_by_text(words).first).to_be_visible()
+    expect(pictures.first).to_be_visible()
+    settled(tab)
