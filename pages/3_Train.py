@@ -159,7 +159,8 @@ def show(experiment) -> None:
         curves = {name: snapshot} | dict(zip(names, laid, strict=True))
         longest = max([snapshot.steps, *(len(run.losses) for run in laid)])
         rows = tables.losses(curves)
-        charts.show(charts.loss_curves(rows, steps=longest or None), caption, "loss")
+        if len(rows):
+            charts.show(charts.loss_curves(rows, steps=longest or None), caption, "loss")
         epochs = max([experiment.config.epochs, *(run.config.epochs for run in laid)])
         rows = tables.accuracies(curves)
         if len(rows):

@@ -217,6 +217,8 @@ def curves(known: Mapping[str, Sequence[Experiment]], caption: str) -> None:
 
     seen = {name: [one.snapshot() for one in seeds] for name, seeds in known.items()}
     flat = [one for seeds in seen.values() for one in seeds]
+    if not any(one.losses for one in flat):
+        return
     steps = max(one.steps for one in flat) or None
     epochs = flat[0].config.epochs
     if max(map(len, seen.values())) == 1:
@@ -319,7 +321,7 @@ def files(ended: Mapping[str, Sequence[Run]]) -> None:
         options = {
             run.key: f"{tables.title(name)}, seed {seed}" for (name, seed), run in flat.items()
         }
-        (key,) = runs.choose("run", "Run", options)
+        (key,) = runs.choose("run", "Run", options, long=True)
         runs.downloads(next(run for run in flat.values() if run.key == key), "run")
 
 

@@ -251,11 +251,18 @@ def keeping() -> None:
 
 
 def choose(
-    name: str, label: str, options: Mapping[str, str], *, several: int = 0, help: str = ""
+    name: str,
+    label: str,
+    options: Mapping[str, str],
+    *,
+    several: int = 0,
+    long: bool = False,
+    help: str = "",
 ) -> list[str]:
     """A choice whose options only this moment knows, kept in the text setting `name`.
 
-    options: value -> what the reader sees. several: at most so many; 0 is exactly one.
+    options: value -> what the reader sees. several: at most so many; 0 is exactly one, from a
+    row of buttons or, where the list is long, from a drop-down list.
     Returns the chosen values. In the link they stand with commas between.
     """
     chosen = [one for one in settings.get(name).split(",") if one in options]
@@ -275,6 +282,8 @@ def choose(
     }
     if several:
         st.multiselect(label, list(options), max_selections=several, **common)
+    elif long:
+        st.selectbox(label, list(options), **common)
     else:
         st.segmented_control(label, list(options), required=True, **common)
     return chosen
