@@ -5,6 +5,9 @@ None of them needs TensorFlow, pandas or a chart, so the page is on screen at on
 
 from __future__ import annotations
 
+import base64
+from html import escape
+
 import streamlit as st
 
 from normlib.mnist import UPLOAD_LIMIT, Dataset, read_upload
@@ -30,9 +33,9 @@ _STYLE = """<style>
   margin: 0 0 .3rem; min-height: 3.5rem;
 }
 .st-key-methods .katex-display > .katex { font-size: 1.1em; }
-.st-key-methods img { display: block; max-width: 16rem; margin: 0 auto; }
+.st-key-methods img { display: block; width: 100%; max-width: 16rem; margin: 0 auto; }
 [class*="st-key-lesson_"] [data-testid="stPageLink"] a {
-  border: 1px solid color-mix(in srgb, currentColor 40%, transparent); padding: .4rem 1rem;
+  border: 1px solid #7A8594; padding: .4rem 1rem;
 }
 .st-key-pages [data-testid="stCaptionContainer"] { padding-left: 2.1rem; }
 @media (max-width: 640px) {
@@ -59,17 +62,20 @@ def idea() -> None:
         for column, method in zip(st.columns(len(METHODS)), METHODS, strict=True):
             with column, st.container(gap="xsmall"):
                 st.markdown(f"#### {theme.title(method)}", text_alignment="center")
-                st.image(
-                    pictures.averaged(method, *colors),
-                    alt=pictures.in_words(method),
-                    width="stretch",
-                )
+                st.html(_picture(method, colors))
                 st.latex(FORMULAS[method])
                 st.markdown(pictures.SHARED[method], text_alignment="center")
     st.caption(
         "A block is one batch behind the convolution: N images, C channels, H·W positions. "
         "What is lit shares one μ and σ, or one g."
     )
+
+
+def _picture(method: str, colors: tuple[str, str]) -> str:
+    """An image element: `st.image` would load an imaging library first."""
+    drawn = base64.b64encode(pictures.averaged(method, *colors).encode()).decode()
+    words = escape(pictures.in_words(method), quote=True)
+    return f'<img src="data:image/svg+xml;base64,{drawn}" alt="{words}">'
 
 
 # ---- the lessons -----------------------------------------------------------------------------
@@ -187,9 +193,8 @@ def _about(dataset: Dataset) -> str:
 
 def _upload() -> None:
     st.markdown(
-        "For a room without a network. Keras's layout: x_train, y_train, x_test, y_test. "
-        "It is used by every page, in this browser tab, until the tab is closed or reloaded. "
-        "Trainings on it are kept like all others."
+        f"For a room without a network. Keras's layout, at most {UPLOAD_LIMIT // 2**20} MB. "
+        "Every page then uses it, in this browser tab, until the tab is closed or reloaded."
     )
     uploads = st.session_state.setdefault("_uploads", 0)
     key = f"_upload_{uploads}"  # a new key lets go of the file that was read

@@ -42,10 +42,9 @@ def _why_weight_norm_lost() -> str:
         for setting in ("as-run", "as-written")
     )
     return (
-        f"The report trained {report.PUBLISHED['weight'].accuracy:.1%} with filters that never "
-        f"learned: all thirty are the same box. Repeated that way, the lab reads {run:.1%} of the "
-        f"test digits; with v and g trained, as the equations say, {written:.1%}. "
-        "A mistake lost, not the method."
+        "A bad program. The filters of the report's weight norm never learned: all thirty are the "
+        f"same box. Trained that way again, the network reads {run:.1%} of the test digits; with "
+        f"v and g trained, as the equations say, {written:.1%}."
     )
 
 
@@ -87,7 +86,7 @@ LESSONS: tuple[Lesson, ...] = (
         "compare",
         {"lr": 1.0, "placement": "conv and dense", "epochs": 2},
         "The learning rate is a hundred times the report's. Which trainings survive?",
-        "Press Train all. Then normalize the convolution only, and train again.",
+        "Press Train all. Then, in More settings, normalize the convolution only, and train again.",
         lambda: (
             "Those with batch norm and layer norm. When the weights before them grow, so does the "
             "root they are divided by: a step that is too long corrects itself. Behind the "

@@ -25,6 +25,8 @@ from streamlit.errors import StreamlitPageNotFoundError
 from pages.components import server, settings
 
 ROOT = Path(__file__).parents[2]
+# The block on the home page. The browser would fetch a Material icon from another server.
+TAB_ICON = "🧊"
 TRAINING = (
     "batch",
     "lr",
@@ -128,7 +130,10 @@ PAGES: dict[str, Page] = {
             "groups",
             "Experiment",
             "Small batches, batch-mates, training against inference.",
-            ("batch", "momentum", "lr", "eps", "seed", "methods"),
+            (
+                *("lab", "against", "batch", "momentum", "placement", "recalibrated"),
+                *("crowd", "mates", "pinned", "methods", "held", "lr", "seeds", "from"),
+            ),
         ),
         Page(
             "report",
@@ -155,7 +160,7 @@ def set_up(name: str) -> None:
     presenting = settings.presenting()
     st.set_page_config(
         page_title=page.title if name == "home" else f"{page.title} · Normalization Lab",
-        page_icon=f":material/{page.icon}:",
+        page_icon=TAB_ICON,
         layout="wide",
         initial_sidebar_state="collapsed" if presenting else 260,
     )
