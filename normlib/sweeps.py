@@ -27,7 +27,7 @@ SMALL = TrainConfig(train_size=6_000, epochs=1)
 UPDATES = 94  # as many as the small training takes with batches of 64
 HELD = {"images": "Images and epochs", "updates": "Updates"}
 PAPER_SIZES = (4, 128)
-USABLE = 0.85  # an accuracy that no training reaches by guessing, and most reach in one epoch
+NEAR = 0.10  # a learning rate is usable if every seed comes so near to the method's best
 
 
 @dataclass(frozen=True)
@@ -234,11 +234,53 @@ def size_words(sweep: Sweep, picture: Sequence[Row]) -> str:
             f"**{METHODS[method].title}:** the error is least at batch size {best.value:g}, "
             f"{_error(best.mean)}, and greatest at {worst.value:g}, {_error(worst.mean)}.{ends}"
         )
+    if change := _changes(sweep, picture):
+        small, large = min(sweep.values), max(sweep.values)
+        worst = min(change, key=change.__getitem__)
+        how = "loses" if change[worst] < 0 else "gains least:"
+        sentences.append(
+            f"From {large:g} images per step down to {small:g}, {title(worst)} {how} "
+            + ("most: " if change[worst] < 0 else "")
+            + f"{abs(100 * change[worst]):.1f} points of accuracy."
+        )
     for value in (min(sweep.values), max(sweep.values)):
         there = [row for row in picture if row.value == value and row.mean is not None]
         if len(there) > 1:
             sentences.append(_comparison(there, f"At batch size {value:g}"))
     return "\n\n".join(sentences)
+
+
+def _changes(sweep: Sweep, picture: Sequence[Row]) -> dict[str, float]:
+    """What the smallest batch adds to the accuracy of the largest, by method."""
+    small, large = min(sweep.values), max(sweep.values)
+    found = {}
+    for method, theirs in by_method(picture).items():
+        at = {row.value: row.mean for row in theirs}
+        if small != large and None not in (at.get(small), at.get(large)):
+            found[method] = at[small] - at[large]
+    return found
+
+
+def held_words(pictures: Mapping[str, tuple[Sweep, Sequence[Row]]]) -> str:
+    """Whether the size of the batch or the number of steps decides: equal images against updates.
+
+    pictures: "images" and "updates", each the sweep and its rows.
+    """
+    better, count = {}, 0
+    for held, (sweep, picture) in pictures.items():
+        change = _changes(sweep, picture)
+        better[held], count = sum(one > 0 for one in change.values()), len(change)
+    small, large = (each(pictures["images"][0].values) for each in (min, max))
+    text = (
+        f"Of {count} methods, {better['images']} do better at {small:g} than at {large:g} with "
+        f"equal images, {better['updates']} with equal updates."
+    )
+    if better["images"] == count and better["updates"] == 0:
+        text += (
+            " So the number of steps decides: small batches win by taking more of them. Step for "
+            "step, more images are better."
+        )
+    return text
 
 
 def _comparison(there: Sequence[Row], where: str) -> str:
@@ -259,10 +301,10 @@ def _comparison(there: Sequence[Row], where: str) -> str:
 
 @dataclass(frozen=True)
 class Usable:
-    """The learning rates at which a method reads more than a share of the test images.
+    """The learning rates at which a method comes near its own best accuracy.
 
-    low, high: the least and the greatest of them in one row with the best (None: there is none);
-    best: the rate of the highest accuracy, peak: that accuracy.
+    low, high: the least and the greatest of them, in one row with the best rate; None where the
+    seeds lie too far apart even there. best: the rate of the highest accuracy; peak: that one.
     """
 
     method: str
@@ -272,22 +314,27 @@ class Usable:
     peak: float
 
     @property
-    def factor(self) -> float:
-        """How many times the least usable rate the greatest is; 0 where none is usable."""
-        return self.high / self.low if self.low and self.high else 0.0
+    def words(self) -> str:
+        """`0.01 to 0.1`, `0.03 only`, or `none`."""
+        if self.low is None:
+            return "none"
+        return f"{self.low:g} only" if self.low == self.high else f"{self.low:g} to {self.high:g}"
 
 
-def usable(picture: Sequence[Row], level: float = USABLE) -> dict[str, Usable]:
-    """By method: the unbroken run of learning rates around its best with an accuracy of `level`.
+def usable(picture: Sequence[Row]) -> dict[str, Usable]:
+    """By method: the unbroken row of usable learning rates around its best one.
 
-    A rate at which a seed diverged, or any seed stays below `level`, is not usable.
+    Where a seed diverged, or stayed more than `NEAR` below the method's best mean, the rate is
+    not usable.
     """
     found = {}
     for method, theirs in by_method(picture).items():
         kept = [row for row in theirs if row.mean is not None]
         if not kept:
+            found[method] = Usable(method, None, None, float("nan"), float("nan"))
             continue
         best = max(kept, key=lambda row: row.mean)
+        level = best.mean - NEAR
         good = [row.low is not None and row.low >= level and not row.diverged for row in theirs]
         at = theirs.index(best)
         low = high = None
@@ -302,53 +349,63 @@ def usable(picture: Sequence[Row], level: float = USABLE) -> dict[str, Usable]:
     return found
 
 
-def rate_words(picture: Sequence[Row], level: float = USABLE) -> str:
+def rate_words(picture: Sequence[Row]) -> str:
     """Which learning rates each method can use, and whether that or the accuracy differs more."""
-    found = usable(picture, level)
-    sentences = []
+    if not any(row.mean is not None for row in picture):
+        return "Every training diverged."
+    found = usable(picture)
+    sentences = [
+        f"Usable means here: every seed comes within {100 * NEAR:.0f} points of the method's own "
+        "best."
+    ]
     for one in found.values():
-        name = METHODS[one.method].title
-        if one.low is None:
-            sentences.append(
-                f"**{name}:** no learning rate reaches {level:.0%} with every seed; the best, "
-                f"{one.best:g}, reaches {one.peak:.1%}."
-            )
-        else:
-            span = f"{one.low:g}" if one.low == one.high else f"{one.low:g} to {one.high:g}"
-            sentences.append(
-                f"**{name}:** usable from {span}; best at {one.best:g}, {one.peak:.1%}."
-                if one.low != one.high
-                else f"**{name}:** usable at {span} only; best there, {one.peak:.1%}."
-            )
+        best = f"best at {one.best:g}, {one.peak:.1%}" if one.peak == one.peak else "all diverged"
+        sentences.append(f"**{METHODS[one.method].title}:** usable {one.words}; {best}.")
     if "none" in found and len(found) > 1:
-        sentences.append(_verdict(found, level))
+        sentences.append(_verdict(found))
     return "\n\n".join(sentences)
 
 
-def _verdict(found: Mapping[str, Usable], level: float) -> str:
-    """Against no normalization: the usable rates, then the accuracy at the best rate."""
+def _verdict(found: Mapping[str, Usable]) -> str:
+    """Against no normalization: where the usable rates begin and end, then the best accuracies."""
     plain = found["none"]
-    others = [one for one in found.values() if one.method != "none"]
-    higher = [title(one.method) for one in others if (one.high or 0) > (plain.high or 0)]
-    lower = [title(one.method) for one in others if (one.low or 9e9) < (plain.low or 9e9)]
-    parts = []
-    if higher:
-        parts.append(f"{_list(higher)} can go faster")
-    if lower:
-        parts.append(f"{_list(lower)} can go slower")
-    reach = (
-        f"Against no normalization, {' and '.join(parts)} and still reach {level:.0%}."
-        if parts
-        else f"No method here makes a learning rate usable (above {level:.0%}) at which the "
-        "network without normalization is not."
+    grouped: dict[str, list[str]] = {}
+    for one in found.values():
+        if one.method != "none":
+            grouped.setdefault(_shift(one, plain), []).append(title(one.method))
+    moved = "; ".join(f"with {_list(names)} they {how}" for how, names in grouped.items())
+    peaks = {name: one.peak for name, one in found.items() if one.peak == one.peak}
+    best = max(peaks, key=peaks.__getitem__)
+    gap = 100 * (max(peaks.values()) - min(peaks.values()))
+    changed = any(how != "stay the same" for how in grouped)
+    what = (
+        "So it is the learning rate that normalization changes here"
+        if changed and gap < 100 * NEAR / 2
+        else "Here the accuracy differs, too"
+        if changed
+        else "Normalization does not change the usable rates here"
     )
-    peaks = [one.peak for one in found.values()]
-    best = max(found.values(), key=lambda one: one.peak)
-    gap = 100 * (max(peaks) - min(peaks))
     return (
-        f"{reach} Each at its own best rate, the methods lie {gap:.1f} points apart, with "
-        f"{title(best.method)} ahead."
+        f"The usable rates, against no normalization: {moved}. At their own best rates the "
+        f"methods lie {gap:.1f} points apart, {title(best)} ahead. {what}."
     )
+
+
+def _shift(one: Usable, plain: Usable) -> str:
+    """How a method's usable rates lie against those without normalization."""
+    if one.low is None:
+        return "vanish" if plain.low is not None else "stay the same"
+    if plain.low is None:
+        return "appear"
+    ends = [
+        f"{verb} {'lower' if mine < theirs else 'higher'}"
+        for verb, mine, theirs in (
+            ("begin", one.low, plain.low),
+            ("end", one.high, plain.high),
+        )
+        if mine != theirs
+    ]
+    return " and ".join(ends) or "stay the same"
 
 
 def _error(accuracy: float) -> str:
