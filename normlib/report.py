@@ -118,7 +118,7 @@ def collect(
 def _column(runs: Sequence[Run], milliseconds: float) -> dict[str, Any]:
     accuracies = [run.recorded["batch_accuracies"] for run in runs]
     return {
-        "config": asdict(runs[0].config),
+        "config": asdict(runs[0].config.only_used()),
         "keys": [run.key for run in runs],
         "status": [run.status for run in runs],
         "loss": [[_rounded(epoch.report_loss, 7) for epoch in run.epochs] for run in runs],
