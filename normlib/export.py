@@ -361,7 +361,7 @@ def _move(config: TrainConfig) -> str:
         return ""
     batch, note = "tf.reshape(batch, [-1])", ""
     if config.ghost_batches > 1:
-        batch = "tf.reduce_mean(tf.reshape(batch, [GHOST_BATCHES, -1]), 0)"
+        batch = "tf.reduce_mean(tf.reshape(batch, [-1, batch.shape[-1]]), 0)"
         note = ", averaged over its ghost batches"
     return f"""
 def move(moving, batch):
@@ -513,7 +513,11 @@ def weight_norm(v, g):
     x, axes = "x", _AXES[config.normalization]
     if config.ghost_batches > 1:
         x, axes = "parts", "range(1, x.shape.rank)"
-        lines.append("    parts = tf.reshape(x, [GHOST_BATCHES, -1, *x.shape[1:]])")
+        lines += [
+            "    even = tf.shape(x)[0] % GHOST_BATCHES == 0  # a short last batch stays whole",
+            "    count = tf.where(even, GHOST_BATCHES, 1)",
+            "    parts = tf.reshape(x, [count, -1, *x.shape[1:]])",
+        ]
     if config.normalization == "group":
         x = "parts"
         lines += [

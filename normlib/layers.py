@@ -93,7 +93,8 @@ class BatchNorm(Norm):
 
     momentum is Keras's (PyTorch's is 1 minus it), and the moving variance is the biased one, as
     in Keras: it is the very number that training divides by.
-    ghost_batches: the batch is split into so many parts with statistics of their own.
+    ghost_batches: the batch is split into so many parts with statistics of their own; one that
+        cannot be split evenly, such as a short last one, stays whole.
     Source: Ioffe and Szegedy, 2015, arXiv:1502.03167.
     """
 
@@ -135,7 +136,8 @@ class BatchNorm(Norm):
 
     def view(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
         if self.ghost_batches > 1:
-            x = tf.reshape(x, [self.ghost_batches, -1, *self.shape])
+            even = tf.shape(x)[0] % self.ghost_batches == 0
+            x = tf.reshape(x, [tf.where(even, self.ghost_batches, 1), -1, *self.shape])
         return x, self.gamma, self.beta
 
     def update(self, mean: tf.Tensor, variance: tf.Tensor) -> None:

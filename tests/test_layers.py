@@ -48,6 +48,13 @@ def test_ghost_batches_are_batches_of_their_own():
     np.testing.assert_allclose(ghost(X, training=True), np.concatenate(parts))
 
 
+def test_a_batch_that_ghosts_cannot_share_stays_whole():
+    ghost = layers.BatchNorm(SHAPE, epsilon=1e-3, ghost_batches=3, dtype=tf.float64)
+    plain = layers.BatchNorm(SHAPE, epsilon=1e-3, dtype=tf.float64)
+    np.testing.assert_allclose(ghost(X, training=True), plain(X, training=True))
+    np.testing.assert_allclose(ghost.moving_variance, plain.moving_variance)
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_centering_and_scaling_are_the_two_halves(training):
     def apply(**halves):

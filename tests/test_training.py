@@ -125,6 +125,16 @@ def test_events_tell_the_whole_run(drawn):
     assert set(rows.values()) == {len(steps)}
 
 
+def test_ghost_batches_survive_a_short_last_batch_and_every_evaluation(drawn):
+    for statistics in ("moving", "batch"):
+        config = _with(ghost_batches=16, inference_statistics=statistics)
+        run = train(config, drawn)
+        assert run.status == "finished" and len(run.losses) == 11
+        np.testing.assert_allclose(
+            run.losses[:2], _plain_losses(config, drawn, tf.float64)[:2], 1e-3
+        )
+
+
 def test_losses_of_an_epoch_add_up(drawn):
     run = train(QUICK, drawn)
     (epoch,) = run.epochs
