@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from normlib import gradients
-from pages.components import runs, settings
+from pages.components import settings
 
 PAGE = str(Path(__file__).parents[1] / "pages" / "6_Backward_pass.py")
 
@@ -73,8 +73,7 @@ def test_the_bias_has_no_gradient():
     assert "moves 12 of 12 z" in opened(method="layer", **{"pass": "bias"}).success[0].value
 
 
-def test_training_waits_for_the_button(monkeypatch):
-    monkeypatch.setattr(runs, "session", lambda: "test")  # a test has no browser's cookies
+def test_training_waits_for_the_button():
     app = opened(**{"pass": "training"}, seed="123456")
     assert any("Not trained yet" in one.value for one in app.markdown)
 

@@ -61,7 +61,9 @@ def session() -> str:
     apart; only a hash of it is used. Without one (a test, a load client) each session counts.
     """
     if "_session" not in st.session_state:
-        token = _unmasked(st.context.cookies.get("_streamlit_xsrf", ""))
+        cookie = st.context.cookies.get("_streamlit_xsrf", "")
+        # AppTest hands out a mock where a browser has text.
+        token = _unmasked(cookie) if isinstance(cookie, str) else b""
         name = hashlib.sha256(token).hexdigest()[:16] if token else uuid.uuid4().hex[:16]
         st.session_state["_session"] = name
     return st.session_state["_session"]
