@@ -171,7 +171,7 @@ def same_words(setting: str, found: dict[str, Experiment]) -> str:
     )
     who = f"This machine, seed {SEED}. Its losses"
     if off < 1e-6:
-        return f"{who} are those of the recorded seed {SEED} to the last digit."
+        return f"{who} are those of the recorded seed {SEED} to the last digit printed."
     return f"{who} differ from those of the recorded seed {SEED} by at most {_short(off)}."
 
 
@@ -496,6 +496,7 @@ def layer_part() -> None:
             f"- {sentence}"
             for sentence in (
                 *(report.speed_words(batch, layer, level) for level in report.LEVELS),
+                *(report.speed_words(one, none, report.LEVELS[-1]) for one in (batch, layer)),
                 report.accuracy_words(batch, layer),
                 report.cost_words(batch, none),
                 report.cost_words(layer, none),
