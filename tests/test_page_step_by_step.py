@@ -183,6 +183,8 @@ def test_read_keeps_the_numbers_that_were_typed_before():
 
 
 def test_numbers_fit_their_cells():
-    values = (0, -0.7071, 12.667, 1e-7, -123456.0, 99.999, 5)
+    values = (0, -0.7071, 12.667, 1e-7, -123456.0, 99.999, 5, 1.5, 100.5, -1821.69, 1800)
     texts = [cells.short(value) for value in values]
-    assert texts == ["0", "-0.71", "12.67", "1e-7", "-1.2e5", "100", "5"]
+    assert texts == [
+        *("0", "−0.71", "12.67", "1e−7", "−1.2e5", "100", "5", "1.5", "100.5", "−1822", "1800")
+    ]

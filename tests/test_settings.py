@@ -259,3 +259,10 @@ def test_a_link_to_share_leaves_out_the_defaults():
 
 def test_all_choices_are_methods_that_exist():
     assert set(settings.FOUR_METHODS) <= set(METHODS)
+
+
+def test_the_minus_of_print_stands_before_numbers_only() -> None:
+    text = "-3 to -.5, (-2), x = -1e-5, 1e-8; leave-one-out, 5-10, `x[-1]`, 2026-01-02, ?x=-3"
+    assert settings.minus(text) == (
+        "−3 to −.5, (−2), x = −1e−5, 1e−8; leave-one-out, 5-10, `x[-1]`, 2026-01-02, ?x=-3"
+    )

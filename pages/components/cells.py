@@ -56,11 +56,13 @@ def cells(
 
 
 def short(value: float) -> str:
-    """A number in few enough characters for a cell: two digits after the point."""
+    """A number in few enough characters for a cell: at most two digits after the point."""
     if value == 0 or 0.005 <= abs(value) < 10_000:
-        return f"{value:.2f}".rstrip("0").rstrip(".")
+        digits = 2 if abs(value) < 99.995 else 1 if abs(value) < 999.95 else 0
+        text = f"{value:.{digits}f}"
+        return settings.minus(text.rstrip("0").rstrip(".") if digits else text)
     mantissa, _, exponent = f"{value:.1e}".partition("e")
-    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+    return settings.minus(f"{mantissa.removesuffix('.0')}e{int(exponent)}")
 
 
 def labels(
@@ -414,7 +416,7 @@ def signed_bars(
         {
             "label": [label for label, _ in rows],
             "value": [value for _, value in rows],
-            "text": [f"{shown(value, 3)}" for _, value in rows],
+            "text": [settings.minus(shown(value, 3)) for _, value in rows],
             "sign": ["positive" if value >= 0 else "negative" for _, value in rows],
             "sum": [index == len(rows) - 1 for index in range(len(rows))],
         }

@@ -74,11 +74,11 @@ def show(
                 alt=chart.summary,
                 on_select=partial(on_select, f"{key}_{index}") if clickable else "ignore",
             )
-        st.caption(caption)
+        st.caption(settings.minus(caption))
         numbers = st.expander("Numbers", key=f"{key}_numbers", on_change="rerun", type="compact")
         if numbers.open:
             with numbers:
-                st.markdown(chart.summary)
+                st.markdown(settings.minus(chart.summary))
                 st.dataframe(chart.table, hide_index=True, key=f"{key}_table", alt=chart.summary)
 
 

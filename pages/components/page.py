@@ -183,7 +183,7 @@ def question(text: str) -> None:
 
 def answer(text: str) -> None:
     """The answer, in words computed from what is on screen."""
-    st.success(text, icon=":material/check_circle:", title="What the picture says")
+    st.success(settings.minus(text), icon=":material/check_circle:", title="What the picture says")
 
 
 def controls() -> AbstractContextManager:

@@ -111,6 +111,14 @@ def number(value: float) -> str:
     return repr(float(value)).removesuffix(".0")
 
 
+def minus(text: str) -> str:
+    """The text with the minus sign of print, −, before its numbers and in their exponents.
+
+    A hyphen within a word, a range, code or a link's query stays one.
+    """
+    return re.sub(r"(?<![\w)`[=&?/.-])-(?=\.?\d)|(?<=\de)-(?=\d)", "−", text)
+
+
 def _code(choice: str) -> str:
     return choice.lower().replace(" ", "-")
 
