@@ -48,7 +48,7 @@ def shown_tables(app) -> list:
 def test_cold_it_asks_and_trains_nothing(puppet):
     app = opened("compare")
     assert app.info[0].value.endswith("?")
-    assert "4 trainings of 4,000 images, 0 done." in words(app)  # all 1,000 there are, 4 times
+    assert "4 trainings of 2,000 images, 0 done." in words(app)  # all 1,000 there are, twice
     assert charts(app) == 0 and puppet.trained == []
 
 
@@ -133,11 +133,12 @@ def test_surgery_changes_one_thing_per_curve(puppet):
     runs = ended(server.experiments())
     base = next(run.config for run in runs if run.config == tables_base())
     changed = [
-        {name for name in vars(base) if getattr(run.config, name) != getattr(base, name)}
+        [name for name in vars(base) if getattr(run.config, name) != getattr(base, name)]
         for run in runs
         if run.config != base
     ]
-    assert changed == [{"scale"}, {"center"}, {"learn_scale_shift"}, {"position"}]
+    # Two workers: which of two trainings ends first is open.
+    assert sorted(changed) == [["center"], ["learn_scale_shift"], ["position"], ["scale"]]
     names = shown_tables(ran(app))[0].columns.tolist()
     assert names[1:] == ["Batch norm", *(tables.SURGERY[cut] for cut in list(tables.SURGERY)[:4])]
 
