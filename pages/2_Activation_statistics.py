@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from math import isclose
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -323,7 +324,8 @@ def histograms_view(seen: list[Seen], asked: Asked, caption: str) -> None:
         caption,
         "histograms",
     )
-    dead_units(seen, asked)
+    if any(one.relu.dead.any() for one in seen):
+        dead_units(seen, asked)
     page.answer(histograms_answer(seen, asked))
     st.dataframe(
         statistics_table(seen),
@@ -352,15 +354,14 @@ def dead_units(seen: list[Seen], asked: Asked) -> None:
 
 
 def statistics_table(seen: list[Seen]) -> pd.DataFrame:
-    """One row per step; what several methods have in common stands there once."""
-    owners: dict[int, list[str]] = {}
-    rows: dict[int, dict[str, Any]] = {}
+    """One row per step; methods with the same numbers, but for rounding, share it."""
+    rows: list[dict[str, Any]] = []
+    owners: list[list[str]] = []
     titles = stage_titles(seen)
     for one in seen:
         for step, summary in one.steps.items():
             if step == "normalized" and summary is one.before:
                 continue
-            owners.setdefault(id(summary), []).append(theme.title(one.method))
             numbers = [
                 summary.overall_mean,
                 summary.overall_std,
@@ -368,22 +369,34 @@ def statistics_table(seen: list[Seen]) -> pd.DataFrame:
                 *summary.percentiles,
                 summary.maximum.max(),
             ]
-            rows[id(summary)] = {
+            row = {
                 "Step": titles[step],
                 "Method": "",
                 # 5e-9 is 0 with the rounding of float32
                 **{
                     name: round(float(x), 6) + 0.0 for name, x in zip(NUMBERS, numbers, strict=True)
                 },
-                "Zeros": summary.zeros.sum() / summary.values,
+                "Zeros": float(summary.zeros.sum() / summary.values),
                 "Dead": f"{int(summary.dead.sum())} of {len(summary.dead)}"
                 if step == "relu"
                 else "",
             }
-    for name, row in rows.items():
-        row["Method"] = owners_words(owners[name], seen)
+            same = next((i for i, other in enumerate(rows) if alike(row, other)), len(rows))
+            if same == len(rows):
+                rows.append(row)
+                owners.append([])
+            owners[same].append(theme.title(one.method))
+    for row, names in zip(rows, owners, strict=True):
+        row["Method"] = owners_words(names, seen)
     order = list(titles.values())
-    return charts.frame(sorted(rows.values(), key=lambda row: order.index(row["Step"])))
+    return charts.frame(sorted(rows, key=lambda row: order.index(row["Step"])))
+
+
+def alike(row: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two rows of one step show the same numbers."""
+    return (row["Step"], row["Dead"]) == (other["Step"], other["Dead"]) and all(
+        isclose(row[name], other[name], rel_tol=1e-5, abs_tol=1e-5) for name in (*NUMBERS, "Zeros")
+    )
 
 
 def owners_words(owners: list[str], seen: list[Seen]) -> str:
@@ -506,7 +519,7 @@ def invariances_view(configs: dict[str, TrainConfig], asked: Asked, caption: str
         "\\* the layer-norm paper says otherwise, of dense layers. Each number is the largest "
         "change of an output, relative to the largest output, in float64."
     )
-    st.caption(f"{caption} · {count} digit{'s' if count > 1 else ''}")
+    st.caption(settings.minus(f"{caption} · {count} digit{'s' if count > 1 else ''}"))
     page.answer(invariances_answer(found, epsilon))
     source.show_source(invariances.table, label="The code that changed weights and data")
 
@@ -544,7 +557,8 @@ def cell_words(cell: Any) -> str:
 
 def short(value: float) -> str:
     """Two digits: 0.43, 5.3e-4."""
-    return settings.number(float(f"{value:.2g}")) if np.isfinite(value) else str(value)
+    text = settings.number(float(f"{value:.2g}")) if np.isfinite(value) else str(value)
+    return settings.minus(text)
 
 
 # ---- the answers, computed ---------------------------------------------------------------------
@@ -564,6 +578,11 @@ def histograms_answer(seen: list[Seen], asked: Asked) -> str:
             f"{r.zeros.sum() / r.values:.0%} zeros."
         )
         sentences.append(text + "".join(f" {why}" for why in reasons(one, asked)))
+    if not any(one.relu.dead.any() for one in seen):
+        unit = "channel" if asked.layer == "conv" else "unit"
+        sentences.append(
+            f"No {unit} is dead: after ReLU each lets something of some digit through."
+        )
     return "\n\n".join(sentences)
 
 
@@ -627,10 +646,12 @@ def microscope_answer(
 ) -> str:
     count, below = len(variances), variances < epsilon
     zero = int((variances == 0).sum())
-    text = (
-        f"**{theme.title(method)}:** {count} variance{'s' if count > 1 else ''}, one per {unit}, "
-        f"from {short(variances.min())} to {short(variances.max())}. "
-    )
+    text = f"**{theme.title(method)}:** one variance, {short(variances[0])}. "
+    if count > 1:
+        text = (
+            f"**{theme.title(method)}:** {count} variances, one per {unit}, "
+            f"from {short(variances.min())} to {short(variances.max())}. "
+        )
     if zero:
         text += (
             f"{zero} of them {'are' if zero > 1 else 'is'} 0: without epsilon that would be 0 / 0, "
@@ -638,40 +659,46 @@ def microscope_answer(
         )
     if below.sum() > zero:
         places = np.flatnonzero(below)
-        names = ", ".join(map(str, places[:12])) + (" …" if len(places) > 12 else "")
-        where = f" ({unit} {names})" if count > 1 else ""
+        who, names = f"{len(places)} of {count} lie", ""
+        if below.all():
+            who = f"All {count} {unit}s lie" if " " not in unit else f"All {count} lie"
+            who = who if count > 1 else "It lies"
+        elif len(places) <= 12 and " " not in unit:  # others have no number on the axis
+            names = f" ({unit}{'s' if len(places) > 1 else ''} {', '.join(map(str, places))})"
         text += (
-            f"{int(below.sum())} of {count} lie below ε = {settings.number(epsilon)}{where}: "
-            "epsilon flattens them to less than 71 % of the spread."
+            f"{who} below ε = {settings.number(epsilon)}{names}: epsilon flattens "
+            f"{'them' if len(places) > 1 else 'it'} to less than 71% of the spread."
         )
     elif not zero:
         left = np.floor(1e4 * factors.min()) / 1e4  # 99.99 % is not 100 %
         text += (
-            f"All lie above ε = {settings.number(epsilon)}; at least {left:.2%} of the spread is "
-            "left."
+            f"{'All lie' if count > 1 else 'It lies'} above ε = {settings.number(epsilon)}; "
+            f"at least {left:.2%} of the spread is left."
         )
     return text
 
 
 def invariances_answer(found: dict[str, list], epsilon: float) -> str:
-    sentences = []
-    for method, cells in found.items():
-        unmoved = [cell.transformation for cell in cells if cell.holds]
-        if not unmoved:
-            sentences.append(f"**{theme.title(method)}** notices every one of these changes.")
-            continue
-        worst = max(cell.deviation for cell in cells if cell.holds)
-        how = (
-            f"to rounding ({short(worst)})"
-            if worst < EXACT
-            else f"only approximately (up to {short(worst)}): ε = {settings.number(epsilon)} "
-            "does not grow with what it is added to"
-        )
-        sentences.append(f"**{theme.title(method)}** does not notice: {', '.join(unmoved)}; {how}.")
-    return "\n\n".join(sentences)
+    """How much each method does not notice, and what epsilon lets through."""
+    counts = ", ".join(
+        f"{theme.title(method)} {sum(cell.holds for cell in cells)}"
+        for method, cells in found.items()
+    )
+    held = [cell for cells in found.values() for cell in cells if cell.holds]
+    text = f"Of {len(next(iter(found.values())))} changes these go unnoticed: {counts}."
+    if not held:
+        return text
+    worst = max(held, key=lambda cell: cell.deviation)
+    if worst.deviation < EXACT:
+        return f"{text} What is left of them is rounding, at most {short(worst.deviation)}."
+    return (
+        f"{text} Where it says ≈, ε = {settings.number(epsilon)} lets up to "
+        f"{short(worst.deviation)} through ({theme.title(worst.method)}, {worst.transformation}): "
+        "it does not grow with what it is added to."
+    )
 
 
-def code_that_ran(methods: Iterable[str]) -> None:
+def code_that_ran(methods: Sequence[str]) -> None:
     from normlib import layers, normalize
 
     functions: list[Callable] = []
@@ -738,7 +765,7 @@ def main() -> None:
     else:
         seen = see(configs, asked)
         {"histograms": histograms_view, "channels": channels_view}[view](seen, asked, caption)
-    code_that_ran(tuple(configs))
+    code_that_ran([one for one in configs if view != "microscope" or divides(one)])
     where_from(asked)
 
 

@@ -123,13 +123,13 @@ def test_one_digit_in_the_convolution_is_instance_norm() -> None:
     app = opened(batch="1", methods="batch,instance")
     assert "784 positions" in about(app, "Batch norm")
     shown = statistics(app).query("Step == 'After normalization'")
-    np.testing.assert_allclose(shown.iloc[0, 2:9].astype(float), shown.iloc[1, 2:9].astype(float))
+    assert shown["Method"].to_list() == ["All"]  # the same numbers share a row
 
 
 def test_a_large_epsilon_says_how_large_and_a_small_one_says_nothing() -> None:
     told = about(opened(eps="1"), "Batch norm")
     factor = float(re.search(r"ε = 1 is ([\d.e+]+) times", told)[1])
-    variance = float(re.search(r"variance, ([\d.e-]+):", told)[1])
+    variance = float(re.search(r"variance, ([\d.e−]+):", told)[1].replace("−", "-"))
     assert factor == pytest.approx(1 / variance, rel=0.1)
     assert "ε" not in about(opened(eps="1e-8"), "Batch norm")
 
@@ -142,6 +142,9 @@ def test_the_microscope_counts_the_variances_below_the_line(drawn) -> None:
     assert 0 < below < 30
     assert f"{below} of 30 lie below ε = 0.01" in answer(app)
     assert "All lie above" in answer(opened(view="microscope", eps="1e-8", methods="batch"))
+    app = opened(view="microscope", eps="1", methods="batch,weight")
+    assert "All 30 channels lie below ε = 1:" in answer(app)
+    assert not any("lVert" in one.value for one in app.latex)  # weight norm has no epsilon
 
 
 def test_the_microscope_without_a_root_says_so() -> None:
@@ -155,8 +158,23 @@ def test_the_invariances_follow_the_equations() -> None:
     assert cells["Weight norm"].str[0].to_list() == ["✓", "✗", "✓", "✗", "✗", "✗"]
     assert cells["No normalization"].str[0].to_list() == ["✗"] * 6
     app = opened(view="invariances", eps="0.1", methods="batch")
+    assert "Batch norm 4." in answer(app) and "lets up to" in answer(app)
     # Batch norm's exact invariances are only approximate next to an epsilon.
     assert app.table[0].value["Batch norm"].str[0].to_list() == ["≈", "✗", "≈", "≈", "✓", "✗"]
+
+
+def test_dead_channels_are_a_row_of_numbers_only_where_there_are_some() -> None:
+    alive, dead = opened(), opened(batch="1", stage="hidden")
+    assert not alive.metric and "No channel is dead" in answer(alive)
+    assert dead.metric and "is dead" not in answer(dead)
+
+
+def test_weight_norm_starts_from_the_same_kernel_and_shares_its_rows() -> None:
+    shown = statistics(opened())
+    assert shown.query("Step == 'Before normalization'")["Method"].to_list() == ["All"]
+    assert (
+        "No normalization, Weight norm" in shown.query("Step == 'After ReLU'")["Method"].to_list()
+    )
 
 
 def test_a_moved_slider_shows_the_new_batch(drawn) -> None:
@@ -240,17 +258,17 @@ def test_a_saved_run_lends_its_weights_at_any_epoch(drawn, warm) -> None:
     )
     assert warm.store.save(run)
     app = opened()
-    fresh = statistics(app).set_index("Step").loc["Before normalization"]["Std"].iloc[0]
+    fresh = statistics(app).query("Step == 'Before normalization'")["Std"].iloc[0]
     box = app.selectbox(key="_run")
     assert any("90.0%" in words for words in box.options)
     box.set_value(run.key)
     ran(app)
     assert run.key in str(app.query_params["weights"])
-    last = statistics(app).set_index("Step").loc["Before normalization"]["Std"].iloc[0]
+    last = statistics(app).query("Step == 'Before normalization'")["Std"].iloc[0]
     assert last == pytest.approx(100 * fresh, rel=1e-4)
     app.slider(key="_epoch").set_value(1)
     ran(app)
-    first = statistics(app).set_index("Step").loc["Before normalization"]["Std"].iloc[0]
+    first = statistics(app).query("Step == 'Before normalization'")["Std"].iloc[0]
     assert first == pytest.approx(10 * fresh, rel=1e-4)
     linked = opened(weights=f"{run.key}@1", view="microscope")
     assert linked.selectbox(key="_run").value == run.key

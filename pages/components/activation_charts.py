@@ -125,7 +125,14 @@ def _variances(method: str, unit: str, domain: tuple[float, float]) -> dict[str,
         "height": 240,
         "layer": [
             {
-                "mark": {"type": "point", "color": color, "size": 55, "clip": True},
+                "mark": {
+                    "type": "point",
+                    "color": color,
+                    "size": 60,
+                    "strokeWidth": 2,
+                    "opacity": 1,
+                    "clip": True,
+                },
                 "encoding": {
                     "x": _place("place", unit),
                     "y": {"field": "shown", "title": None, "axis": axis, **y},

@@ -417,7 +417,7 @@ def _histogram_spec(
     )
     cut = (
         alt.Chart()
-        .mark_text(align="left", dx=4, dy=6, fontWeight=600)
+        .mark_text(align="left", baseline="bottom", dx=3, dy=3, fontWeight=600)
         .encode(x="right:Q", y=alt.Y("height:Q"), text="label:N")
     )
     # A value of its own per row of data would draw each title once per bar.
