@@ -29,6 +29,7 @@ KERNELS: dict[str, str] = {
     "zero": "3_0_2_4_0_0",
 }
 LARGEST = 1e6  # in a cell
+_MOST_TERMS = 6  # in a written-out sum; of more only the first two and the last
 _LINE = 20  # characters of a written-out sum on one line, so that a telephone can show it
 
 
@@ -312,7 +313,9 @@ def _summands(values: Sequence[float]) -> list[str]:
 
 
 def _sum(terms: Sequence[str]) -> str:
-    """The terms with + between them, in lines of a few."""
+    """The terms with + between them, in lines of a few; dots stand for the middle of many."""
+    if len(terms) > _MOST_TERMS:
+        terms = [*terms[:2], r"\cdots", terms[-1]]
     lines = [terms[0]]
     for term in terms[1:]:
         longer = f"{lines[-1]} + {term}"

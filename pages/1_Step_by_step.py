@@ -234,8 +234,11 @@ def table_answer(seen: steps.Steps, cell: tuple[int, int], gamma: float, beta: f
     )
 
 
-def show_code(method: str) -> None:
-    """The functions that calculated what is on screen, next to the formula."""
+def show_code(method: str, averaged: str = "") -> None:
+    """The functions that calculated what is on screen, next to the formula.
+
+    averaged: which numbers share a mean, in words; those of a table where not given.
+    """
     from normlib import normalize
 
     if method == "weight":
@@ -244,9 +247,14 @@ def show_code(method: str) -> None:
         functions = (normalize.standardize, normalize.average, normalize.scale_shift)
     source.show_source(*functions, formula=METHODS[method].formula)
     if method != "weight":
-        words = METHODS[method].averages
-        does = f": {words}" if method == "rms" else f" averages {words}"
-        st.caption(f"Every method calls these three. {METHODS[method].title}{does}.")
+        on_table = (
+            "all examples of one feature" if method == "batch" else "all features of one example"
+        )
+        does = "takes the mean square over" if method == "rms" else "averages"
+        st.caption(
+            "All methods but weight norm run these three functions. "
+            f"{METHODS[method].title} {does} {averaged or on_table}."
+        )
 
 
 # ---- weight norm -------------------------------------------------------------------------------
@@ -421,7 +429,7 @@ def show_convolution() -> None:
         ],
         hide_index=True,
     )
-    show_code(method)
+    show_code(method, averaged_words(method))
 
 
 def averaged_words(method: str) -> str:

@@ -80,12 +80,20 @@ def test_every_line_says_the_number_it_comes_to(method):
             assert after.strip() == steps.tex(line.value)
 
 
-def test_a_long_sum_is_broken_into_short_lines_and_stays_the_same_sum():
-    seen = steps.normalization_steps("layer", CONVOLUTION.round(1), epsilon=EPSILON)
+def test_a_sum_of_long_terms_is_broken_into_short_lines_and_stays_the_same_sum():
+    seen = steps.normalization_steps("instance", CONVOLUTION.round(1), epsilon=EPSILON)
     mean, variance, *_ = steps.written_out(seen, (0, 0, 0, 0))
-    assert r"\\" in mean.latex
+    assert r"\\" in variance.latex and "dots" not in variance.latex
     assert evaluated(mean.latex) == pytest.approx(mean.value, abs=1e-9)
     assert evaluated(variance.latex) == pytest.approx(variance.value, rel=1e-3)
+
+
+def test_of_a_long_sum_the_first_terms_the_last_and_the_count_are_written():
+    x = CONVOLUTION.round(1)
+    mean, variance, *_ = steps.written_out(steps.normalization_steps("layer", x), (0, 0, 0, 0))
+    first, second, *_, last = (steps.bracketed(value) for value in x[0].ravel())
+    assert rf"\frac{{{first} + {second} + \cdots + {last}}}{{16}}" in mean.latex
+    assert variance.latex.count("^2") == 1 + 3 and r"\cdots" in variance.latex
 
 
 @pytest.mark.parametrize("name", steps.TABLES)
