@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from normlib import recorded_runs
 from normlib.config import TrainConfig
 from normlib.mnist import Dataset
 from normlib.run import EpochEnd, EpochResult, Event, Progress, Run, Started
@@ -70,6 +71,8 @@ class Experiment:
 
     status is "queued", "running", "finished", "stopped", "diverged", "failed", or "interrupted":
     begun by a server that died, and to be submitted again.  run is the result, where there is one.
+    recorded says in words when and on what a run that ships with the package was made; it is ""
+    for all others.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Experiment:
         self.data_name = name
         self.data_checksum = checksum
         self.created = time.time()
+        self.recorded = ""
         self.run: Run | None = None
         self._owner = owner
         self._lock = threading.Lock()
@@ -289,10 +293,15 @@ class Experiments:
             return experiment
 
     def find(self, key: str) -> Experiment | None:
-        """The experiment with this key, as after a deep link: from memory, the store, or None."""
+        """The experiment with this key, as after a deep link: from memory, the store, or None.
+
+        Where this server never trained it, a run that ships with the package stands in; `submit`
+        knows nothing of those, and trains.
+        """
         stored = self._recall(key)
         with self._lock:
-            return self._known.get(key, stored)
+            known = self._known.get(key, stored)
+        return known or self._shipped(key)
 
     def watch(self, key: str, session: str) -> Experiment | None:
         """Attach `session` to an experiment that is queued or running; None if there is none."""
@@ -503,6 +512,16 @@ class Experiments:
                 experiment = self._known.setdefault(key, experiment)
                 self._forget_some()
                 return experiment
+
+    def _shipped(self, key: str) -> Experiment | None:
+        shipped = recorded_runs.find(key)
+        if shipped is None:
+            return None
+        run = shipped.run
+        experiment = Experiment(self, key, run.config, run.data_name, run.data_checksum)
+        experiment._become(run.status, run.message, run)
+        experiment.recorded = shipped.origin
+        return experiment
 
     def _forget_some(self) -> None:
         """Keep the newest results only; those that the store refused go last."""

@@ -15,7 +15,7 @@ def main() -> None:
     linked = st.query_params.to_dict()
     page.set_up("train")
     page.question(
-        "Before you press Train: how many of a hundred test digits will this network read "
+        "Predict before you look: how many of a hundred test digits will this network read "
         "correctly, and which digit will it mistake for which?"
     )
     if "run" in linked and not any(name in linked for name in ("method", *page.TRAINING)):
@@ -125,7 +125,9 @@ def buttons(config: TrainConfig, experiment) -> None:
         images = min(config.train_size, len(server.data().train_labels))
         steps = -(-images // config.batch_size) * config.epochs
         words = f"{steps:,} steps, {images * config.epochs:,} images in all."
-        if over:
+        if over and experiment.recorded:
+            words += f" Recorded: {experiment.recorded}. Press Train to run it here, live."
+        elif over:
             words += " Already trained: the same settings give the same numbers."
         if this and live and not watched:
             words += " It trains for somebody else. Press Train, and it goes on for you too."
@@ -196,6 +198,7 @@ def caption_for(experiment) -> str:
         f"learning rate {config.learning_rate:g}",
         f"{config.train_size:,} images",
         f"seed {config.seed}",
+        *(["recorded"] if experiment.recorded else []),
     ]
     return " · ".join(parts)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from normlib import report
+from normlib import recorded_runs, report
 from normlib.config import CHOICES, LIMITS, METHODS, TrainConfig
 from normlib.run import Run
 from pages.components import charts, page, runs, server, settings
@@ -77,8 +77,9 @@ def controls() -> None:
     columns[0].button(
         "Fast",
         on_click=preset,
-        args=(TrainConfig(train_size=6000),),
-        help="6,000 images, everything else as the lab begins.",
+        args=(recorded_runs.configs()[0],),
+        help=f"{recorded_runs.IMAGES:,} images, {recorded_runs.EPOCHS} epochs, everything else as "
+        "the lab begins. Takes seconds.",
         width="stretch",
     )
     columns[1].button(
@@ -182,15 +183,25 @@ def buttons(
         images = min(config.train_size, len(server.data().train_labels)) * config.epochs
         trainings = f"{len(flat)} training{'s' * (len(flat) != 1)} of {images:,} images"
         done = "all done" if all(over) else f"{sum(over)} done"
-        st.caption(f"{trainings}, {done}.")
+        recorded = next((one.recorded for one in flat if one is not None and one.recorded), "")
+        told = f" Recorded: {recorded}. Press Train all to run them here, live." if recorded else ""
+        st.caption(f"{trainings}, {done}.{told}")
 
 
 # ---- the picture -----------------------------------------------------------------------------
 
 
 def show(known: Mapping[str, Sequence[Experiment]]) -> None:
+    from normlib import tables
+
     flat = [one for seeds in known.values() for one in seeds]
     caption = caption_for(flat[0].config, max(map(len, known.values())))
+    shipped = [
+        tables.title(name) for name, seeds in known.items() if any(o.recorded for o in seeds)
+    ]
+    if shipped:
+        caption += " · recorded"
+        caption += "" if len(shipped) == len(known) else f": {', '.join(shipped).lower()}"
     if settings.get("among") == "surgery":
         caption += f" · changes to {METHODS[settings.get('method')].title.lower()}"
 

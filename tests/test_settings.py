@@ -85,12 +85,14 @@ def test_the_table_reaches_every_field_of_a_training():
 
 
 def test_the_defaults_are_those_of_a_training_but_for_the_faster_size():
-    assert settings.to_train_config({}) == TrainConfig(train_size=6000)
+    assert settings.to_train_config({}) == TrainConfig(train_size=6000, epochs=2)
 
 
 def test_settings_become_a_training():
     config = settings.to_train_config({"batch": 8, "eps": 0.1}, normalization="layer")
-    assert config == TrainConfig(batch_size=8, epsilon=0.1, normalization="layer", train_size=6000)
+    assert config == TrainConfig(
+        batch_size=8, epsilon=0.1, normalization="layer", train_size=6000, epochs=2
+    )
     with pytest.raises(ValueError, match="groups must divide"):
         settings.to_train_config({"method": "group", "groups": 7})
 

@@ -257,7 +257,11 @@ SETTINGS: dict[str, Setting] = _table(
             help="How much of the moving mean and variance each step keeps.",
         ),
         _from_config(
-            "epochs", "epochs", "Epochs", help="How often training sees every image once."
+            "epochs",
+            "epochs",
+            "Epochs",
+            default=2,
+            help="How often training sees every image once. The report used 4.",
         ),
         _from_config("hidden", "hidden_units", "Hidden units", help="The size of the dense layer."),
         _from_config(

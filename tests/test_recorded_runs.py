@@ -1,0 +1,139 @@
+"""The runs that ship with the package belong to this code, these settings and the real MNIST."""
+
+from dataclasses import replace
+from importlib import resources
+
+import numpy as np
+import pytest
+import streamlit as st
+from live_pages import Ready, charts, metrics, opened, pressed, words
+
+from normlib import recorded_runs
+from normlib.config import TrainConfig
+from normlib.experiments import Experiments
+from normlib.mnist import MNIST_CHECKSUM
+from normlib.run import Run
+from normlib.store import Store
+from normlib.training import train
+from pages.components import server, settings
+
+STEPS = 12
+
+
+@pytest.fixture
+def server_with(drawn, monkeypatch, tmp_path):
+    """A server whose data call themselves MNIST, or not."""
+
+    def start(checksum: str, train=None) -> Experiments:
+        st.cache_resource.clear()
+        which = np.arange(10_000) % len(drawn.test_labels)
+        data = replace(
+            drawn,
+            name="MNIST",
+            checksum=checksum,
+            test_images=drawn.test_images[which],
+            test_labels=drawn.test_labels[which],
+        )
+        queue = Experiments(data, Store(tmp_path), train=train)
+        monkeypatch.setattr(server, "_warm_up", Ready(data))
+        monkeypatch.setattr(server, "_experiments", queue)
+        return queue
+
+    return start
+
+
+def test_the_keys_are_those_of_todays_code_and_of_the_settings_pages_open_with():
+    keys = [config.key(MNIST_CHECKSUM) for config in recorded_runs.configs()]
+    assert list(recorded_runs.recorded()) == keys
+    for method in settings.FOUR_METHODS:
+        first = settings.to_train_config({}, normalization=method)
+        shipped = recorded_runs.find(first.key(MNIST_CHECKSUM))
+        assert shipped is not None and shipped.run.config.only_used() == first.only_used()
+        assert shipped.run.data_checksum == MNIST_CHECKSUM
+    assert recorded_runs.find(TrainConfig(seed=1, train_size=6000, epochs=2).key("")) is None
+
+
+def test_each_is_whole_and_the_file_is_small():
+    for shipped in recorded_runs.recorded().values():
+        run = shipped.run
+        assert run.status == "finished" and len(run.epochs) == recorded_runs.EPOCHS
+        assert len(run.losses) == recorded_runs.EPOCHS * -(-recorded_runs.IMAGES // 64)
+        assert run.predictions.shape == (10_000,) and run.predictions.max() <= 9
+        assert run.epochs[0].train_loss == pytest.approx(np.mean(run.losses[:94]), rel=0.02)
+    file = resources.files("normlib") / "recorded" / "runs.json"
+    assert len(file.read_bytes()) < 300_000
+
+
+@pytest.mark.parametrize("method", recorded_runs.METHODS)
+def test_todays_code_takes_the_recorded_steps(mnist, method):
+    (shipped,) = [
+        one for one in recorded_runs.recorded().values() if one.run.config.normalization == method
+    ]
+    count = []
+
+    def on_event(event) -> None:
+        count.extend(getattr(event, "losses", ()))
+
+    config = shipped.run.config
+    run = train(config, mnist, on_event, should_stop=lambda: len(count) >= STEPS)
+    assert len(run.losses) >= STEPS
+    np.testing.assert_allclose(run.losses[:STEPS], shipped.run.losses[:STEPS], rtol=1e-3)
+
+
+def test_the_recorded_accuracy_is_that_of_the_recorded_predictions(mnist):
+    for shipped in recorded_runs.recorded().values():
+        right = np.mean(shipped.run.predictions == mnist.test_labels)
+        assert right == pytest.approx(shipped.run.test_accuracy, abs=1e-5)
+
+
+def test_a_file_reads_what_it_writes(drawn):
+    run = train(TrainConfig(train_size=128, epochs=1, hidden_units=8), drawn)
+    text = recorded_runs.to_json([run], {"date": "today", "machine": "a clock"})
+    back = recorded_runs.from_json(text)[run.key]
+    assert back.origin == "today, a clock"
+    assert back.run.config == run.config and back.run.key == run.key
+    np.testing.assert_allclose(back.run.losses, run.losses, rtol=1e-4)
+    assert (back.run.predictions == run.predictions).all()
+
+
+def test_train_and_compare_open_on_the_recorded_result(server_with):
+    server_with(MNIST_CHECKSUM)
+    (batch,) = [
+        one.run
+        for one in recorded_runs.recorded().values()
+        if one.run.config.normalization == "batch"
+    ]
+    app = opened("train")
+    assert app.info[0].value.endswith("?")
+    assert "Recorded: " in words(app) and charts(app) >= 2
+    assert metrics(app)["Test accuracy"] == f"{batch.test_accuracy:.2%}"
+    assert not app.button(key="_train").disabled
+
+    app = opened("compare")
+    assert "all done. Recorded: " in words(app) and charts(app) == 2
+    assert not app.button(key="_train_all").disabled
+
+
+def test_other_data_and_other_settings_show_no_recording(server_with):
+    server_with(MNIST_CHECKSUM)
+    for name in ("train", "compare"):
+        assert charts(opened(name, lr="0.1")) == 0
+    server_with("f" * 64)
+    for name in ("train", "compare"):
+        app = opened(name)
+        assert charts(app) == 0 and "Recorded" not in words(app)
+
+
+def test_the_button_trains_what_is_only_recorded(server_with):
+    asked = []
+
+    def at_once(config, data, **watching) -> Run:
+        asked.append(config.normalization)
+        return Run(config, data.name, data.checksum, "stopped", "Stopped at step 1.", [2.5])
+
+    queue = server_with(MNIST_CHECKSUM, at_once)
+    app = pressed(opened("train"), "_train")
+    key = settings.to_train_config({}).key(MNIST_CHECKSUM)
+    assert queue.find(key).wait_until_over(10)
+    assert asked == ["batch"] and not queue.find(key).recorded
+    assert not app.exception
