@@ -261,16 +261,6 @@ def margin(logits: np.ndarray, label: int) -> np.ndarray:
     return logits[..., label] - others.max(-1)
 
 
-def border_case(net: SmallCNN, data: Dataset) -> int:
-    """The test image, among the first, that the network reads correctly by the least margin."""
-    labels = data.test_labels[:EVALUATED]
-    all_logits = logits(net, data.test_images[:EVALUATED])
-    margins = np.array(
-        [margin(one, int(label)) for one, label in zip(all_logits, labels, strict=True)]
-    )
-    return int(np.where(margins > 0, margins, np.inf).argmin())
-
-
 def mates_view(runs: Sequence[Run], data: Dataset) -> dict[str, Any]:
     """Everything that the batch-mates picture shows of these networks, as plain numbers.
 

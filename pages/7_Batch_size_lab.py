@@ -297,8 +297,7 @@ def study_words(
         gain = 100 * (shown["recomputed"] - shown["moving"])
         sentences.append(
             f"**Recalibrated** over {shown['batches']} training batches: {shown['moving']:.1%} "
-            f"becomes {shown['recomputed']:.1%}, {gain:+.1f} points, without a single training "
-            "step.".replace("-", "−")
+            f"becomes {shown['recomputed']:.1%}, {gain:+.1f} points, without one training step."
         )
     return "\n\n".join(sentences)
 
@@ -591,7 +590,7 @@ def mates_words(seen: dict[str, Any], size: int, who: str) -> str:
         f"{', '.join(alone)}.\n\n**All test digits:** {random:.1%} are read correctly in random "
         f"batches of {size}, {sorted_:.1%} in batches of one class, "
         f"{abs(100 * (random - sorted_)):.1f} points {fewer}."
-    ).replace("-", "−")
+    )
 
 
 def logit_words(seen: dict[str, Any]) -> str:
@@ -749,7 +748,8 @@ def paper_table(plan: Sweep) -> None:
     table.columns = ["", "Layer-norm paper", "Here"]
     st.table(table, hide_index=True, border="horizontal")
     st.caption(
-        "Every line is a deviation: this asks the paper's question of another network. "
+        f"{sum(theirs != ours for _, theirs, ours in rows)} of {len(rows)} conditions deviate: "
+        "this asks the paper's question of another network. "
         "Ba, Kiros and Hinton, 2016, arXiv:1607.06450, section 6.6 and figure 6."
     )
 

@@ -32,6 +32,7 @@ class Series:
 OWN = Series("The batch's own", theme.COLORS["batch"], (1, 0))
 MOVING = Series("Moving", "#8456B8", (9, 3, 3, 3), "square")
 RECOMPUTED = Series("Recomputed", "#B0457B", (3, 3), "triangle-up")
+_LOG_TICKS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1)
 _SHAPES = ("circle", "square", "triangle-up", "diamond")
 
 
@@ -73,9 +74,13 @@ def lines(
     y = {
         "type": "quantitative",
         "title": y_title,
-        "scale": {"type": "log", "nice": True} if log_y else {"zero": False, "nice": True},
+        "scale": {"zero": False, "nice": True},
         "axis": {"format": "~%", "tickCount": 6},
     }
+    if log_y:
+        ends = [max(0.9 * float(data["low"].min()), 1e-3), min(1.1 * float(data["high"].max()), 1)]
+        y["scale"] = {"type": "log", "domain": ends, "nice": False}
+        y["axis"] = {"format": "~%", "values": [v for v in _LOG_TICKS if ends[0] <= v <= ends[1]]}
     domain = [one.title for one in shown.values()]
 
     def scale(values: list[Any]) -> dict[str, Any]:

@@ -130,11 +130,6 @@ def _sweeping() -> set[Sweep]:
     return st.session_state.setdefault("_sweeping", set())
 
 
-def start(sweep: Sweep) -> None:
-    """From now on, feed this sweep into the queue."""
-    _sweeping().add(sweep)
-
-
 def stop(sweep: Sweep) -> None:
     """Stop feeding it, and stop watching what is under way."""
     _sweeping().discard(sweep)
@@ -193,12 +188,13 @@ def progress(sweep: Sweep, outcomes: dict[str, Outcome], under_way: Sequence[Exp
 
 def buttons(sweep: Sweep, wish: str, has_recorded: bool) -> None:
     """Run and Stop for a sweep, and how large it is."""
-    outcomes, under_way = live(sweep)
-    total = len(sweep.points())
     if runs.wished(f"run_{wish}"):
-        start(sweep)
+        _sweeping().add(sweep)
+        feed(sweep, *live(sweep))
     if runs.wished(f"stop_{wish}"):
         stop(sweep)
+    outcomes, under_way = live(sweep)
+    total = len(sweep.points())
     going = sweep in _sweeping() or any(runs.watches(one) for one in under_way)
     complete = len(outcomes) == total
     with st.container(horizontal=True, vertical_alignment="center", key=f"{wish}_buttons"):

@@ -1,0 +1,145 @@
+"""A trained batch norm with other statistics, against its forward pass batch by batch."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from normlib import inference
+from normlib.config import TrainConfig
+from normlib.training import train
+
+SMALL = TrainConfig(train_size=320, epochs=1, batch_size=32, hidden_units=10, momentum=0.9)
+
+
+@pytest.fixture(scope="module", params=["conv", "conv and dense"])
+def run(request, drawn):
+    return train(replace(SMALL, placement=request.param, learning_rate=0.05), drawn)
+
+
+def own_logits(net, images):
+    return net.forward(images, training=False, own_statistics=True)["logits"].numpy()
+
+
+def test_accuracy_in_batches_is_that_of_each_batch_alone(run, drawn):
+    net, size = inference.network(run), 12
+    images, labels = drawn.test_images, drawn.test_labels
+    order = np.random.default_rng([0, size]).permutation(len(images))
+    batches = order[: len(order) // size * size].reshape(-1, size)
+    right = [np.sum(own_logits(net, images[b]).argmax(1) == labels[b]) for b in batches]
+    expected = sum(right) / batches.size
+    assert inference.accuracy_in_batches(net, images, labels, size) == pytest.approx(expected)
+
+
+def test_sorted_batches_hold_one_class_each(run, drawn):
+    net, size = inference.network(run), 4
+    images, labels = drawn.test_images, drawn.test_labels
+    right = count = 0
+    for digit in range(10):
+        theirs = np.flatnonzero(labels == digit)
+        for start in range(0, len(theirs) // size * size, size):
+            batch = theirs[start : start + size]
+            right += np.sum(own_logits(net, images[batch]).argmax(1) == digit)
+            count += size
+    got = inference.accuracy_in_sorted_batches(net, images, labels, size)
+    assert got == pytest.approx(right / count)
+    assert np.isnan(inference.accuracy_in_sorted_batches(net, images, labels, len(images)))
+
+
+def test_recalibration_is_the_plain_average_over_the_batches(run, drawn):
+    net, size = inference.network(run), 40
+    images = drawn.train_images[:200]
+    means, variances = [], []
+    for start in range(0, 200, size):
+        conv = net.forward(images[start : start + size], training=False)["conv"].numpy()
+        means.append(conv.mean((0, 1, 2), dtype=np.float64))
+        variances.append(conv.var((0, 1, 2), dtype=np.float64))
+    assert inference.recalibrate(net, images, size) == 5
+    np.testing.assert_allclose(net.conv_norm.moving_mean, np.mean(means, 0), atol=1e-6)
+    np.testing.assert_allclose(net.conv_norm.moving_variance, np.mean(variances, 0), rtol=1e-5)
+
+
+def test_recalibration_changes_no_weight_and_not_the_run(run, drawn):
+    before = {name: array.copy() for name, array in run.weights[-1].items()}
+    net = inference.network(run)
+    inference.recalibrate(net, drawn.train_images[:100], 50)
+    for name, array in net.weights().items():
+        assert np.array_equal(array, before[name]) == ("moving" not in name), name
+    for name, array in run.weights[-1].items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_each_cloud_point_is_a_forward_pass_of_its_whole_batch(run, drawn):
+    net, images, labels = inference.network(run), drawn.test_images, drawn.test_labels
+    mates = inference.draw_mates(labels, 7, 5)
+    cloud = inference.cloud(net, images, 7, mates)
+    assert cloud.shape == (200, 10)
+    for batch in (0, 1, 99, 199):
+        whole = images[[7, *mates[batch]]]
+        np.testing.assert_allclose(cloud[batch], own_logits(net, whole)[0], atol=2e-4)
+    assert np.ptp(cloud, axis=0).max() > 1e-2
+
+
+def test_a_batch_of_one_on_a_dense_layer_says_the_same_of_every_image(run, drawn):
+    net = inference.network(run)
+    logits = np.concatenate([own_logits(net, image[None]) for image in drawn.test_images[:5]])
+    same = np.ptp(logits, axis=0).max() == 0
+    assert same == (run.config.placement == "conv and dense")
+
+
+@pytest.mark.parametrize("method", ["none", "weight", "layer"])
+def test_the_other_methods_do_not_look_at_the_company(method, drawn):
+    net = inference.network(train(replace(SMALL, normalization=method), drawn))
+    mates = inference.draw_mates(drawn.test_labels, 7, 5)
+    alone = inference.logits(net, drawn.test_images[7][None])[0]
+    for batch in mates[:3]:
+        whole = drawn.test_images[[7, *batch]]
+        np.testing.assert_allclose(own_logits(net, whole)[0], alone, atol=1e-5)
+
+
+def test_momentum_changes_the_moving_statistics_and_no_weight(drawn):
+    runs = [train(replace(SMALL, momentum=momentum), drawn) for momentum in (0.0, 0.99)]
+    for name, array in runs[0].weights[-1].items():
+        assert np.array_equal(array, runs[1].weights[-1][name]) == ("moving" not in name), name
+
+
+def test_pooled_moments_are_those_of_all_the_numbers_together():
+    chance = np.random.default_rng(0)
+    x = chance.normal(3.0, 2.0, (6, 5, 5, 4))
+    moments = x.mean((1, 2)), x.var((1, 2))
+    batches = np.array([[0, 1, 2], [5, 3, 0]])
+    mean, variance = inference.pooled(moments, batches)
+    for row, batch in enumerate(batches):
+        np.testing.assert_allclose(mean[row], x[batch].mean((0, 1, 2)))
+        np.testing.assert_allclose(variance[row], x[batch].var((0, 1, 2)))
+
+
+def test_mates_are_drawn_without_the_pinned_one_and_without_repeats():
+    labels = np.arange(60) % 10
+    mates = inference.draw_mates(labels, 3, 6, digit=3)
+    assert mates.shape == (200, 5)
+    assert (labels[mates] == 3).all()
+    assert not (mates == 3).any()
+    assert all(len(set(batch)) == 5 for batch in mates.tolist())
+    np.testing.assert_array_equal(mates, inference.draw_mates(labels, 3, 6, digit=3))
+    with pytest.raises(ValueError, match="only 5 such images"):
+        inference.draw_mates(labels, 3, 7, digit=3)
+
+
+def test_the_margin_is_positive_exactly_where_the_digit_is_read_correctly():
+    logits = np.random.default_rng(1).normal(size=(50, 10))
+    np.testing.assert_array_equal(inference.margin(logits, 4) > 0, logits.argmax(1) == 4)
+    assert inference.margin(np.array([1.0, 5.0, 2.0] + [0.0] * 7), 1) == 3.0
+
+
+def test_a_study_holds_each_accuracy(run, drawn):
+    found = inference.study(run, drawn, (1, 8))
+    net = inference.network(run)
+    images, labels = drawn.test_images, drawn.test_labels
+    assert found["moving"] == run.test_accuracy
+    assert found["own"][8] == inference.accuracy_in_batches(net, images, labels, 8)
+    assert found["batches"] == 320 // 32
+    assert found["steps"] == 10
+    inference.recalibrate(net, drawn.train_images[:320], 32)
+    assert found["recomputed"] == inference.accuracy(net, images, labels)
+    assert found["off"]["variance"] >= 1
