@@ -130,12 +130,12 @@ class Session:
         self.server, self.timeout = server, timeout
         self.page = self.query = ""
         self.widgets: dict[str, str] = {}  # key -> id of those drawn
-        self.ranges: dict[str, tuple[float, float]] = {}  # key -> the ends of a slider
+        self.marks: dict[str, list[str]] = {}  # key -> the words on a slider that has some
         self.values: dict[str, WidgetState] = {}  # id -> what was last set
         self.ticks: dict[str, float] = {}  # fragment -> seconds between its own runs
         self.texts: list[str] = []  # of the latest run: labels and texts, in no order to rely on
         self.exceptions: list[str] = []
-        self.deltas = self.bytes = 0  # of the latest run
+        self.charts = self.bytes = 0  # that the latest run drew and sent
         self._page_hash = ""
         self._connection: ClientConnection | None = None
         self._tickers: list[asyncio.Task] = []
@@ -159,10 +159,10 @@ class Session:
         return await self._run()
 
     async def set(self, key: str, value: float | str) -> float:
-        """Move a slider (a number) or type a text; returns the seconds until the page was drawn."""
+        """Move a slider, to a number or to a mark; returns the seconds until the page was drawn."""
         state = WidgetState(id=self.widgets[key])
         if isinstance(value, str):
-            state.string_value = value
+            state.string_array_value.data.append(value)
         else:
             state.double_array_value.data.append(value)
         self.values[state.id] = state
@@ -188,7 +188,7 @@ class Session:
         client.context_info.url = f"{self.server.url}/{self.page}"
         began = time.perf_counter()
         await self._connection.send(message.SerializeToString())
-        self.texts, self.deltas, self.bytes = [], 0, 0
+        self.texts, self.charts, self.bytes = [], 0, 0
         async with asyncio.timeout(self.timeout):
             while True:
                 data = await self._connection.recv()
@@ -201,7 +201,7 @@ class Session:
         """Note what the message says; whether it was the last one of the run."""
         kind = message.WhichOneof("type")
         if kind == "new_session":
-            self.texts = []
+            self.texts, self.exceptions = [], []
             if not message.metadata.run.fragment_ids:
                 self.ticks = {}
         elif kind == "navigation":
@@ -214,7 +214,6 @@ class Session:
             for fragment in message.stop_auto_rerun.fragment_ids:
                 self.ticks.pop(fragment, None)
         elif kind == "delta":
-            self.deltas += 1
             if message.delta.WhichOneof("type") == "new_element":
                 self._take_in_element(message.delta.new_element)
         elif kind == "script_finished":
@@ -224,6 +223,7 @@ class Session:
     def _take_in_element(self, element) -> None:
         kind = element.WhichOneof("type")
         drawn = getattr(element, kind)
+        self.charts += kind == "vega_lite_chart"
         if kind == "exception":
             self.exceptions.append(f"{drawn.type}: {drawn.message}")
         for name in ("label", "body", "text"):
@@ -236,7 +236,7 @@ class Session:
             key = identity.split("-", 2)[-1]
             self.widgets[key] = identity
             if kind == "slider":
-                self.ranges[key] = (drawn.min, drawn.max)
+                self.marks[key] = list(drawn.options)
 
     def parameter(self, name: str) -> str:
         """The value of a query parameter, as the address bar now shows it; "" without one."""

@@ -1,0 +1,377 @@
+"""A class on one server: thirty browser tabs' worth of real websocket sessions, for five minutes.
+
+    python -m benchmarks.classroom --json classroom.json
+    python -m benchmarks.classroom --kills 50
+
+Every student moves sliders on the activation page once a second, and now and then goes to the
+training page, presses Train, watches for a few seconds, and comes back. Some of it the teacher
+told everybody to do, so that it is equal; the rest is each student's own. A moved slider counts
+from the question to the last word of the answer, with the new picture in it.
+
+With --kills, the server is killed with SIGKILL at random moments while students train, and
+started again on the same folder; then no run that a page had shown as finished may be missing.
+
+Only the loopback device is used. Nothing is asserted about time; errors are counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from benchmarks.serving import Server, Session, query, serving, start  # noqa: E402
+
+MOST_SESSIONS, MOST_SECONDS = 200, 3600
+PERIOD = 1.0  # seconds between two moves of a student
+WATCHING = 6.0  # seconds that a student looks at a training
+LARGEST_BATCH = 512
+LESSON = 30.0  # seconds for which the teacher's instructions stay the same
+# A file that the server adds a line to whenever a training begins or is saved.
+TAP = """
+import os, sys, time
+from normlib.store import Store
+
+def tapped(method, word):
+    def call(self, *arguments, **options):
+        with open(os.environ["NORMLAB_TAP"], "a") as file:
+            key = arguments[0] if word == "begun" else arguments[0].key
+            file.write(f"{time.time()} {word} {key}\\n")
+        return method(self, *arguments, **options)
+    return call
+
+Store.mark_started = tapped(Store.mark_started, "begun")
+Store.save = tapped(Store.save, "ended")
+from streamlit.web.cli import main
+sys.exit(main())
+"""
+
+
+@dataclass
+class Log:
+    """What happened to the class."""
+
+    moves: list[tuple[float, float, str]] = field(default_factory=list)  # when, seconds, what
+    loads: list[float] = field(default_factory=list)
+    ticks: list[float] = field(default_factory=list)
+    presses: list[float] = field(default_factory=list)
+    asked: set[str] = field(default_factory=set)  # keys of runs
+    finished: set[str] = field(default_factory=set)
+    errors: Counter[str] = field(default_factory=Counter)
+    memory: list[tuple[float, float]] = field(default_factory=list)
+
+
+class Student:
+    """One tab, and a habit of moving sliders."""
+
+    def __init__(self, number: int, server: Server, log: Log, seed: int, every: float):
+        self.number, self.server, self.log, self.every = number, server, log, every
+        self.own = random.Random(seed * 1000 + number)
+        self.seed = seed
+
+    def teacher(self) -> random.Random:
+        """The dice that fall the same for everybody during one instruction."""
+        return random.Random(self.seed * 7919 + int(time.monotonic() / LESSON))
+
+    async def live(self, until: float) -> None:
+        """Take part in the lesson; whatever goes wrong is noted, and the student reloads."""
+        await asyncio.sleep(self.own.random() * PERIOD)
+        training = time.monotonic() + self.own.uniform(0.2, 1.2) * self.every
+        while time.monotonic() < until:
+            try:
+                async with Session(self.server, timeout=60) as tab:
+                    await self.look(tab)
+                    while time.monotonic() < until:
+                        if time.monotonic() > training:
+                            await self.train(tab, until)
+                            training = time.monotonic() + self.own.uniform(0.6, 1.4) * self.every
+                            await self.look(tab)
+                        await self.move(tab, until)
+            except Exception as error:
+                self.log.errors[f"{type(error).__name__}: {error}"[:200]] += 1
+                await asyncio.sleep(PERIOD)
+
+    async def look(self, tab: Session) -> None:
+        self.log.loads.append(await tab.open("Activation_statistics", query(batch=64)))
+        self.check(tab)
+
+    async def move(self, tab: Session, until: float) -> None:
+        """One move of one slider, half the time where the teacher says."""
+        began = time.monotonic()
+        dice = self.teacher() if self.own.random() < 0.5 else self.own
+        key = "eps" if dice.random() < 0.2 else "batch"
+        place = dice.random()
+        marks = tab.marks[key]
+        value = marks[int(place * len(marks))] if marks else 1 + int(place * LARGEST_BATCH)
+        taken = await tab.set(key, value)
+        self.check(tab)
+        if tab.charts:
+            self.log.moves.append((time.time(), taken, key))
+        await asyncio.sleep(max(0.0, min(PERIOD - (time.monotonic() - began), until - began)))
+
+    async def train(self, tab: Session, until: float) -> None:
+        """Half the class trains what the teacher said, the others something of their own."""
+        equal = self.number % 2 == 0
+        dice = self.teacher() if equal else self.own
+        settings = query(
+            method=dice.choice(("none", "batch", "weight", "layer")),
+            seed=dice.randrange(1_000_000),
+            images=dice.choice((2000, 6000)),
+        )
+        self.log.loads.append(await tab.open("Train", settings))
+        self.check(tab)
+        self.log.presses.append(await tab.press("_train"))
+        self.check(tab)
+        key = tab.parameter("run")
+        if not key:
+            self.log.errors["Train was pressed and no run was shown"] += 1
+            return
+        self.log.asked.add(key)
+        end = min(time.monotonic() + WATCHING, until)
+        while time.monotonic() < end and tab.ticks:
+            await asyncio.sleep(min(tab.ticks.values()))
+            for fragment in list(tab.ticks):
+                self.log.ticks.append(await tab.tick(fragment))
+                self.check(tab)
+            if tab.says("Test accuracy"):
+                self.log.finished.add(key)
+
+    def check(self, tab: Session) -> None:
+        for text in tab.exceptions:
+            self.log.errors[f"on the page {tab.page}: {text}"[:200]] += 1
+
+
+async def watch_memory(server: Server, log: Log, until: float) -> None:
+    while time.monotonic() < until:
+        log.memory.append((time.time(), server.memory()))
+        await asyncio.sleep(1)
+
+
+async def lesson(server: Server, sessions: int, seconds: float, seed: int, every: float) -> Log:
+    log = Log()
+    # The first visitor pays for the imports; the class comes in afterwards.
+    async with Session(server) as first:
+        await first.open("Activation_statistics")
+    until = time.monotonic() + seconds
+    students = [Student(number, server, log, seed, every) for number in range(sessions)]
+    async with asyncio.TaskGroup() as group:
+        group.create_task(watch_memory(server, log, until))
+        for student in students:
+            group.create_task(student.live(until))
+    return log
+
+
+def classroom(sessions: int, seconds: float, seed: int, every: float) -> dict[str, object]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        tap = folder / "tap"
+        (folder / "tapped.py").write_text(TAP)
+        with serving(
+            folder / "home",
+            command=[str(folder / "tapped.py")],
+            environment={"NORMLAB_TAP": str(tap)},
+        ) as server:
+            began = time.time()
+            processor = server.cpu_seconds()
+            log = asyncio.run(lesson(server, sessions, seconds, seed, every))
+            processor = server.cpu_seconds() - processor
+            seconds_in_all = time.time() - began
+        noted = tap.read_text().splitlines() if tap.exists() else []
+        trouble = [
+            line
+            for line in server.log.read_text().splitlines()
+            if "Error" in line or "rror:" in line
+        ]
+    events = [(float(at), word, key) for at, word, key in map(str.split, noted)]
+    begun = Counter(key for _, word, key in events if word == "begun")
+    busy = busy_shares(events, log.moves)
+    return {
+        "sessions": sessions,
+        "seconds": round(seconds_in_all, 1),
+        "moves": len(log.moves),
+        "slider to picture, ms": quantiles(taken for _, taken, _ in log.moves),
+        "of the batch slider, ms": quantiles(t for _, t, key in log.moves if key == "batch"),
+        "of the epsilon slider, ms": quantiles(t for _, t, key in log.moves if key == "eps"),
+        "while two or more trainings run, ms": quantiles(
+            taken for (_, taken, _), many in zip(log.moves, busy, strict=True) if many >= 2
+        ),
+        "share of moves while two or more trainings run": round(
+            sum(many >= 2 for many in busy) / max(1, len(busy)), 2
+        ),
+        "page to page, ms": quantiles(log.loads),
+        "press of Train, ms": quantiles(log.presses),
+        "tick of a watched training, ms": quantiles(log.ticks),
+        "presses of Train": len(log.presses),
+        "distinct configs asked": len(log.asked),
+        "trainings begun": sum(begun.values()),
+        "most trainings of one config": max(begun.values(), default=0),
+        "asked and never begun": len(log.asked - set(begun)),
+        "errors": dict(log.errors),
+        "errors in the server's log": trouble[:20],
+        "processor seconds of the server": round(processor, 1),
+        "memory": memory(log.memory),
+    }
+
+
+def busy_shares(
+    events: Iterable[tuple[float, str, str]], moves: Iterable[tuple[float, float, str]]
+) -> list[int]:
+    """How many trainings were under way when each move was answered."""
+    steps = sorted((at, 1 if word == "begun" else -1) for at, word, _ in events)
+    found, running, place = {}, 0, 0
+    for at in sorted({at for at, _, _ in moves}):
+        while place < len(steps) and steps[place][0] <= at:
+            running += steps[place][1]
+            place += 1
+        found[at] = running
+    return [found[at] for at, _, _ in moves]
+
+
+def memory(samples: list[tuple[float, float]]) -> dict[str, object]:
+    """Resident memory in MB: every 10 s, and how it grew from after the first fifth to the end."""
+    if len(samples) < 10:
+        return {"MB": [round(mb) for _, mb in samples]}
+    fifth = max(1, len(samples) // 10)
+    values = [mb for _, mb in samples]
+    early = statistics.median(values[2 * fifth : 3 * fifth])
+    late = statistics.median(values[-fifth:])
+    return {
+        "MB after warm-up": round(early),
+        "MB at the end": round(late),
+        "most MB": round(max(values)),
+        "grown by": round(late / early - 1, 3),
+        "MB every 10 s": [round(mb) for mb in values[::10]],
+    }
+
+
+def quantiles(values: Iterable[float]) -> dict[str, float] | None:
+    ms = sorted(1000 * value for value in values)
+    if not ms:
+        return None
+    return {
+        "p50": round(statistics.median(ms)),
+        "p95": round(ms[min(len(ms) - 1, int(0.95 * len(ms)))]),
+        "max": round(ms[-1]),
+    }
+
+
+# ---- kills ---------------------------------------------------------------------------------------
+
+
+async def train_until_killed(server: Server, seed: int, promised: set[str]) -> None:
+    """Train one small run after the other; what a page has shown as finished is promised."""
+    try:
+        async with Session(server, timeout=60) as tab:
+            while True:
+                seed += 1
+                await tab.open("Train", query(seed=seed, images=500, epochs=1))
+                await tab.press("_train")
+                while not tab.says("Test accuracy"):
+                    await asyncio.sleep(0.05)
+                    for fragment in list(tab.ticks):
+                        await tab.tick(fragment)
+                promised.add(tab.parameter("run"))
+    except Exception as error:  # the server is gone, as it should be
+        if server.process.poll() is None:
+            raise RuntimeError("The session ended before the server did.") from error
+
+
+async def one_life(server: Server, seed: int, seconds: float, promised: set[str]) -> None:
+    while not server.healthy():
+        await asyncio.sleep(0.02)
+    sessions = [
+        asyncio.create_task(train_until_killed(server, seed + 10_000 * one, promised))
+        for one in range(3)
+    ]
+    await asyncio.sleep(seconds)
+    server.kill()
+    await asyncio.gather(*sessions)
+
+
+def kill_again_and_again(kills: int, seed: int) -> dict[str, object]:
+    """Kill the server so many times; what was lost, what was damaged."""
+    from normlib.store import Store
+
+    dice, promised = random.Random(seed), set()
+    lost: set[str] = set()
+    damaged = set_aside = 0
+    statuses: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        for life in range(kills):
+            server = start(home)
+            try:
+                # Some kills come while it starts, most while it trains and saves.
+                seconds = dice.uniform(0, 20) if life % 5 else dice.uniform(0, 3)
+                asyncio.run(one_life(server, 100_000 * (life + 1), seconds, promised))
+            finally:
+                server.kill()
+            if not (home / "runs.sqlite3").exists():
+                continue
+            store = Store(home)
+            found = {summary.key: summary.status for summary in store.list()}
+            lost |= {
+                key for key in promised if found.get(key) != "finished" or store.load(key) is None
+            }
+            statuses = Counter(found.values())
+            set_aside = len(list(home.glob("runs-set-aside-*")))
+            store.close()
+            connection = sqlite3.connect(home / "runs.sqlite3")
+            (answer,) = connection.execute("PRAGMA integrity_check").fetchone()
+            connection.close()
+            damaged += answer != "ok"
+            print(f"{life + 1} kills, {len(promised)} finished runs", file=sys.stderr)
+    return {
+        "kills": kills,
+        "finished runs that a page had shown": len(promised),
+        "of these lost": len(lost),
+        "damaged stores": damaged,
+        "files set aside": set_aside,
+        "runs in the store": dict(statuses),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--sessions", type=int, default=30)
+    parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--every", type=float, default=45, help="seconds between two trainings of a student"
+    )
+    parser.add_argument("--kills", type=int, default=0, help="kill the server so often instead")
+    parser.add_argument("--json", type=Path, help="write everything here as well")
+    options = parser.parse_args()
+    if not 1 <= options.sessions <= MOST_SESSIONS or not 1 <= options.seconds <= MOST_SECONDS:
+        parser.error(f"At most {MOST_SESSIONS} sessions and {MOST_SECONDS} seconds.")
+    document: dict[str, object] = {
+        "command": " ".join(["python -m benchmarks.classroom", *sys.argv[1:]]),
+        "load": {"before": os.getloadavg()[0]},
+    }
+    if options.kills:
+        document |= kill_again_and_again(options.kills, options.seed)
+    else:
+        document |= classroom(options.sessions, options.seconds, options.seed, options.every)
+    text = json.dumps(document, indent=1)
+    print(text)
+    if options.json:
+        options.json.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

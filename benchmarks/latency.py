@@ -1,0 +1,333 @@
+"""How long a user waits, in a real Chromium: for the first page, a slider, a curve, a comparison.
+
+    python -m benchmarks.latency --json latency.json
+
+A slider is dragged with the mouse and let go, here and on an otherwise empty page, in turns. The
+clock is the browser's own: from the pointer going up to the frame that shows the new picture. In
+between, each message from the server is noted as it arrives, so that the parts can be told apart:
+
+    asking       from letting go until the browser asks the server
+    computing    from there until the first piece of the picture arrives
+    sending      until its last piece has arrived
+    drawing      until the frame with the new picture
+
+Nothing is asserted. Run it on an idle machine; only the ratios travel to another one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+ROOT = Path(__file__).parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from benchmarks.serving import CHROMIUM_FLAGS, Server, chromium, serving, start  # noqa: E402
+
+EMPTY = """
+import streamlit as st
+
+batch = st.slider("Batch size", 1, 512, 64, key="batch")
+with st.container(key="picture"):
+    st.markdown(f"batch size {batch}")
+"""
+# Notes, by the browser's clock, when the pointer goes up, when a question goes to the server, when
+# each answer comes, and when a frame is on screen after the picture has changed.
+NOTES = """
+(() => {
+  const notes = window.notes = {picture: "", released: 0, asked: 0, messages: [], painted: 0};
+  addEventListener("pointerup", () => {
+    Object.assign(notes, {released: performance.now(), asked: 0, messages: [], painted: 0});
+  }, true);
+  const Plain = window.WebSocket;
+  window.WebSocket = class extends Plain {
+    constructor(...all) {
+      super(...all);
+      this.addEventListener("message", event => {
+        notes.messages.push([performance.now(), event.data]);
+      });
+    }
+    send(data) {
+      notes.asked ||= performance.now();
+      super.send(data);
+    }
+  };
+  let waiting = false;
+  const shown = () => {
+    const channel = new MessageChannel();
+    channel.port1.onmessage = () => { waiting = false; notes.painted = performance.now(); };
+    channel.port2.postMessage(0);
+  };
+  new MutationObserver(changes => {
+    const element = node => node.nodeType === 1 ? node : node.parentElement;
+    if (!waiting && notes.picture && changes.some(c => element(c.target)?.closest(notes.picture))) {
+      waiting = true;
+      requestAnimationFrame(shown);
+    }
+  }).observe(document, {subtree: true, childList: true, characterData: true, attributes: true});
+  const text = data => {
+    const bytes = new Uint8Array(data);
+    let all = "";
+    for (let at = 0; at < bytes.length; at += 8192)
+      all += String.fromCharCode(...bytes.subarray(at, at + 8192));
+    return btoa(all);
+  };
+  window.told = () => ({...notes, messages: notes.messages.map(([at, data]) => [at, text(data)])});
+})();
+"""
+READABLE = ".st-key-methods .katex"
+HISTOGRAM = ".st-key-histograms svg.marks path"
+CURVE = ".st-key-loss svg.marks .mark-line path"
+QUIET = 0.25  # seconds without a change, after which a picture counts as complete
+PATIENCE = 120_000  # milliseconds
+
+
+def wait_until_drawn(tab: Page) -> None:
+    tab.wait_for_selector("[data-testid='stApp'][data-test-connection-state='CONNECTED']")
+    tab.wait_for_selector("[data-testid='stApp'][data-test-script-state='notRunning']")
+    if tab.get_by_test_id("stException").count():
+        raise RuntimeError(f"An exception on {tab.url}")
+
+
+def new_tab(browser: Browser, server: Server, path: str = "") -> Page:
+    """A tab of a fresh profile, opened on this path if one is given."""
+    context = browser.new_context(
+        base_url=server.url, viewport={"width": 1280, "height": 720}, locale="en-US"
+    )
+    context.set_default_timeout(PATIENCE)
+    context.add_init_script(NOTES)
+    tab = context.new_page()
+    if path:
+        tab.goto(path)
+        wait_until_drawn(tab)
+    return tab
+
+
+# ---- the first page ------------------------------------------------------------------------------
+
+
+def cold(browser: Browser, folder: Path, repeats: int) -> dict[str, list[float]]:
+    """From opening a page on a freshly started server, and from starting that server."""
+    found: dict[str, list[float]] = {
+        "server start": [],
+        "home readable": [],
+        "home complete": [],
+        "first activation picture": [],
+    }
+    for number in range(repeats):
+        for page in ("home", "activations"):
+            began = time.perf_counter()
+            server = start(folder / f"cold{number}{page}")
+            try:
+                server.wait_until_healthy()
+                found["server start"].append(time.perf_counter() - began)
+                tab = new_tab(browser, server)
+                began = time.perf_counter()
+                if page == "home":
+                    tab.goto("/", wait_until="commit")
+                    tab.locator(READABLE).first.wait_for()
+                    found["home readable"].append(time.perf_counter() - began)
+                    wait_until_drawn(tab)
+                    found["home complete"].append(time.perf_counter() - began)
+                else:
+                    tab.goto("/Activation_statistics", wait_until="commit")
+                    tab.locator(HISTOGRAM).first.wait_for()
+                    found["first activation picture"].append(time.perf_counter() - began)
+                tab.context.close()
+            finally:
+                server.stop()
+    return found
+
+
+# ---- a slider ------------------------------------------------------------------------------------
+
+
+def drag(tab: Page, share: float, picture: str) -> dict[str, float]:
+    """Drag the batch slider to this share of its length; the parts of the wait, in ms."""
+    track = tab.locator(".st-key-batch [data-rac][role='group'] > div").bounding_box()
+    thumb = tab.locator(".st-key-batch [data-testid='stSliderThumbValue']").locator("..")
+    box = thumb.bounding_box()
+    tab.evaluate("picture => { notes.picture = picture }", picture)
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    tab.mouse.down()
+    tab.mouse.move(track["x"] + track["width"] * share, box["y"] + box["height"] / 2)
+    time.sleep(0.05)
+    tab.mouse.up()
+    value = tab.locator(".st-key-batch input").input_value()
+    tab.locator(picture.split()[0]).get_by_text(f"batch size {value}").first.wait_for()
+    tab.wait_for_function(
+        "quiet => notes.painted && performance.now() - notes.painted > quiet", arg=1000 * QUIET
+    )
+    wait_until_drawn(tab)
+    return parts(tab.evaluate("told()"))
+
+
+def parts(notes: Mapping) -> dict[str, float]:
+    """Milliseconds from letting go, and their parts; bytes that came."""
+    pieces, end, size = [], 0.0, 0
+    for at, text in notes["messages"]:
+        data = base64.b64decode(text)
+        message = ForwardMsg.FromString(data)
+        size += len(data)
+        kind = message.WhichOneof("type")
+        if kind == "delta" and is_picture(message.delta):
+            pieces.append(at)
+        if kind == "script_finished":
+            end = at
+    asked, released, painted = notes["asked"], notes["released"], notes["painted"]
+    return {
+        "to the new picture": painted - released,
+        "asking": asked - released,
+        "computing": pieces[0] - asked,
+        "sending": pieces[-1] - pieces[0],
+        "drawing": painted - pieces[-1],
+        "server, to its last word": end - asked,
+        "kilobytes": size / 1000,
+    }
+
+
+def is_picture(delta) -> bool:
+    """Whether this piece of a page is a chart, or the one sentence of the empty page."""
+    element = delta.new_element
+    kind = element.WhichOneof("type") if delta.WhichOneof("type") == "new_element" else ""
+    return kind == "vega_lite_chart" or (
+        kind == "markdown" and element.markdown.body.startswith("batch size ")
+    )
+
+
+def slider(browser: Browser, folder: Path, moves: int, seed: int) -> dict[str, object]:
+    """The batch slider of the activation page and of an otherwise empty page, in turns."""
+    (folder / "empty.py").write_text(EMPTY)
+    with ExitStack() as stack:
+        lab = stack.enter_context(serving(folder / "lab"))
+        empty = stack.enter_context(serving(folder / "empty", folder / "empty.py"))
+        tabs = {
+            "lab": (new_tab(browser, lab, "/Activation_statistics"), ".st-key-histograms"),
+            "empty page": (new_tab(browser, empty, "/"), ".st-key-picture"),
+        }
+        tabs["lab"][0].locator(HISTOGRAM).first.wait_for()
+        dice = random.Random(seed)
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in tabs}
+        processor = lab.cpu_seconds()
+        for move in range(moves + 3):
+            share = dice.uniform(0.02, 0.98)
+            for name, (tab, picture) in tabs.items():
+                taken = drag(tab, share, picture)
+                if move >= 3:  # the first ones load fonts and caches
+                    found[name].append(taken)
+        processor = 1000 * (lab.cpu_seconds() - processor) / (moves + 3)
+    summary: dict[str, object] = {
+        name: {part: quantiles(one[part] for one in taken) for part in taken[0]}
+        for name, taken in found.items()
+    }
+    for quantile in ("p50", "p95"):
+        ours, floor = (summary[name]["to the new picture"][quantile] for name in tabs)
+        summary[f"ratio {quantile}"] = round(ours / floor, 2)
+    summary["processor time of the server per move"] = round(processor, 1)
+    summary["moves"] = {name: [one["to the new picture"] for one in f] for name, f in found.items()}
+    return summary
+
+
+def quantiles(values: Iterable[float]) -> dict[str, float]:
+    values = sorted(values)
+    return {
+        "p50": round(statistics.median(values), 1),
+        "p95": round(values[min(len(values) - 1, int(0.95 * len(values)))], 1),
+        "max": round(values[-1], 1),
+    }
+
+
+# ---- trainings -----------------------------------------------------------------------------------
+
+
+def trainings(browser: Browser, folder: Path, repeats: int) -> dict[str, list[float]]:
+    """Train to the first point of the curve; Compare, fast setting, to all curves complete."""
+    first_points: list[float] = []
+    comparisons: list[float] = []
+    with serving(folder / "training") as server:
+        for seed in range(repeats + 1):
+            tab = new_tab(browser, server, f"/Train?seed={seed}")
+            tab.get_by_role("button", name="Train", exact=True).click()
+            began = time.perf_counter()
+            tab.locator(CURVE).first.wait_for(state="attached")
+            first_points.append(time.perf_counter() - began)
+            tab.get_by_test_id("stMetric").first.wait_for()
+            wait_until_drawn(tab)
+            tab.context.close()
+        for seed in range(repeats):
+            tab = new_tab(browser, server, f"/Compare?seed={100 + seed}")
+            tab.get_by_role("button", name="Train all", exact=True).click()
+            began = time.perf_counter()
+            tab.get_by_role("heading", name="Accuracy and time").wait_for()
+            comparisons.append(time.perf_counter() - began)
+            wait_until_drawn(tab)
+            tab.context.close()
+    return {
+        "first point, first training of the server": first_points[:1],
+        "first point, once warm": first_points[1:],
+        "comparison of four methods, 6,000 images": comparisons,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--moves", type=int, default=50, help="of the slider")
+    parser.add_argument("--repeats", type=int, default=3, help="of everything else")
+    parser.add_argument("--seed", type=int, default=0, help="of where the slider goes")
+    parser.add_argument(
+        "--only", choices=("cold", "slider", "trainings"), help="measure one thing alone"
+    )
+    parser.add_argument("--json", type=Path, help="write everything here as well")
+    options = parser.parse_args()
+    path = chromium()
+    if path is None:
+        parser.error("There is no Chromium on this machine.")
+    document: dict[str, object] = {
+        "what": "waiting in a real browser; milliseconds for the slider, seconds for the rest",
+        "command": " ".join(["python -m benchmarks.latency", *sys.argv[1:]]),
+        "load": {"before": os.getloadavg()[0]},
+    }
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as name:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        folder = Path(name)
+        document["browser"] = browser.version
+        if options.only in (None, "cold"):
+            document["cold"] = middle(cold(browser, folder, options.repeats))
+        if options.only in (None, "slider"):
+            document["slider"] = slider(browser, folder, options.moves, options.seed)
+        if options.only in (None, "trainings"):
+            document["trainings"] = middle(trainings(browser, folder, options.repeats))
+        browser.close()
+    document["load"]["after"] = os.getloadavg()[0]
+    text = json.dumps(document, indent=1)
+    print(text)
+    if options.json:
+        options.json.write_text(text + "\n")
+
+
+def middle(times: Mapping[str, list[float]]) -> dict[str, dict[str, object]]:
+    return {
+        name: {
+            "median": round(statistics.median(seconds), 2),
+            "all": [round(s, 2) for s in seconds],
+        }
+        for name, seconds in times.items()
+    }
+
+
+if __name__ == "__main__":
+    main()
