@@ -237,7 +237,7 @@ def show_weight() -> None:
                         ("dw", here.dw),
                         ("along v", here.along),
                         ("dv", here.dv),
-                        ("v - dv", after),
+                        ("v − dv", after),
                     )
                 ]
             ),
@@ -335,9 +335,9 @@ def show_check() -> None:
     st.caption(
         f"How far TensorFlow's tape, central differences and "
         f"{'tf.nn.l2_normalize' if method == 'weight' else 'the layer of Keras'} are from the "
-        f"gradient by hand, relative to its largest number. ✓ up to {gradients.TOLERANCE:.0e}. "
+        f"gradient by hand, relative to its largest number. ✓ up to {tiny(gradients.TOLERANCE)}. "
         f"{METHODS[method].title} on {shape} random numbers · "
-        f"float64 · ε {settings.number(epsilon)} · seed {seed}"
+        f"float64 · ε {settings.minus(settings.number(epsilon))} · seed {seed}"
     )
     page.answer(check_answer(rows, mistake, names, gradients.TOLERANCE))
     hand = {
@@ -368,8 +368,13 @@ def show_check() -> None:
 def verdict(difference: float, tolerance: float) -> str:
     """The difference with a green check or a red cross."""
     if difference <= tolerance:
-        return f":green[:material/check: {difference:.0e}]"
-    return f":red[:material/close: **{difference:.2g}**]"
+        return f":green[:material/check: {tiny(difference)}]"
+    return f":red[:material/close: **{settings.minus(f'{difference:.2g}')}**]"
+
+
+def tiny(value: float) -> str:
+    """One digit: 3e−9."""
+    return settings.minus(settings.number(float(f"{value:.0e}")))
 
 
 def check_answer(rows: list[dict], mistake: str, names: dict[str, str], tolerance: float) -> str:
@@ -378,7 +383,7 @@ def check_answer(rows: list[dict], mistake: str, names: dict[str, str], toleranc
     wrong = [names[row["name"]] for row in rows if not row["worst"] <= tolerance]
     if not wrong:
         return (
-            f"All four ways agree on {', '.join(right)}: the largest difference is {worst:.0e}. "
+            f"All four ways agree on {', '.join(right)}: the largest difference is {tiny(worst)}. "
             + (
                 "Now plant a mistake and see which gradients notice."
                 if mistake == "none"
@@ -485,7 +490,9 @@ def draw_training(found, shipped: dict[str, dict], stage: str) -> None:
         rows, "step", "norm", "Step", "Norm of the gradient", log=True, points=True
     )
     origin = " · recorded, comes with the lab" if shipped else ""
-    charts.show(chart, f"Kernel of the {title} · {settings_words}{origin}", "norm_curves")
+    charts.show(
+        chart, f"Kernel of the {title} · {settings_words}{origin}{jags_words()}", "norm_curves"
+    )
     if len(names) < 2:
         return
     late = {
@@ -502,6 +509,20 @@ def draw_training(found, shipped: dict[str, dict], stage: str) -> None:
         f"{METHODS[high].title.lower()} (median {late[high]:.3g}) and smallest with "
         f"{METHODS[low].title.lower()} ({late[low]:.3g}), {late[high] / max(late[low], 1e-12):.2g} "
         f"times less. Smaller than at the start: {', '.join(shrunk) or 'none'}."
+    )
+
+
+def jags_words() -> str:
+    """Why the curves are jagged, where each epoch ends with a smaller batch than the others."""
+    config = settings.to_train_config()
+    count = min(config.train_size, len(server.data().train_images))
+    full, rest = divmod(count, config.batch_size)
+    if not full or not rest:
+        return ""
+    return (
+        f". Each mark is the gradient of one batch. The last batch of an epoch, of {rest} instead "
+        f"of {config.batch_size} images, has a mark of its own beside that of the batch before: "
+        f"hence the jag every {full + 1:,} steps."
     )
 
 

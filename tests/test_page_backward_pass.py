@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from normlib import gradients
+from normlib import backward_steps, gradients
 from pages.components import settings
 
 PAGE = str(Path(__file__).parents[1] / "pages" / "6_Backward_pass.py")
@@ -71,6 +71,16 @@ def test_the_bias_has_no_gradient():
     app = opened(**{"pass": "bias"})
     assert "moves none of the 12 z" in app.success[0].value
     assert "moves 12 of 12 z" in opened(method="layer", **{"pass": "bias"}).success[0].value
+
+
+def test_the_jags_of_the_short_last_batch_are_explained(monkeypatch):
+    norms = {"step": [1, 2], "gradient_norms": [[1.0, 1.0, 1.0], [0.5, 0.5, 0.5]]}
+    monkeypatch.setattr(backward_steps, "recorded_norms", lambda config, checksum: norms)
+    app = opened(**{"pass": "training"}, batch="48", images="1000")
+    told = " ".join(one.value for one in app.caption)
+    assert "of 40 instead of 48 images" in told and "every 21 steps" in told
+    app = opened(**{"pass": "training"}, batch="50", images="1000")
+    assert not any("instead of" in one.value for one in app.caption)
 
 
 def test_training_waits_for_the_button():

@@ -437,7 +437,7 @@ def _signed_bars_spec(
             "value:Q",
             title=value_title,
             scale=alt.Scale(domain=(-reach, reach), nice=False),
-            axis=alt.Axis(tickCount=5, format="~g"),
+            axis=alt.Axis(values=[-reach / 2, 0, reach / 2], format="~g"),
         ),
     )
     signs = alt.Scale(
