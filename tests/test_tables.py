@@ -56,11 +56,20 @@ def test_nothing_is_a_frequent_mistake_where_all_is_read_correctly():
 
 
 def test_one_seed_is_said_to_prove_little():
-    words = tables.verdict({"batch": [run(report=0.005, accuracy=0.95)], "none": [run()]})
+    words = tables.verdict({"batch": [run(report=0.005, accuracy=0.91)], "none": [run()]})
     assert "**Batch norm** has the lowest loss (0.0050" in words
     assert "**No normalization** the highest (0.0100)" in words
-    assert "reads 95.00 % correctly" in words and "5.00 points" in words
+    assert "reads 91.00% correctly" in words and "1.00 points" in words
     assert "one seed proves little" in words
+
+
+def test_a_large_gap_of_one_seed_is_called_large_and_a_near_rival_named():
+    best, far = [run(report=0.005, accuracy=0.95)], [run(accuracy=0.9)]
+    words = tables.verdict({"batch": best, "none": far})
+    assert "5.00 points, which is large" in words and "proves little" not in words
+    assert "no other comes near" in words
+    words = tables.verdict({"batch": best, "layer": [run(accuracy=0.94)], "none": far})
+    assert "one seed does not tell batch norm from layer norm." in words
 
 
 def test_three_seeds_decide_only_where_their_ranges_are_apart():
