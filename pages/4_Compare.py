@@ -30,7 +30,7 @@ QUESTIONS = {
 def main() -> None:
     page.set_up("compare")
     page.question(QUESTIONS[settings.get("among")])
-    left, right = st.columns([1, 2.4])
+    left, right = st.columns([1, 2.2])  # two pills side by side in a window of 1280
     with left, page.controls():
         controls()
     with right:
@@ -247,7 +247,11 @@ def curves(known: Mapping[str, Sequence[Experiment]], caption: str) -> None:
         right = tables.accuracy_bands(seen)
         accuracy = (
             charts.curves(
-                right, "epoch", "mid", "Epoch", "Validation accuracy", points=True, percent=True
+                *(right, "epoch", "mid", "Epoch", "Validation accuracy"),
+                points=True,
+                percent=True,
+                x_range=(1, epochs) if epochs > 1 else None,
+                y_range=charts.share_range(right["low"], right["high"]),
             )
             if len(right)
             else None

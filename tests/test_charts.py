@@ -75,10 +75,10 @@ def test_histograms_share_their_axes_and_write_what_they_cut_off():
 
 def test_a_chart_keeps_its_data_out_of_its_spec():
     chart = charts.accuracy_curves([{"method": "layer", "epoch": 1, "accuracy": 0.9}])
-    again = charts.accuracy_curves([{"method": "layer", "epoch": 1, "accuracy": 0.2}])
+    again = charts.accuracy_curves([{"method": "layer", "epoch": 1, "accuracy": 0.901}])
     assert chart.panels[0][0] is again.panels[0][0]
     assert "data" not in str(chart.panels[0][0]).replace("datum", "")
-    assert "20.00%" in again.summary
+    assert "90.10%" in again.summary
 
 
 def test_the_smoothed_loss_is_the_mean_of_the_last_steps():
@@ -127,3 +127,31 @@ def test_filters_show_their_signs():
     sheet = charts.filter_grid(kernel, columns=3, scale=1)
     pixels = ["#" + bytes(sheet[0, column]).hex().upper() for column in (0, 3, 6)]
     assert pixels == [theme.COLORS["batch"], "#FFFFFF", theme.COLORS["weight"]]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.843], (0.82, 0.86)),
+        ([0.66, 0.887], (0.6, 1.0)),
+        ([0.98, 0.999], (0.96, 1.0)),
+        ([0.1, 0.9], (0.0, 1.0)),
+        ([0.0], (0.0, 0.02)),
+        ([1.0], (0.98, 1.0)),
+    ],
+)
+def test_an_axis_of_shares_ends_on_ticks_around_its_values(values, expected):
+    assert charts.share_range(values) == pytest.approx(expected)
+
+
+def test_the_dotted_line_lies_on_top_and_keeps_its_place_in_the_legend():
+    rows = [{"method": m, "epoch": e, "accuracy": 0.8} for m in ("none", "weight") for e in (1, 2)]
+    chart = charts.accuracy_curves(rows, epochs=2)
+    ((spec, data),) = chart.panels
+    assert data["method"].tolist() == ["weight", "weight", "none", "none"]
+    color = spec["layer"][-1]["encoding"]["color"]
+    assert color["scale"]["domain"][0] == "No normalization"
+    shapes = spec["layer"][-1]["encoding"]["shape"]["scale"]["range"]
+    assert len(set(shapes)) == 2
+    # A legend switched off for one channel of a field is off for all of that field.
+    assert spec["layer"][-1]["encoding"]["shape"]["field"] != color["field"]

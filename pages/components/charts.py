@@ -236,6 +236,7 @@ def loss_curves(
 
 def accuracy_curves(rows: Rows, *, epochs: int | None = None) -> Chart:
     """Accuracy per epoch by method. rows: method, epoch, accuracy (0 to 1)."""
+    rows = frame(rows)
     return curves(
         rows,
         "epoch",
@@ -245,7 +246,17 @@ def accuracy_curves(rows: Rows, *, epochs: int | None = None) -> Chart:
         points=True,
         percent=True,
         x_range=(1, epochs) if epochs and epochs > 1 else None,
+        y_range=share_range(rows["accuracy"]) if len(rows) else None,
     )
+
+
+def share_range(*columns: Iterable[float]) -> tuple[float, float]:
+    """An axis for shares that begins and ends on a tick, with air even around a single value."""
+    values = [float(value) for column in columns for value in column]
+    low, high = min(values), max(values)
+    step = next((s for s in (0.02, 0.05, 0.1) if high - low <= 4 * s), 0.2)
+    below, above = math.floor(low / step - 0.25), math.ceil(high / step + 0.25)
+    return round(max(0.0, below * step), 2), round(min(1.0, above * step), 2)
 
 
 def bands(rows: Rows, x: str, x_title: str, y_title: str, *, log: bool = False) -> Chart:
@@ -498,6 +509,7 @@ def _curves_spec(
     layers.append(
         encoded(spots, y).encode(
             color=color,
+            shape=_shapes(methods),
             tooltip=[
                 alt.Tooltip("series:N", title="series"),
                 alt.Tooltip(f"{x}:Q", title=x_title, format=",~g"),
@@ -599,6 +611,14 @@ def _series_scales(methods: tuple[str, ...]) -> tuple[alt.Color, alt.StrokeDash]
     )
 
 
+def _shapes(methods: tuple[str, ...]) -> alt.Shape:
+    import altair as alt
+
+    shapes = [theme.shape(method, index) for index, method in enumerate(methods)]
+    # By another column than the colour: one legend would serve both, and without one both lose it.
+    return alt.Shape("method:N", scale=alt.Scale(domain=methods, range=shapes), legend=None)
+
+
 # ---- rows ------------------------------------------------------------------------------------
 
 
@@ -608,7 +628,13 @@ def _methods(data: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _titled(data: pd.DataFrame) -> pd.DataFrame:
-    return data.assign(series=[theme.title(one) for one in data["method"]]) if len(data) else data
+    """With the names as a legend has them, and the dotted line last: drawn over the others, it
+    hides none of them, and none hides it."""
+    if not len(data):
+        return data
+    titled = data.assign(series=[theme.title(one) for one in data["method"]])
+    dotted = titled["method"] == "none"
+    return _joined([titled[~dotted], titled[dotted]]) if dotted.any() else titled
 
 
 def _joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -32,6 +32,17 @@ DASHES: dict[str, list[int]] = {
     "rms": [3, 2],
     "tf_batch": [2, 2],
 }
+# The markers of single values; thin ones lie on top, and what is beneath stays visible.
+SHAPES: dict[str, str] = {
+    "none": "cross",
+    "batch": "circle",
+    "weight": "square",
+    "layer": "diamond",
+    "group": "triangle-up",
+    "instance": "triangle-down",
+    "rms": "triangle-right",
+    "tf_batch": "circle",
+}
 # Series that are no method of their own, and must not look like one.
 CONSTANT_KERNEL = "Constant kernel"
 _OTHERS: dict[str, tuple[str, list[int]]] = {CONSTANT_KERNEL: ("#8456B8", [9, 3, 3, 3])}
@@ -57,6 +68,11 @@ def dash(series: str, position: int = 0) -> list[int]:
     if series in _OTHERS:
         return _OTHERS[series][1]
     return DASHES.get(series) or list(DASHES.values())[1:][position % (len(DASHES) - 1)]
+
+
+def shape(series: str, position: int = 0) -> str:
+    """The marker of a method; other series take the markers in turn."""
+    return SHAPES.get(series) or list(SHAPES.values())[1:][position % (len(SHAPES) - 1)]
 
 
 def ink_and_paper() -> tuple[str, str]:
