@@ -153,6 +153,7 @@ def show_studies(
                 title,
                 "Test accuracy",
                 log=along != "momentum",
+                places=list(dict.fromkeys(row["x"] for row in rows)),
                 summary=study_summary(rows, kinds, title),
             ),
             f"Batch norm. {2_000:,} test images, read with three kinds of statistics."
@@ -702,12 +703,15 @@ def draw_sizes(plan: Sweep, outcomes: dict[str, Outcome]) -> None:
             "Test error",
             log=True,
             log_y=True,
+            places=plan.values,
             summary=words.replace("**", ""),
         ),
         f"Error on all test images at the end · {held_words(plan)} · learning rate "
         f"{plan.base.learning_rate:g} · {seeds}.",
         "sizes",
     )
+    if not complete(plan, picture):
+        return
     lost = sum(row.diverged for row in picture)
     if lost:
         words += f"\n\n{lost} trainings diverged and are not in the lines."
@@ -794,15 +798,24 @@ def draw_cliff(plan: Sweep, outcomes: dict[str, Outcome]) -> None:
     base, count = plan.base, max(row.done for row in picture)
     steps = -(-base.train_size // base.batch_size) * base.epochs
     charts.show(
-        batch_charts.cliff(rows, words.replace("**", "")),
+        batch_charts.cliff(rows, plan.values, plan.methods, words.replace("**", "")),
         f"Test accuracy in % after {steps} steps, mean of {count} seed{'s' * (count > 1)}; ✕: a "
         f"seed diverged · batch size {base.batch_size} · {base.train_size:,} images.",
         "cliff",
     )
-    page.answer(words)
+    if complete(plan, picture):
+        page.answer(words)
 
 
 # ---- what both sweeps share ------------------------------------------------------------------
+
+
+def complete(plan: Sweep, picture: Sequence[sweeps.Row]) -> bool:
+    """Whether every training has come; if not, say so instead of drawing conclusions."""
+    total, done = len(plan.points()), sum(row.done for row in picture)
+    if done < total:
+        st.caption(f"{done} of {total} trainings. The answer comes with the last one.")
+    return done == total
 
 
 def swept(plan: Sweep, wish: str, draw) -> None:

@@ -217,8 +217,9 @@ def test_a_sweep_runs_a_few_at_a_time_fills_in_and_ends(puppet):
     keys = [point.config.key(server.data().checksum) for point in points]
     asked = [key for key in keys if queue.find(key) is not None]
     assert 0 < len(asked) <= sweeping.AT_A_TIME < len(keys)
+    assert not app.success
     puppet.go.set()
-    until(app, lambda app: "16 done here" in words(app))
+    until(app, lambda app: "All 16 trainings are done" in words(app))
     assert "Live" in " ".join(element.value for element in app.markdown)
     (answer,) = app.success
     assert "**No normalization:** usable 0.001 to 1; best at 0.001, 50.0%." in answer.value
@@ -226,7 +227,7 @@ def test_a_sweep_runs_a_few_at_a_time_fills_in_and_ends(puppet):
     assert {config.seed for config in puppet.configs} == {0}
     trained = len(puppet.configs)
     again = opened(lab="cliff", methods="none,batch", **{"from": "live"})
-    assert "16 done here" in words(again)
+    assert "All 16 trainings are done" in words(again)
     assert len(puppet.configs) == trained
 
 
@@ -247,6 +248,19 @@ def test_stop_stops_feeding_and_training(puppet):
     app.run()
     assert len(puppet.configs) == started
     assert not app.button(key="_run_sizes").disabled
+
+
+def test_half_a_sweep_draws_no_conclusion(puppet):
+    app = opened(lab="cliff", methods="none,batch")
+    app.button(key="_run_cliff").click().run()
+    puppet.go.set()
+    for experiment in server.experiments().earlier(100):
+        found = server.experiments().find(experiment.key)
+        assert found.wait_until_over(10)
+    app.button(key="_stop_cliff").click().run()
+    assert app.get("vega_lite_chart")
+    assert not app.success
+    assert "The answer comes with the last one" in words(app)
 
 
 def test_after_a_stop_the_recorded_picture_is_back(puppet):

@@ -49,28 +49,35 @@ def lines(
     y_title: str,
     *,
     log: bool,
+    places: Sequence[float],
     summary: str,
     log_y: bool = False,
 ) -> Chart:
     """One line per series over a few values of a setting, with a band where low and high differ.
 
     rows: series (a key of `series`), x, y, low, high. log: the values stand where their logarithm
-    puts them; otherwise side by side, in the order in which they come. log_y: the same for y.
+    puts them; otherwise side by side. log_y: the same for y. places: every value of the whole
+    picture, also while it fills in.
     """
     data = frame(rows)
     shown = {key: one for key, one in series.items() if (data["series"] == key).any()}
     data = data.assign(title=[shown[key].title for key in data["series"]])
-    places = list(dict.fromkeys(data["x"]))
     x: dict[str, Any] = {"field": "x", "title": x_title}
     if log:
         x |= {
             "type": "quantitative",
-            "scale": {"type": "log", "base": 2, "nice": False, "padding": 12},
-            "axis": {"values": places, "format": "~g", "grid": False},
+            "scale": {
+                "type": "log",
+                "base": 2,
+                "nice": False,
+                "padding": 12,
+                "domain": [min(places), max(places)],
+            },
+            "axis": {"values": list(places), "format": "~g", "grid": False},
         }
     else:
         axis = {"labelAngle": 0, "format": "~g"}
-        x |= {"type": "ordinal", "sort": places, "axis": axis}
+        x |= {"type": "ordinal", "scale": {"domain": list(places)}, "axis": axis}
     y = {
         "type": "quantitative",
         "title": y_title,
@@ -369,11 +376,11 @@ def logit_cloud(logits: np.ndarray, moving: np.ndarray, label: int, summary: str
     return Chart(((spec, data),), summary, data[["class", "batch", "logit", "moving"]])
 
 
-def cliff(rows: Rows, summary: str) -> Chart:
+def cliff(rows: Rows, rates: Sequence[float], methods: Sequence[str], summary: str) -> Chart:
     """Accuracy by learning rate and method as a shade and a number; a cross where one diverged.
 
     rows: method, rate, accuracy (0..1, the mean; None where every seed diverged), low, high,
-    trainings, diverged.
+    trainings, diverged. rates, methods: those of the whole picture, also while it fills in.
     """
     data = frame(rows)
     data = data.assign(
@@ -386,16 +393,16 @@ def cliff(rows: Rows, summary: str) -> Chart:
             )
         ],
     )
-    rates = list(dict.fromkeys(data["rate"]))
-    titles = [METHODS[one].title for one in dict.fromkeys(data["method"])]
     x = {
         "field": "rate",
         "type": "ordinal",
-        "sort": rates,
+        "scale": {"domain": [f"{rate:g}" for rate in rates]},
         "title": "Learning rate",
         "axis": {"labelAngle": 0, "grid": False},
     }
-    y = {"field": "title", "type": "nominal", "sort": titles, "title": None, "axis": None}
+    titles = [METHODS[one].title for one in methods]
+    y = {"field": "title", "type": "nominal", "title": None, "axis": None}
+    y["scale"] = {"domain": titles}
     spec = {
         "height": {"step": 66},
         "encoding": {"x": x, "y": y},

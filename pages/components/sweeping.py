@@ -206,7 +206,13 @@ def buttons(sweep: Sweep, wish: str, has_recorded: bool) -> None:
             disabled=complete or going,
         )
         runs.button("Stop", f"stop_{wish}", icon=":material/stop:", disabled=complete or not going)
-        st.caption(f"{total} small trainings, {len(outcomes)} done here. You may leave meanwhile.")
+        st.caption(
+            f"All {total} trainings are done on this machine."
+            if complete
+            else f"{total} small trainings on this machine. Leaving the page pauses the rest."
+            if going
+            else f"{total} small trainings, a few seconds each."
+        )
     runs.keeping()
 
 
