@@ -22,6 +22,11 @@ OFFERED = tuple(method for method in METHODS if method != "tf_batch")
 MOST_METHODS = 4
 RECORDED_SEEDS = (0, 1, 2)
 DIGITS_SHOWN = 16
+AXES = {
+    "test": "Test batch size",
+    "momentum": "Momentum",
+    "batch": "Training batch size",
+}
 QUESTIONS = {
     "inference": "A network with batch norm has learned. Now it reads one single image. Whose mean "
     "and variance should it use, and what becomes of its accuracy if it uses the image's own?",
@@ -143,7 +148,7 @@ def show_studies(
     if recalibrated:
         kinds["recomputed"] = batch_charts.RECOMPUTED
     rows = [row for row in rows if row["series"] in kinds]
-    title = settings.SETTINGS["against"].choices[along]
+    title = AXES[along]
     left, right = st.columns([3, 2])
     with left:
         charts.show(

@@ -532,9 +532,9 @@ SETTINGS: dict[str, Setting] = _table(
             "choice",
             "test",
             choices={
-                "test": "Test batch size",
+                "test": "Test batch",
                 "momentum": "Momentum",
-                "batch": "Training batch size",
+                "batch": "Training batch",
             },
             help="What changes from left to right.",
         ),
