@@ -8,7 +8,7 @@ from hypothesis import strategies as some
 from streamlit.testing.v1 import AppTest
 
 from normlib.config import METHODS, TrainConfig
-from pages.components import page, settings
+from pages.components import page, setting_table, settings
 from pages.components.settings import SETTINGS, number
 
 
@@ -99,7 +99,7 @@ def test_settings_become_a_training():
 
 def test_no_two_settings_share_a_name():
     with pytest.raises(ValueError, match="Two settings are called 'batch'"):
-        settings._table([SETTINGS["batch"], SETTINGS["batch"]])
+        setting_table._table([SETTINGS["batch"], SETTINGS["batch"]])
 
 
 def test_every_page_names_known_settings_once():

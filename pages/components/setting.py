@@ -1,0 +1,146 @@
+"""One control as a row of a table: its limits, and its value as a link and a sentence write it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One control.
+
+    name: its URL parameter and its widget's key.
+    config_field: its name in `TrainConfig`, if any; a link may use it too.
+    kind: "int", "float", "choice", "many" (several choices), "flag" or "text".
+    low, high: the limits of a number; steps: the marks of a log slider.
+    choices: value -> what the reader sees.
+    """
+
+    name: str
+    label: str
+    kind: str
+    default: Any
+    help: str = ""
+    config_field: str = ""
+    low: float = 0
+    high: float = 0
+    steps: tuple[float, ...] = ()
+    choices: Mapping[str, str] = field(default_factory=dict)
+    widget: str = ""
+
+    def parse(self, text: str) -> Any:
+        """The value that a link means, or a `ValueError` that says what is possible."""
+        return self.check(_PARSERS[self.kind](self, text.strip()[:200]))
+
+    def check(self, value: Any) -> Any:
+        """The value itself, or a `ValueError` that says what is possible."""
+        if self.kind in ("int", "float") and not self.low <= value <= self.high:
+            raise ValueError(self.possible())
+        return value
+
+    def format(self, value: Any) -> str:
+        """The value as a link writes it; `parse` reads it back."""
+        if self.kind == "many":
+            return ",".join(map(_code, value))
+        if self.kind == "choice":
+            return _code(value)
+        if self.kind == "flag":
+            return "on" if value else "off"
+        return number(value) if self.kind == "float" else str(value)
+
+    def words(self, value: Any) -> str:
+        """The value as a sentence writes it."""
+        if self.kind == "many":
+            return ", ".join(self.choices[one] for one in value)
+        if self.kind == "choice":
+            return self.choices[value]
+        return f"{value:,}" if self.kind == "int" else self.format(value)
+
+    def possible(self) -> str:
+        """What this control takes, as the end of a sentence."""
+        if self.kind == "int":
+            return f"it takes whole numbers from {self.low:,} to {self.high:,}"
+        if self.kind == "float":
+            return f"it takes numbers from {number(self.low)} to {number(self.high)}"
+        if self.kind == "flag":
+            return "it takes on or off"
+        return f"it takes {', '.join(map(_code, self.choices))}"
+
+
+def number(value: float) -> str:
+    """A float in as few characters as read back exactly: 0.01, 1e-5."""
+    if value and not 1e-3 <= abs(value) < 1e6:
+        mantissa, _, exponent = f"{Decimal(repr(value)).normalize():e}".partition("e")
+        return f"{mantissa}e{int(exponent)}"
+    return repr(float(value)).removesuffix(".0")
+
+
+def minus(text: str) -> str:
+    """The text with the minus sign of print, −, before its numbers and in their exponents.
+
+    A hyphen within a word, a range, code or a link's query stays one.
+    """
+    return re.sub(r"(?<![\w)`[=&?/.-])-(?=\.?\d)|(?<=\de)-(?=\d)", "−", text)
+
+
+def _code(choice: str) -> str:
+    return choice.lower().replace(" ", "-")
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\s_+]+", "-", text.strip().lower())
+
+
+def _parse_int(setting: Setting, text: str) -> int:
+    # In a whole number a comma, point, space or quote before three digits only groups them.
+    if re.fullmatch(r"[1-9]\d{0,2}([,. '_ ]\d{3})+", text):
+        text = re.sub(r"\D", "", text)
+    value = _parse_float(setting, text)
+    if value != int(value):
+        raise ValueError(setting.possible())
+    return int(value)
+
+
+def _parse_float(setting: Setting, text: str) -> float:
+    try:
+        value = float(text.replace(",", ".").replace("−", "-"))  # 0,001 is 0.001 to half the world
+    except ValueError:
+        raise ValueError(setting.possible()) from None
+    if not math.isfinite(value):
+        raise ValueError(setting.possible())
+    return value
+
+
+def _parse_choice(setting: Setting, text: str) -> str:
+    for choice, title in setting.choices.items():
+        if _plain(text) in (_plain(choice), _plain(title)):
+            return choice
+    raise ValueError(setting.possible())
+
+
+def _parse_many(setting: Setting, text: str) -> tuple[str, ...]:
+    chosen = {_parse_choice(setting, part) for part in re.split(r"[,;|]", text) if part.strip()}
+    return tuple(choice for choice in setting.choices if choice in chosen)
+
+
+def _parse_flag(setting: Setting, text: str) -> bool:
+    if text.lower() in ("on", "1", "true", "yes"):
+        return True
+    if text.lower() in ("off", "0", "false", "no"):
+        return False
+    raise ValueError(setting.possible())
+
+
+_PARSERS: dict[str, Callable[[Setting, str], Any]] = {
+    "int": _parse_int,
+    "float": _parse_float,
+    "choice": _parse_choice,
+    "many": _parse_many,
+    "flag": _parse_flag,
+    "text": lambda setting, text: text,
+}

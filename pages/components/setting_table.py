@@ -1,0 +1,438 @@
+"""The table of all controls: every slider, choice and switch of every page, once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from normlib import report, sweeps
+from normlib.config import LIMITS, METHODS, TrainConfig
+from normlib.steps import KERNELS, TABLES
+from normlib.tables import SURGERY
+from pages.components.setting import Setting
+
+FOUR_METHODS = ("none", "batch", "weight", "layer")
+EPSILONS = tuple(float(f"1e{power}") for power in range(-8, 1))
+LEARNING_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0)
+# As in `normlib.gradients`, which needs TensorFlow.
+MISTAKES = (
+    "statistics as constants",
+    "wrong axes",
+    "epsilon outside the root",
+    "unbiased variance",
+    "norm as a constant",
+    "one norm for the kernel",
+    "a constant outside the root",
+    "mean of the squares",
+)
+_COUNTED = {str(number): str(number) for number in range(1, 5)}
+METHOD_TITLES = {name: method.title for name, method in METHODS.items()}
+
+
+def _from_config(name: str, config_field: str, label: str, **others: Any) -> Setting:
+    """A row whose default and limits are those of `TrainConfig`, unless said otherwise."""
+    default = others.pop("default", getattr(TrainConfig(), config_field))
+    kind = {bool: "flag", int: "int", float: "float", str: "choice"}[type(default)]
+    if config_field in LIMITS:
+        low, high = LIMITS[config_field]
+        others = {"low": low, "high": high} | others
+    return Setting(name, label, kind, default, config_field=config_field, **others)
+
+
+def _table(rows: Iterable[Setting]) -> dict[str, Setting]:
+    """The rows by name; two with one name are an error, since a value travels by its name."""
+    table: dict[str, Setting] = {}
+    for row in rows:
+        if row.name in table:
+            raise ValueError(f"Two settings are called {row.name!r}: {table[row.name].label} …")
+        table[row.name] = row
+    return table
+
+
+SETTINGS: dict[str, Setting] = _table(
+    [
+        _from_config(
+            "batch",
+            "batch_size",
+            "Batch size",
+            high=512,
+            help="How many images go through the network together.",
+        ),
+        _from_config(
+            "eps",
+            "epsilon",
+            "Epsilon",
+            low=1e-8,
+            high=1.0,
+            steps=EPSILONS,
+            help="Added to the variance, inside the root, so that nothing is divided by zero.",
+        ),
+        _from_config(
+            "seed", "seed", "Seed", help="Decides the first weights and the order of the images."
+        ),
+        Setting(
+            "methods",
+            "Methods",
+            "many",
+            FOUR_METHODS,
+            choices=METHOD_TITLES,
+            help="Which normalizations stand side by side.",
+        ),
+        _from_config(
+            "method",
+            "normalization",
+            "Method",
+            choices=METHOD_TITLES,
+            widget="select",
+            help="How the network normalizes.",
+        ),
+        Setting(
+            "stage",
+            "Layer",
+            "choice",
+            "conv",
+            choices={"conv": "Convolution", "hidden": "Hidden layer"},
+            help="Where in the network to look.",
+        ),
+        _from_config(
+            "lr",
+            "learning_rate",
+            "Learning rate",
+            steps=LEARNING_RATES,
+            help="How far each step moves the weights.",
+        ),
+        _from_config(
+            "momentum",
+            "momentum",
+            "Momentum of the moving statistics",
+            steps=(0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 0.999),
+            help="How much of the moving mean and variance each step keeps.",
+        ),
+        _from_config(
+            "epochs",
+            "epochs",
+            "Epochs",
+            default=2,
+            help="How often training sees every image once. The report used 4.",
+        ),
+        _from_config("hidden", "hidden_units", "Hidden units", help="The size of the dense layer."),
+        _from_config(
+            "placement",
+            "placement",
+            "Normalize",
+            choices={"conv": "Convolution only", "conv and dense": "Convolution and dense"},
+            widget="select",
+            help="Which layers are normalized.",
+        ),
+        _from_config(
+            "images",
+            "train_size",
+            "Training images",
+            default=6000,
+            steps=(500, 1000, 2000, 6000, 12_000, 25_000, 55_000),
+            help="How many images to train on. The report used 55,000.",
+        ),
+        _from_config(
+            "start",
+            "weight_norm_start",
+            "Weight norm starts at",
+            choices={
+                "norm": "g = ‖v‖",
+                "one": "g = 1",
+                "data": "First batch",
+                "constant": "Constant (the report's)",
+            },
+            widget="select",
+            help="g = ‖v‖ changes nothing at the start. The constant kernel is never trained.",
+        ),
+        _from_config(
+            "learn",
+            "learn_scale_shift",
+            "Learn gamma and beta",
+            help="Off: gamma stays 1 and beta 0, as the report ran it.",
+        ),
+        _from_config(
+            "inference",
+            "inference_statistics",
+            "At test time use",
+            choices={"moving": "Moving statistics", "batch": "The test batch's own"},
+            widget="select",
+            help="What batch norm normalizes with when it no longer trains.",
+        ),
+        _from_config("center", "center", "Subtract the mean"),
+        _from_config("scale", "scale", "Divide by the root"),
+        _from_config(
+            "position",
+            "position",
+            "Position",
+            choices={"before ReLU": "Before ReLU", "after ReLU": "After ReLU"},
+        ),
+        _from_config(
+            "ghost",
+            "ghost_batches",
+            "Ghost batches",
+            steps=(1, 2, 4, 8, 16, 32, 64),
+            help="Batch norm only: the batch in parts, each with statistics of its own.",
+        ),
+        _from_config(
+            "groups",
+            "groups",
+            "Groups",
+            steps=(1, 2, 3, 5, 6, 10, 15, 30),
+            help="Group norm only: how many groups the 30 channels form.",
+        ),
+        # Train, Compare
+        Setting("run", "Run", "text", ""),
+        Setting("over", "Earlier runs", "text", ""),
+        Setting(
+            "look",
+            "Look at",
+            "choice",
+            "mistakes",
+            choices={
+                "mistakes": "Mistakes",
+                "percentiles": "One unit's input",
+                "dead": "Dead units",
+                "gradients": "Gradients",
+                "moving": "Moving statistics",
+            },
+        ),
+        Setting("misread", "Mistake", "text", ""),
+        Setting("channel", "Channel", "int", 0, "One filter of the convolution.", high=29),
+        Setting(
+            "among",
+            "Compare",
+            "choice",
+            "methods",
+            choices={"methods": "Methods", "surgery": "Surgery"},
+        ),
+        Setting(
+            "cuts",
+            "Changes",
+            "many",
+            ("center", "scale", "fixed"),
+            choices=SURGERY,
+            help="Each change alone is one more curve from the same start.",
+        ),
+        Setting(
+            "seeds",
+            "Seeds",
+            "choice",
+            "1",
+            choices={"1": "One", "3": "Three"},
+            help="Each has other first weights and another order of the images. Three give a "
+            "band, and take three times as long.",
+        ),
+        # Step by step, Backward pass
+        Setting(
+            "show",
+            "View",
+            "choice",
+            "table",
+            choices={
+                "table": "Table",
+                "convolution": "Convolution",
+                "relu": "ReLU",
+                "undo": "Gamma and beta",
+            },
+        ),
+        Setting("x", "Table", "text", TABLES["default"]),
+        Setting("v", "Kernel", "text", KERNELS["two"]),
+        Setting("g", "Lengths", "text", "2_1_1"),
+        Setting("row", "Example", "choice", "3", choices=_COUNTED),
+        Setting("column", "Feature", "choice", "2", choices=_COUNTED),
+        Setting(
+            "at",
+            "Position",
+            "choice",
+            "1",
+            choices={"1": "Top left", "2": "Top right", "3": "Bottom left", "4": "Bottom right"},
+        ),
+        Setting("gamma", "Gamma", "float", 1.0, "Multiplies every x̂.", low=-3.0, high=3.0),
+        Setting("beta", "Beta", "float", 0.0, "Is added to every γ x̂.", low=-3.0, high=3.0),
+        Setting(
+            "affine",
+            "Gamma and beta",
+            "choice",
+            "own",
+            choices={"own": "Sliders", "undo": "γ = root, β = mean"},
+        ),
+        Setting(
+            "pass",
+            "View",
+            "choice",
+            "terms",
+            choices={
+                "terms": "Three terms",
+                "weight": "Weight norm",
+                "check": "Four-way check",
+                "training": "During training",
+                "bias": "The bias",
+            },
+        ),
+        Setting(
+            "dz",
+            "Incoming gradient dz",
+            "choice",
+            "random",
+            choices={
+                "random": "Random",
+                "one": "One cell",
+                "equal": "All 1",
+                "along": "Like x̂",
+            },
+            help="How much the loss would change with each z.",
+        ),
+        Setting(
+            "mistake",
+            "Planted mistake",
+            "choice",
+            "none",
+            choices={"none": "None"} | {one: one.capitalize() for one in MISTAKES},
+            widget="select",
+            help="Put into the layer that the tape differentiates.",
+        ),
+        Setting("bias", "Bias added to the feature", "float", 2.0, low=-5.0, high=5.0),
+        Setting(
+            "view",
+            "View",
+            "choice",
+            "histograms",
+            choices={
+                "histograms": "Histograms",
+                "channels": "Channels",
+                "microscope": "Epsilon microscope",
+                "invariances": "Invariances",
+            },
+            help="Four ways to look at the same activations.",
+        ),
+        Setting(
+            "weights",
+            "Weights",
+            "text",
+            "fresh",
+            help="The first weights of this seed, or those that a training has learned.",
+        ),
+        Setting(
+            "part",
+            "Part of the report",
+            "choice",
+            "tables",
+            choices={
+                "tables": "The three tables",
+                "library": "Own ops against TensorFlow's",
+                "layer": "Batch against layer",
+                "weight": "Why weight norm lost",
+            },
+        ),
+        Setting(
+            "setting",
+            "Trained",
+            "choice",
+            "as-run",
+            choices=report.SETTINGS,
+            help="The report left gamma, beta and weight norm's v and g untrained, and normalized "
+            "the test images with their own statistics. Its equations say otherwise.",
+        ),
+        Setting(
+            "numbers",
+            "Numbers",
+            "choice",
+            "digits",
+            choices={"digits": "A batch of digits", "random": "Random"},
+            help="What both sides get: the convolution of the first images, or random numbers with "
+            "mean 0 and standard deviation 1.",
+        ),
+        Setting(
+            "quantity",
+            "Compare",
+            "choice",
+            "output",
+            choices={
+                "output": "Output",
+                "dx": "dx",
+                "dgamma": "dgamma",
+                "dbeta": "dbeta",
+                "moving mean": "Moving mean",
+                "moving variance": "Moving variance",
+            },
+            help="dx, dgamma and dbeta are gradients; for weight norm dv and dg take their place.",
+        ),
+        Setting(
+            "defaults",
+            "Library defaults",
+            "flag",
+            False,
+            help="Leave epsilon, momentum and axes on the library's side as it has them.",
+        ),
+        # Batch size lab
+        Setting(
+            "lab",
+            "View",
+            "choice",
+            "inference",
+            choices={
+                "inference": "Training against inference",
+                "mates": "Batch-mates",
+                "sweep": "Batch size sweep",
+                "cliff": "Learning-rate cliff",
+            },
+        ),
+        Setting(
+            "against",
+            "Along",
+            "choice",
+            "test",
+            choices={
+                "test": "Test batch",
+                "momentum": "Momentum",
+                "batch": "Training batch",
+            },
+            help="What changes from left to right.",
+        ),
+        Setting("recalibrated", "Recalibrated", "flag", False),
+        Setting(
+            "from",
+            "Numbers",
+            "choice",
+            "recorded",
+            choices={"recorded": "Recorded", "live": "This machine"},
+        ),
+        Setting(
+            "crowd",
+            "Batch size m",
+            "int",
+            8,
+            low=2,
+            high=32,
+            steps=sweeps.MATES_SIZES,
+            help="The pinned digit and its m − 1 mates.",
+        ),
+        Setting(
+            "mates",
+            "Mates",
+            "choice",
+            "random",
+            choices={"random": "Random digits"} | {str(d): f"Only {d}s" for d in range(10)},
+            widget="select",
+        ),
+        Setting(
+            "pinned",
+            "Pinned test digit",
+            "int",
+            sweeps.PINNED,
+            "Its place among the first 2,000 test images.",
+            high=1_999,
+            widget="number",
+        ),
+        Setting(
+            "held",
+            "Equal for all",
+            "choice",
+            "images",
+            choices=sweeps.HELD,
+            help="Images: each training reads the same images once, so small batches take more "
+            "steps. Updates: each takes the same number of steps, so large batches read more.",
+        ),
+    ]
+)
