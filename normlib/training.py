@@ -18,7 +18,7 @@ from normlib.runtime import DEVICE, versions
 
 # One call into the graph takes at most so many steps and images: few enough that Stop is
 # obeyed and a curve grows several times a second, enough that the call itself costs nothing.
-_STEPS_PER_CALL, _IMAGES_PER_CALL, _FIRST_CALL = 50, 6_400, 5
+_STEPS_PER_CALL, _IMAGES_PER_CALL, _FIRST_CALL = 50, 3_200, 5
 _PROBE_IMAGES = 128
 # Of one unit's input, as in figure 1 of the batch-norm paper.
 PERCENTILES = (15, 50, 85)
