@@ -428,6 +428,7 @@ def _histogram_spec(
     )
     cut = (
         alt.Chart()
+        .transform_filter("datum.label")  # else each bar has a text to draw, nearly all empty
         .mark_text(align="left", baseline="bottom", dx=3, dy=3, fontWeight=600)
         .encode(x="right:Q", y=alt.Y("height:Q"), text="label:N")
     )
