@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import lru_cache
 
 import streamlit as st
 
@@ -22,7 +23,13 @@ def show_source(
         st.latex(formula)
     with st.expander(label, icon=":material/code:", key=key):
         for function in functions:
-            written = getattr(function, "python_function", function)
-            written = inspect.unwrap(written)
-            st.caption(f"`{written.__module__}.{written.__qualname__}`")
-            st.code(inspect.getsource(written), language="python")
+            name, text = _written(function)
+            st.caption(f"`{name}`")
+            st.code(text, language="python")
+
+
+@lru_cache(maxsize=256)
+def _written(function: Callable) -> tuple[str, str]:
+    """Its full name and its source; looking that up takes a millisecond, in every rerun."""
+    written = inspect.unwrap(getattr(function, "python_function", function))
+    return f"{written.__module__}.{written.__qualname__}", inspect.getsource(written)
