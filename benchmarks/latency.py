@@ -37,13 +37,15 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from benchmarks.serving import CHROMIUM_FLAGS, Server, chromium, serving, start  # noqa: E402
+from pages.components.setting_table import BATCH_SIZES  # noqa: E402
 
-EMPTY = """
+MARKS = [size for size in BATCH_SIZES if size <= 512]
+EMPTY = f"""
 import streamlit as st
 
-batch = st.slider("Batch size", 1, 512, 64, key="batch")
+batch = st.select_slider("Batch size", {MARKS}, 64, key="batch")
 with st.container(key="picture"):
-    st.markdown(f"batch size {batch}")
+    st.markdown(f"batch size {{batch}}")
 """
 # Notes, by the browser's clock, when the pointer goes up, when a question goes to the server, when
 # each answer comes, and when a frame is on screen after the picture has changed.
@@ -162,7 +164,7 @@ def cold(browser: Browser, folder: Path, repeats: int) -> dict[str, list[float]]
 # ---- a slider ------------------------------------------------------------------------------------
 
 
-def drag(tab: Page, share: float, picture: str) -> dict[str, float]:
+def drag(tab: Page, share: float, picture: str, seen: set[str]) -> dict[str, float]:
     """Drag the batch slider to this share of its length; the parts of the wait, in ms."""
     track = tab.locator(".st-key-batch [data-rac][role='group'] > div").bounding_box()
     thumb = tab.locator(".st-key-batch [data-testid='stSliderThumbValue']").locator("..")
@@ -180,11 +182,15 @@ def drag(tab: Page, share: float, picture: str) -> dict[str, float]:
             break
     else:
         raise RuntimeError("The picture did not change within a minute.")
-    return parts(tab.evaluate("told()"))
+    return parts(tab.evaluate("told()"), seen)
 
 
-def parts(notes: Mapping) -> dict[str, float]:
-    """Milliseconds from letting go, and their parts; bytes that came."""
+def parts(notes: Mapping, seen: set[str]) -> dict[str, float]:
+    """Milliseconds from letting go, and their parts; bytes that came.
+
+    seen: the hashes of the pictures that this tab has had; one that it still keeps is not sent
+    again but named.
+    """
     pieces, end, size = [], 0.0, 0
     for at, text in notes["messages"]:
         data = base64.b64decode(text)
@@ -192,6 +198,9 @@ def parts(notes: Mapping) -> dict[str, float]:
         size += len(data)
         kind = message.WhichOneof("type")
         if kind == "delta" and is_picture(message.delta):
+            seen.add(message.hash)
+            pieces.append(at)
+        if kind == "ref_hash" and message.ref_hash in seen:
             pieces.append(at)
         if kind == "script_finished":
             end = at
@@ -229,12 +238,13 @@ def slider(browser: Browser, folder: Path, moves: int, seed: int) -> dict[str, o
         tabs["lab"][0].locator(HISTOGRAM).first.wait_for()
         dice = random.Random(seed)
         found: dict[str, list[dict[str, float]]] = {name: [] for name in tabs}
-        processor, share = lab.cpu_seconds(), 0.0
+        seen: dict[str, set[str]] = {name: set() for name in tabs}
+        processor, mark = lab.cpu_seconds(), MARKS.index(64)
         for move in range(moves + 3):
             # Never where it is already: that would be no move.
-            share = 0.02 + (share + dice.uniform(0.05, 0.9)) % 0.96
+            mark = (mark + dice.randrange(1, len(MARKS))) % len(MARKS)
             for name, (tab, picture) in tabs.items():
-                taken = drag(tab, share, picture)
+                taken = drag(tab, mark / (len(MARKS) - 1), picture, seen[name])
                 if move >= 3:  # the first ones load fonts and caches
                     found[name].append(taken)
         processor = 1000 * (lab.cpu_seconds() - processor) / (moves + 3)

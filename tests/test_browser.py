@@ -51,14 +51,14 @@ def test_a_lesson_from_the_slider_to_a_training_and_back(tab):
     before = pictures.first.evaluate(SHAPES)
     for _ in range(3):
         tab.locator(".st-key-batch input").press("ArrowLeft")
-    expect(tab.get_by_text("batch size 61").first).to_be_visible()
+    expect(tab.get_by_text("batch size 24").first).to_be_visible()
     settled(tab)
-    expect(tab).to_have_url(re.compile(r"[?&]batch=61(&|$)"))
+    expect(tab).to_have_url(re.compile(r"[?&]batch=24(&|$)"))
     assert pictures.first.evaluate(SHAPES) != before
 
     # A training: the side bar leads there, the batch size comes along, and it is a long one.
     tab.get_by_test_id("stSidebar").get_by_role("link", name="Train").click()
-    expect(tab).to_have_url(re.compile(r"/Train\?.*batch=61(&|$)"))
+    expect(tab).to_have_url(re.compile(r"/Train\?.*batch=24(&|$)"))
     settled(tab)
     tab.locator(".st-key-epochs input").press("End")
     expect(tab.get_by_text("300,000 images in all")).to_be_visible()

@@ -66,6 +66,7 @@ def test_histograms_share_their_axes_and_write_what_they_cut_off():
     assert none_spec["layer"][0]["encoding"]["y"] == batch_spec["layer"][0]["encoding"]["y"]
     assert list(none["label"]) == ["80%", "", ""]
     assert list(batch["label"]) == ["50%", "", ""]
+    assert list(batch["scale"]) == ["", "", "40%"]
     heights = np.concatenate([none["height"], batch["height"]])
     assert heights.max() == charts._ROW  # the row's top
     assert heights[1] / heights[2] == 1

@@ -94,7 +94,7 @@ def test_the_convolution_is_one_row_for_all_that_share_it() -> None:
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_of_every_layer_opens_by_link(view, stage) -> None:
     app = opened(view=view, stage=stage, batch="7", eps="0,001", methods="batch;layer;rms")
-    assert app.slider(key="batch").value == 7
+    assert app.select_slider(key="batch").value == 7
     assert app.select_slider(key="eps").value == 1e-3
     assert app.query_params["view"] == [view] or app.query_params["view"] == view
     assert "Layer norm" in answer(app)
@@ -107,7 +107,7 @@ def test_the_ends_of_the_sliders_are_lessons(view) -> None:
     ran(app)
     app.select_slider(key="eps").set_value(1.0)
     assert "Layer norm" in answer(ran(app))
-    app.slider(key="batch").set_value(512)
+    app.select_slider(key="batch").set_value(512)
     assert "Layer norm" in answer(ran(app))
 
 
@@ -179,7 +179,7 @@ def test_weight_norm_starts_from_the_same_kernel_and_shares_its_rows() -> None:
 
 def test_a_moved_slider_shows_the_new_batch(drawn) -> None:
     app = opened(methods="batch")
-    app.slider(key="batch").set_value(3)
+    app.select_slider(key="batch").set_value(3)
     ran(app)
     assert app.query_params["batch"] in ("3", ["3"])
     rows = describe(build(TrainConfig()), shown_images(drawn, 3)).set_index("stage")

@@ -11,7 +11,6 @@ on Apple silicon TensorFlow has to come first.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -105,7 +104,7 @@ def histograms(rows: Rows, stages: Mapping[str, str], x_range: tuple[float, floa
     """One column per method, one row per stage, on the same axes.
 
     rows: method, stage, left, right (the bin's edges), share (of all values, 0 to 1).
-    stages: stage -> its title, from top to bottom.
+    stages: stage -> its title, from top to bottom. x_range: from the first edge to the last.
     A bar taller than twice the next is cut off and its share written on it: the zeros after ReLU.
     """
     data = frame(rows)
@@ -122,9 +121,11 @@ def histograms(rows: Rows, stages: Mapping[str, str], x_range: tuple[float, floa
         spiky = 0 < (shares >= tall / 2).sum() <= len(methods)
         tops[row] = _round_up(1.1 * (below[-1] if spiky and len(below) else tall))
     foot, top = len(stages) - 1.0 - place, tops[place]
-    label = np.full(len(share), "", object)
+    label, scale = np.full((2, len(share)), "", object)
     for cut in np.flatnonzero(share > top):
         label[cut] = f"{share[cut]:.0%}"
+    for end in np.flatnonzero(right == x_range[1]):
+        scale[end] = f"{100 * top[end]:.3g}%"
     drawn = {
         "stage": stage,
         "left": left,
@@ -133,17 +134,12 @@ def histograms(rows: Rows, stages: Mapping[str, str], x_range: tuple[float, floa
         "height": foot + _ROW * np.minimum(share / top, 1.0),
         "share": share,
         "label": label,
+        "scale": scale,
     }
     panels, summary = [], []
     for one in methods:
         own = method == one
-        spec = _histogram_spec(
-            theme.title(one),
-            theme.color(one),
-            tuple(stages.values()),
-            tuple(tops.tolist()),
-            x_range,
-        )
+        spec = _histogram_spec(theme.title(one), theme.color(one), tuple(stages.values()), x_range)
         panels.append((spec, frame({name: values[own] for name, values in drawn.items()})))
         for row, title in enumerate(stages.values()):
             bars = np.flatnonzero(own & (place == row))
@@ -386,31 +382,25 @@ def _without_data(spec: Any) -> Any:
 
 @_spec
 def _histogram_spec(
-    title: str,
-    color: str,
-    stages: tuple[str, ...],
-    tops: tuple[float, ...],
-    x_range: tuple[float, float],
+    title: str, color: str, stages: tuple[str, ...], x_range: tuple[float, float]
 ) -> alt.TopLevelMixin:
-    """One method: its histograms one above the other over one x axis, each row with its own 0."""
+    """One method: its histograms one above the other over one x axis, each row with its own 0.
+
+    What the tops of the rows stand for comes with the data: were it in the spec, the browser would
+    build a new picture where it now only moves the bars.
+    """
     import altair as alt
 
-    ticks = {}
-    for place, top in enumerate(reversed(tops)):
-        ticks[f"{place:.2f}"] = "0%"
-        ticks[f"{place + _ROW:.2f}"] = f"{100 * top:.3g}%"
+    lines = [place + part for place in range(len(stages)) for part in (0, _ROW)]
     y = alt.Y(
         "foot:Q",
         title=None,
         scale=alt.Scale(domain=(0, len(stages)), nice=False),
-        axis=alt.Axis(
-            values=[float(tick) for tick in ticks],
-            labelExpr=f"{json.dumps(ticks)}[format(datum.value, '.2f')]",
-            labelOverlap=False,
-        ),
+        axis=alt.Axis(values=lines, labels=False),
     )
     bars = (
         alt.Chart()
+        .transform_filter("datum.share > 0")  # most bins of a wide axis are empty
         .mark_bar(color=color, clip=True, binSpacing=0)
         .encode(
             x=alt.X(
@@ -432,6 +422,13 @@ def _histogram_spec(
         .mark_text(align="left", baseline="bottom", dx=3, dy=3, fontWeight=600)
         .encode(x="right:Q", y=alt.Y("height:Q"), text="label:N")
     )
+    tops = (
+        alt.Chart()
+        .transform_filter("datum.scale")
+        .transform_calculate(top=f"datum.foot + {_ROW}")
+        .mark_text(align="right", baseline="bottom", dy=-1, opacity=0.75)
+        .encode(x="right:Q", y=alt.Y("top:Q"), text="scale:N")
+    )
     # A value of its own per row of data would draw each title once per bar.
     titles = [
         alt.Chart()
@@ -440,7 +437,9 @@ def _histogram_spec(
         .encode(x=alt.datum(x_range[0]), y=alt.datum(len(stages) - place), text=alt.value(stage))
         for place, stage in enumerate(stages)
     ]
-    return alt.layer(bars, cut, *titles).properties(height=40 + 120 * len(stages), title=title)
+    return alt.layer(bars, cut, tops, *titles).properties(
+        height=40 + 120 * len(stages), title=title
+    )
 
 
 @_spec

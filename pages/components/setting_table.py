@@ -12,6 +12,9 @@ from normlib.tables import SURGERY
 from pages.components.setting import Setting
 
 FOUR_METHODS = ("none", "batch", "weight", "layer")
+# Few enough that a class which drags the slider meets what somebody has seen before, and the server
+# computes nothing; a link may ask for any size between.
+BATCH_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 EPSILONS = tuple(float(f"1e{power}") for power in range(-8, 1))
 LEARNING_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0)
 # As in `normlib.gradients`, which needs TensorFlow.
@@ -56,6 +59,7 @@ SETTINGS: dict[str, Setting] = _table(
             "batch_size",
             "Batch size",
             high=512,
+            steps=BATCH_SIZES,
             help="How many images go through the network together.",
         ),
         _from_config(
