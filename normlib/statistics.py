@@ -14,6 +14,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -311,7 +312,8 @@ class Memory:
     """The latest results by key, at most so many: what a moved slider left alone is not redone.
 
     Whoever asks for a key first computes it, and all who ask meanwhile wait for that one result;
-    an error goes to everybody who waited, and is forgotten.
+    an error goes to everybody who waited, and is forgotten. Where the one who computed was only
+    called away (by an exception that is no `Exception`), the next who waited computes instead.
     """
 
     def __init__(self, most: int = 256):
@@ -321,22 +323,35 @@ class Memory:
 
     def get(self, key: Hashable, compute: Callable[[], T]) -> T:
         """The result for this key, from `compute()` if it is not there."""
-        with self._lock:
-            future = self._results.get(key)
-            mine = future is None
+        while True:
+            with self._lock:
+                future = self._results.get(key)
+                mine = future is None
+                if mine:
+                    future = self._results[key] = Future()
+                    while len(self._results) > self.most:
+                        self._results.popitem(last=False)
+                self._results.move_to_end(key)
             if mine:
-                future = self._results[key] = Future()
-                while len(self._results) > self.most:
-                    self._results.popitem(last=False)
-            self._results.move_to_end(key)
-        if mine:
-            try:
-                future.set_result(compute())
-            except BaseException as error:
-                with self._lock:
-                    self._results.pop(key, None)
-                future.set_exception(error)
-        return future.result()
+                return self._compute(key, future, compute)
+            with suppress(_CalledAway):
+                return future.result()
+
+    def _compute(self, key: Hashable, future: Future, compute: Callable[[], T]) -> T:
+        try:
+            result = compute()
+        except BaseException as error:
+            with self._lock:
+                if self._results.get(key) is future:
+                    del self._results[key]
+            future.set_exception(error if isinstance(error, Exception) else _CalledAway())
+            raise
+        future.set_result(result)
+        return result
+
+
+class _CalledAway(Exception):
+    """Whoever was computing a result had to go, for a reason that is nobody else's."""
 
 
 def build(config: TrainConfig, run: Run | None = None, epoch: int = -1) -> SmallCNN:

@@ -2,17 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pages.components import theme
+from pages.components import charts, theme
 from pages.components.charts import Chart, frame
 
 if TYPE_CHECKING:
+    from pages.components.activations import Seen
     from pages.components.charts import Rows
 
+BINS = 128
+OUTSIDE = 0.02  # of the values, at most, lie beyond the ends of the histograms' axis
+NARROWEST = 4.0  # the histograms' axis never shows less than this on each side of zero
 LOWEST_VARIANCE = 1e-9  # a log axis has no zero: what is smaller is drawn here
+
+
+def histograms(seen: Sequence[Seen], titles: Mapping[str, str]) -> Chart:
+    """The values at each step of each method, all on one axis. titles: step -> its title."""
+    half = max([NARROWEST, *(s.half_width(OUTSIDE) for one in seen for s in one.steps.values())])
+    edges = np.linspace(-half, half, BINS + 1)
+    parts = [
+        (one.method, step, summary.histogram(half, BINS) / summary.values)
+        for one in seen
+        for step, summary in one.steps.items()
+    ]
+    rows = {
+        "method": np.repeat([method for method, _, _ in parts], BINS),
+        "stage": np.repeat([step for _, step, _ in parts], BINS),
+        "left": np.tile(edges[:-1], len(parts)),
+        "right": np.tile(edges[1:], len(parts)),
+        "share": np.concatenate([shares for _, _, shares in parts]),
+    }
+    return charts.histograms(rows, titles, (-half, half))
+
+
+def channels(seen: Sequence[Seen], unit: str) -> Chart:
+    """Mean and spread of each channel, before and after normalization."""
+    rows = {
+        name: np.concatenate(parts)
+        for name, parts in {
+            "method": [[one.method] * len(one.before.mean) for one in seen],
+            "channel": [np.arange(len(one.before.mean)) for one in seen],
+            "before_mean": [one.before.mean for one in seen],
+            "before_std": [one.before.std for one in seen],
+            "mean": [one.normalized.mean for one in seen],
+            "std": [one.normalized.std for one in seen],
+        }.items()
+    }
+    reach = max(
+        float(np.abs(sign * s.mean + s.std).max())
+        for one in seen
+        for s in (one.before, one.normalized)
+        for sign in (-1, 1)
+    )
+    half = next((w for w in (2.0, 4.0, 8.0) if w >= reach), float(2 ** np.ceil(np.log2(reach))))
+    return before_and_after(rows, unit, (-half, half))
 
 
 def before_and_after(rows: Rows, unit: str, y_range: tuple[float, float]) -> Chart:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from pages.components import server, settings, theme
 if TYPE_CHECKING:
     import altair as alt
     import pandas as pd
+    import pyarrow as pa
 
     Rows = pd.DataFrame | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
 
@@ -40,6 +41,11 @@ class Chart:
     panels: tuple[tuple[dict[str, Any], pd.DataFrame], ...]
     summary: str
     table: pd.DataFrame
+
+    @cached_property
+    def sent(self) -> tuple[pa.Table, ...]:
+        """The data of the panels as they are sent: a chart that is kept is converted once."""
+        return tuple(arrow(data) for _, data in self.panels)
 
 
 def show(
@@ -63,10 +69,10 @@ def show(
     with st.container(key=key, gap="xsmall"):
         alone = len(chart.panels) == 1
         columns = [st.container()] if alone else st.columns(widths or len(chart.panels))
-        for index, (column, (spec, data)) in enumerate(zip(columns, chart.panels, strict=True)):
+        for index, (column, (spec, _)) in enumerate(zip(columns, chart.panels, strict=True)):
             clickable = on_select is not None and "params" in spec
             column.vega_lite_chart(
-                data,
+                chart.sent[index],
                 spec | {"config": config, "padding": _PADDING},
                 width="content" if isinstance(spec.get("width"), int) else "stretch",
                 key=f"{key}_{index}",
@@ -95,6 +101,13 @@ def frame(rows: Rows) -> pd.DataFrame:
     import pandas as pd
 
     return rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
+
+
+def arrow(rows: pd.DataFrame) -> pa.Table:
+    """Rows as Streamlit sends them; it would convert a DataFrame again in every run."""
+    import pyarrow as pa
+
+    return pa.Table.from_pandas(rows, preserve_index=False)
 
 
 # ---- the charts ------------------------------------------------------------------------------
@@ -127,7 +140,6 @@ def histograms(rows: Rows, stages: Mapping[str, str], x_range: tuple[float, floa
     for end in np.flatnonzero(right == x_range[1]):
         scale[end] = f"{100 * top[end]:.3g}%"
     drawn = {
-        "stage": stage,
         "left": left,
         "right": right,
         "foot": foot,
@@ -136,11 +148,14 @@ def histograms(rows: Rows, stages: Mapping[str, str], x_range: tuple[float, floa
         "label": label,
         "scale": scale,
     }
+    # Most bins of a wide axis are empty. Sent with half the digits, the rest takes a third.
+    seen = (share > 0) | (scale != "")
+    drawn = {n: v.astype(np.float32) if v.dtype == float else v for n, v in drawn.items()}
     panels, summary = [], []
     for one in methods:
         own = method == one
         spec = _histogram_spec(theme.title(one), theme.color(one), tuple(stages.values()), x_range)
-        panels.append((spec, frame({name: values[own] for name, values in drawn.items()})))
+        panels.append((spec, frame({name: v[own & seen] for name, v in drawn.items()})))
         for row, title in enumerate(stages.values()):
             bars = np.flatnonzero(own & (place == row))
             if len(bars):
@@ -400,7 +415,6 @@ def _histogram_spec(
     )
     bars = (
         alt.Chart()
-        .transform_filter("datum.share > 0")  # most bins of a wide axis are empty
         .mark_bar(color=color, clip=True, binSpacing=0)
         .encode(
             x=alt.X(
