@@ -23,6 +23,7 @@ from normlib.config import TrainConfig
 from normlib.mnist import Dataset
 from normlib.run import EpochEnd, EpochResult, Event, Progress, Run, Started
 from normlib.store import RunSummary, Store
+from normlib.threads import give_way
 
 QUEUE_LIMIT = 200
 SESSION_LIMIT = 40
@@ -556,6 +557,7 @@ class Experiments:
     # The workers
 
     def _work(self) -> None:
+        give_way()
         while (experiment := self._next()) is not None:
             try:
                 self._do(experiment)

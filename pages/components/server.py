@@ -19,6 +19,7 @@ import streamlit as st
 
 import normlib
 from normlib.mnist import Dataset, load_mnist
+from normlib.threads import give_way
 
 if TYPE_CHECKING:
     from normlib.experiments import Experiments
@@ -80,14 +81,17 @@ class WarmUp:
 
     def _import(self) -> None:
         self._wanted.wait(HEAD_START)
+        # TensorFlow's threads, which do the work of trainings, take their priority from this one.
+        give_way()
         try:
             # On Apple silicon TensorFlow must come before pandas and pyarrow, or it hangs.
-            importlib.import_module("tensorflow")
+            tensorflow = importlib.import_module("tensorflow")
             for module in pkgutil.iter_modules(normlib.__path__, "normlib."):
                 if not module.name.endswith("__main__"):
                     importlib.import_module(module.name)
             for name in ("pandas", "pyarrow", "altair"):
                 importlib.import_module(name)
+            tensorflow.config.list_logical_devices()  # starts the threads
         except BaseException as error:
             self.error = error
             raise
