@@ -5,8 +5,9 @@
 
 Every student moves sliders on the activation page once a second, and now and then goes to the
 training page, presses Train, watches for a few seconds, and comes back. Some of it the teacher
-told everybody to do, so that it is equal; the rest is each student's own. A moved slider counts
-from the question to the last word of the answer, with the new picture in it.
+told everybody to do, so that it is equal; the rest is each student's own: half of the moves and of
+the trainings, and one student in five looks at a batch and weights of a seed of his own. A moved
+slider counts from the question to the last word of the answer, with the new picture in it.
 
 With --kills, the server is killed with SIGKILL at random moments while students train, and
 started again on the same folder; then no run that a page had shown as finished may be missing.
@@ -107,7 +108,9 @@ class Student:
                 await asyncio.sleep(PERIOD)
 
     async def look(self, tab: Session) -> None:
-        self.log.loads.append(await tab.open("Activation_statistics", query(batch=64)))
+        """Open the lesson's link; some go by the side bar, and bring along what they trained."""
+        lesson = query(batch=64) if self.number % 5 == 0 else query(batch=64, seed=0)
+        self.log.loads.append(await tab.open("Activation_statistics", lesson))
         self.check(tab)
 
     async def move(self, tab: Session, until: float) -> None:
@@ -213,6 +216,7 @@ def classroom(sessions: int, seconds: float, seed: int, every: float) -> dict[st
         "share of moves while two or more trainings run": round(
             sum(many >= 2 for many in busy) / max(1, len(busy)), 2
         ),
+        "p95 in each tenth of the lesson, ms": tenths(log.moves, began, seconds_in_all),
         "page to page, ms": quantiles(log.loads),
         "press of Train, ms": quantiles(log.presses),
         "tick of a watched training, ms": quantiles(log.ticks),
@@ -240,6 +244,16 @@ def busy_shares(
             place += 1
         found[at] = running
     return [found[at] for at, _, _ in moves]
+
+
+def tenths(
+    moves: Iterable[tuple[float, float, str]], began: float, seconds: float
+) -> list[float | None]:
+    """The p95 of the moves in each tenth of the time: at first every picture is new."""
+    parts: list[list[float]] = [[] for _ in range(10)]
+    for at, taken, _ in moves:
+        parts[min(9, int(10 * (at - began) / seconds))].append(taken)
+    return [(quantiles(part) or {}).get("p95") for part in parts]
 
 
 def memory(samples: list[tuple[float, float]]) -> dict[str, object]:

@@ -12,7 +12,7 @@ on Apple silicon TensorFlow has to come first.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -76,7 +76,7 @@ def show(
                 spec | {"config": config, "padding": _PADDING},
                 width="content" if isinstance(spec.get("width"), int) else "stretch",
                 key=f"{key}_{index}",
-                alt=chart.summary,
+                alt=_in_words(spec),
                 on_select=partial(on_select, f"{key}_{index}") if clickable else "ignore",
             )
         st.caption(settings.minus(caption))
@@ -85,6 +85,25 @@ def show(
             with numbers:
                 st.markdown(settings.minus(chart.summary))
                 st.dataframe(chart.table, hide_index=True, key=f"{key}_table", alt=chart.summary)
+
+
+def _in_words(spec: Mapping[str, Any]) -> str:
+    """What a picture is of, by its titles, for who cannot see it.
+
+    Not its numbers: the browser puts these words into the spec, and would build the picture anew
+    at every move instead of moving its marks. The summary has them, and the table.
+    """
+    titles = ", ".join(dict.fromkeys(_titles(spec)))
+    return f"Chart: {titles}. A summary and the numbers are under it." if titles else "Chart."
+
+
+def _titles(spec: Mapping[str, Any]) -> Iterator[str]:
+    axes = [spec.get("encoding", {}).get(axis, {}) for axis in ("x", "y")]
+    for owner in (spec, *axes):
+        if isinstance(owner.get("title"), str):
+            yield owner["title"]
+    for layer in spec.get("layer", ()):
+        yield from _titles(layer)
 
 
 def caption_for(*names: str, data: str = "", more: str = "") -> str:

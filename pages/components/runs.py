@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from normlib.experiments import Experiment
 
 TICK_SECONDS = 1.0
+# Somebody who has just pressed a button looks at the screen: sooner, until the curve begins.
+FIRST_TICK_SECONDS, FIRST_SECONDS = 0.25, 4.0
 MOST_EARLIER = 3
 MAIN = ("batch", "lr", "epochs", "images", "eps", "hidden", "placement", "start", "seed")
 LIVE = frozenset({"queued", "running"})
@@ -161,16 +164,31 @@ def data_of(run: Run) -> Dataset | None:
 def follow(experiments: Sequence[Experiment], draw: Callable[[], None], key: str) -> None:
     """Draw now, and again each second while one of these is under way; then the whole page."""
     live = any(one.status in LIVE for one in experiments)
-    fragment = st.fragment(_look, run_every=TICK_SECONDS if live else None, key=key)
-    fragment(tuple(experiments), draw, live)
+    just_asked = live and _about_to_begin(experiments)
+    every = (FIRST_TICK_SECONDS if just_asked else TICK_SECONDS) if live else None
+    st.fragment(_look, run_every=every, key=key)(tuple(experiments), draw, live, just_asked)
 
 
-def _look(experiments: Sequence[Experiment], draw: Callable[[], None], was_live: bool) -> None:
+def _look(
+    experiments: Sequence[Experiment],
+    draw: Callable[[], None],
+    was_live: bool,
+    was_just_asked: bool,
+) -> None:
     server.experiments().seen(session())
     still_live = any(one.status in LIVE for one in experiments)
+    still_to_begin = _about_to_begin(experiments)
     draw()
-    if was_live and not still_live:
+    if (was_live and not still_live) or (was_just_asked and not still_to_begin):
         st.rerun()
+
+
+def _about_to_begin(experiments: Sequence[Experiment]) -> bool:
+    """Whether one of these was asked for a moment ago, and none that is under way has a curve."""
+    live = [one for one in experiments if one.status in LIVE]
+    return any(time.time() - one.created < FIRST_SECONDS for one in live) and not any(
+        one.snapshot().losses for one in live
+    )
 
 
 def progress(experiment: Experiment, name: str = "") -> None:
