@@ -33,6 +33,8 @@ APPLICATION_ID = 0x4E4F524D  # "NORM", in the header of every file of ours
 SCHEMA_VERSION = 1
 FILE_NAME = "runs.sqlite3"
 MAX_ARRAY_BYTES = 16 * 2**20  # of one run
+MAX_BYTES = 2 * 2**30  # of the arrays of all runs; a lesson of thirty students takes half of it
+_FEW_BYTES = 100_000  # more than a run's predictions alone, less than any weights
 BUSY_SECONDS = 5.0  # how long to wait for another process that is writing
 
 # Summaries lie apart from the contents, so that lists and the check at the start stay cheap.
@@ -107,7 +109,8 @@ class Store:
     def save(self, run: Run, key: str | None = None) -> bool:
         """Keep `run`, in one transaction; False if the disk refused, and `problem` says why.
 
-        A run that was stopped never replaces one that came to its end.
+        A run that was stopped never replaces one that came to its end. Once the weights of all
+        runs take more than MAX_BYTES, those of the oldest go; everything else of them stays.
         """
         key = run.key if key is None else key
         last = run.epochs[-1].train_loss if run.epochs else None
@@ -123,6 +126,7 @@ class Store:
             old = connection.execute("SELECT status FROM runs WHERE key = ?", (key,)).fetchone()
             if old is None or old[0] == "stopped" or run.status != "stopped":
                 _insert(connection, summary, content)
+                _make_room(connection)
             connection.execute("DELETE FROM started WHERE key = ?", (key,))
             return True
 
@@ -408,6 +412,29 @@ def _insert(connection: sqlite3.Connection, summary: tuple, content: tuple) -> N
     connection.execute("INSERT OR REPLACE INTO contents VALUES (?, ?, ?)", content)
 
 
+def _make_room(connection: sqlite3.Connection) -> None:
+    """Let the weights of the oldest runs go, as far as all arrays take more than MAX_BYTES."""
+    over = connection.execute(
+        """SELECT key FROM (
+            SELECT key, SUM(LENGTH(arrays)) OVER (ORDER BY changed DESC, key) AS so_far
+            FROM contents JOIN runs USING (key))
+        WHERE so_far > ?""",
+        (MAX_BYTES,),
+    ).fetchall()
+    for (key,) in over:
+        query = "SELECT arrays FROM contents WHERE key = ? AND LENGTH(arrays) > ?"
+        row = connection.execute(query, (key, _FEW_BYTES)).fetchone()
+        if row is None:
+            continue
+        try:
+            kept = {name: array for name, array in _arrays(*row).items() if name == "predictions"}
+        except _UNREADABLE as error:
+            _log.warning("The arrays of the run %s cannot be read: %r", key, error)
+            kept = {}
+        update = "UPDATE contents SET arrays = ? WHERE key = ?"
+        connection.execute(update, (_npz(kept), key))
+
+
 def _rescue(aside: Path, connection: sqlite3.Connection) -> int:
     """Copy every run that can still be read from a file set aside; how many there were."""
     kept = 0
@@ -454,19 +481,26 @@ def _pack(run: Run) -> bytes | None:
         if room < 0:
             break
         kept |= {name: named[name] for name in group}
-    if not kept:
-        return None
-    file = io.BytesIO()
-    np.savez(file, **kept)
-    return file.getvalue()
+    return _npz(kept)
 
 
 def _unpack(text: bytes, packed: bytes | None) -> Run:
-    arrays: dict[str, np.ndarray] = {}
-    if packed is not None:
-        with np.load(io.BytesIO(packed), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    return Run.from_dict(json.loads(zlib.decompress(text)), arrays)
+    return Run.from_dict(json.loads(zlib.decompress(text)), _arrays(packed))
+
+
+def _npz(arrays: dict[str, np.ndarray]) -> bytes | None:
+    if not arrays:
+        return None
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def _arrays(packed: bytes | None) -> dict[str, np.ndarray]:
+    if packed is None:
+        return {}
+    with np.load(io.BytesIO(packed), allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
 
 
 def _summaries(rows: Iterable[tuple]) -> list[RunSummary]:

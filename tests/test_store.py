@@ -157,6 +157,25 @@ def test_weights_of_early_epochs_give_way_when_they_are_too_many(store, monkeypa
     np.testing.assert_array_equal(found.predictions, run.predictions)
 
 
+def test_weights_of_the_oldest_runs_give_way_when_the_file_grows_too_large(store, monkeypatch):
+    weights = [{"v": np.zeros(20_000)}]  # 160 kB
+    runs = [make_run(seed, weights=weights) for seed in range(5)]
+    monkeypatch.setattr(store_module, "MAX_BYTES", 500_000)
+    for run in runs[:4]:
+        assert store.save(run)
+    unreadable = "UPDATE contents SET arrays = zeroblob(200000) WHERE key = ?"
+    store._connection.execute(unreadable, (runs[1].key,))
+    assert store.save(runs[4])
+    assert [bool(store.load(run.key).weights) for run in (runs[0], *runs[2:])] == [
+        *(False, True, True, True)
+    ]
+    first = store.load(runs[0].key)
+    assert first.losses == runs[0].losses
+    np.testing.assert_array_equal(first.predictions, runs[0].predictions)
+    assert len(store.list()) == 5
+    assert store.load(runs[1].key).predictions is None  # what could not be read is gone, no more
+
+
 def test_home_is_where_the_environment_says(tmp_path, monkeypatch):
     monkeypatch.setenv("NORMLAB_HOME", str(tmp_path / "elsewhere"))
     assert Store().path == tmp_path / "elsewhere" / "runs.sqlite3"
