@@ -37,9 +37,10 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from benchmarks.serving import CHROMIUM_FLAGS, Server, chromium, serving, start  # noqa: E402
+from pages.components.page import PAGES  # noqa: E402
 from pages.components.setting_table import BATCH_SIZES  # noqa: E402
 
-MARKS = [size for size in BATCH_SIZES if size <= 512]
+MARKS = [size for size in BATCH_SIZES if size <= PAGES["activations"].limits["batch"]]
 EMPTY = f"""
 import streamlit as st
 
@@ -135,14 +136,18 @@ def cold(browser: Browser, folder: Path, repeats: int) -> dict[str, list[float]]
         "home readable": [],
         "home complete": [],
         "first activation picture": [],
+        "an otherwise empty page readable": [],
     }
+    (folder / "bare.py").write_text(EMPTY)
     for number in range(repeats):
-        for page in ("home", "activations"):
+        for page in ("home", "activations", "empty"):
             began = time.perf_counter()
-            server = start(folder / f"cold{number}{page}")
+            app = (folder / "bare.py",) if page == "empty" else ()
+            server = start(folder / f"cold{number}{page}", *app)
             try:
                 server.wait_until_healthy()
-                found["server start"].append(time.perf_counter() - began)
+                if page != "empty":
+                    found["server start"].append(time.perf_counter() - began)
                 tab = new_tab(browser, server)
                 began = time.perf_counter()
                 if page == "home":
@@ -151,6 +156,10 @@ def cold(browser: Browser, folder: Path, repeats: int) -> dict[str, list[float]]
                     found["home readable"].append(time.perf_counter() - began)
                     wait_until_drawn(tab)
                     found["home complete"].append(time.perf_counter() - began)
+                elif page == "empty":
+                    tab.goto("/", wait_until="commit")
+                    tab.locator(".st-key-picture p").first.wait_for()
+                    found["an otherwise empty page readable"].append(time.perf_counter() - began)
                 else:
                     tab.goto("/Activation_statistics", wait_until="commit")
                     tab.locator(HISTOGRAM).first.wait_for()
@@ -277,7 +286,8 @@ def trainings(browser: Browser, folder: Path, repeats: int) -> dict[str, list[fl
     first_points: list[float] = []
     comparisons: list[float] = []
     with serving(folder / "training") as server:
-        for seed in range(repeats + 1):
+        # From 1 on: seed 0 has a recorded run, and its curve is there before anybody trains.
+        for seed in range(1, repeats + 2):
             tab = new_tab(browser, server, f"/Train?seed={seed}")
             tab.get_by_role("button", name="Train", exact=True).click()
             began = time.perf_counter()

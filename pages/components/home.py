@@ -100,7 +100,14 @@ def _lesson(lesson: Lesson) -> None:
     icon = ":material/star:" if lesson.start else ":material/school:"
     label = f"{number}. {lesson.title} · {lesson.minutes} min"
     begun = bool(_predictions().get(lesson.name))
-    with st.expander(label, icon=icon, key=f"lesson_{lesson.name}", expanded=begun):
+    # Drawn when it is opened: six lessons at once would keep the page from the screen for half a
+    # second.
+    unfolded = st.expander(
+        label, icon=icon, key=f"lesson_{lesson.name}", expanded=begun, on_change="rerun"
+    )
+    if not unfolded.open:
+        return
+    with unfolded:
         st.markdown(f"**{lesson.question}**")
         _prediction(lesson)
         st.markdown(lesson.task)

@@ -73,6 +73,7 @@ class WarmUp:
         self._imports.start()
 
     def _load_data(self) -> None:
+        give_way()
         try:
             self.dataset = load_mnist()
         except BaseException as error:
