@@ -128,12 +128,12 @@ def script(config: TrainConfig, data: Dataset, run: Run | None = None) -> str:
         _imports(used) + "\n" + _settings(used, data),
         _LOAD,
         _variables(used),
-        _TOTAL if _by_hand(used) or _averages(used) else "",
-        _AVERAGE if _averages(used) else "",
-        _ROW if _by_hand(used) else "",
+        *_sums(used),
+        *((_ROW, _scale_shift(used)) if _by_hand(used) else ()),
         _normalize(used),
         _move(used),
         _normalization(used),
+        _PRODUCT,
         _forward(used),
         _start(used),
         _step(used),
@@ -189,7 +189,7 @@ def _head(config: TrainConfig, data: Dataset, run: Run | None) -> str:
 
 
 def _imports(config: TrainConfig) -> str:
-    math = "import math\n" * (config.weight_norm_start == "constant" or _averages(config))
+    math = "import math\n" * (config.weight_norm_start == "constant" or _counts(config))
     return f"""
 import argparse
 import hashlib
@@ -319,12 +319,24 @@ def _variables(config: TrainConfig) -> str:
     return "\n".join(lines)
 
 
-_TOTAL = """
+def _sums(config: TrainConfig) -> list[str]:
+    """The sums and averages that the script takes."""
+    parts = []
+    if _by_hand(config):
+        parts = [_LENGTHS, _TOTAL]
+    elif _counts(config):  # at the start, where the lab has no hurry
+        parts = [_LENGTHS, _PLAIN_TOTAL]
+    return parts + [_COUNT] * _counts(config) + [_AVERAGE] * _averages(config)
+
+
+_LENGTHS = """
 def lengths(x):
     \"\"\"The shape of x: numbers where they are known, tensors where only the run will tell.\"\"\"
     return [tf.shape(x)[i] if n is None else n for i, n in enumerate(x.shape)]
+"""
 
 
+_PLAIN_TOTAL = """
 def total(x, axes):
     \"\"\"The sum over `axes`, one axis at a time: short sums lose fewer digits.\"\"\"
     for axis in axes:
@@ -333,10 +345,28 @@ def total(x, axes):
 """
 
 
+_TOTAL = """
+def total(x, axes):
+    \"\"\"The sum over `axes`, one at a time: short sums lose fewer digits.\"\"\"
+    for axis in axes:
+        if axis == 0:  # by ones @ x, which is faster
+            n, *others = lengths(x)
+            x = tf.reshape(tf.ones([1, n]) @ tf.reshape(x, [n, -1]), [1, *others])
+        else:
+            x = tf.reduce_sum(x, axis, keepdims=True)
+    return x
+"""
+
+
+_COUNT = """
+def count(x, axes):
+    return tf.cast(math.prod(lengths(x)[axis] for axis in axes), x.dtype)
+"""
+
+
 _AVERAGE = """
 def average(x, axes):
-    count = math.prod(lengths(x)[axis] for axis in axes)
-    return total(x, axes) / tf.cast(count, x.dtype)
+    return total(x, axes) / count(x, axes)
 """
 
 
@@ -353,6 +383,39 @@ def row(a, x):
             shape[axis] = lengths(x)[axis]
             a = tf.broadcast_to(a, shape)
     return a
+"""
+
+
+def _scale_shift(config: TrainConfig) -> str:
+    if not (_folds(config) or config.learn_scale_shift):
+        return ""
+    if config.ghost_batches > 1:
+        return """
+def scale_shift(x, gamma, beta):
+    return x * row(gamma, x) + row(beta, x)
+"""
+    return """
+def scale_shift(x, gamma, beta=None):
+    \"\"\"gamma * x + beta in one pass, by a convolution to which every number is a channel.\"\"\"
+    gamma = tf.reshape(row(gamma, x), [1, 1, -1, 1])
+    z = tf.reshape(x, [-1, 1, 1, gamma.shape[2]])
+    z = tf.nn.depthwise_conv2d(z, gamma, [1, 1, 1, 1], "VALID")
+    if beta is not None:
+        z = tf.nn.bias_add(z, tf.reshape(row(beta, x), [-1]))
+    return tf.reshape(z, tf.shape(x))
+"""
+
+
+_PRODUCT = """
+@tf.custom_gradient
+def product(x, w):
+    \"\"\"x @ w, with dx as a batch of one product, which is faster.\"\"\"
+
+    def backward(dz):
+        dx = tf.matmul(dz[None], w[None], transpose_b=True)[0]
+        return dx, tf.matmul(x, dz, transpose_a=True)
+
+    return x @ w, backward
 """
 
 
@@ -376,7 +439,7 @@ def _normalize(config: TrainConfig) -> str:
     if not _by_hand(config):
         return ""
     learned = [name for name in _owned(config) if not name.startswith("moving")]
-    center, scale, gamma = _centers(config), config.scale, "gamma" in learned
+    center, scale = _centers(config), config.scale
     arguments = ", ".join(["x", *learned])
     formula = {
         (True, True): "x_hat = (x - mean) / sqrt(variance + epsilon)",
@@ -396,59 +459,84 @@ def _normalize(config: TrainConfig) -> str:
         f"    def apply({arguments}):",
         f"        mean = {'average(x, axes)' if center else 'tf.zeros([])'}",
         f"        centered = {'x - row(mean, x)' if center else 'x'}",
-        "        variance = average(tf.square(centered), axes)",
     ]
-    if not (center or scale):
-        lines[-1] = "        variance = tf.ones([])"
-    if scale:
+    if center or scale:
         lines += [
-            "        inverse = tf.math.rsqrt(variance + EPSILON)",
-            "        x_hat = centered * row(inverse, x)",
+            "        # average(centered²), by an op that does not write the squares down",
+            "        norms = tf.math.reduce_euclidean_norm(centered, axes[0], keepdims=True)",
+            "        variance = total(tf.square(norms), axes[1:]) / count(x, axes)",
         ]
     else:
-        lines += ["        x_hat = centered"]
+        lines += ["        variance = tf.ones([])"]
+    if scale:
+        lines += ["        inverse = tf.math.rsqrt(variance + EPSILON)"]
+    lines += _folded(config) if _folds(config) else _in_two_steps(config)
+    lines += ["", f"    return apply({arguments})"]
+    return "\n".join(lines)
+
+
+def _folded(config: TrainConfig) -> list[str]:
+    """The rest of `normalize` where each mean belongs to one gamma: one factor for both."""
+    learned, scale = config.learn_scale_shift, config.scale
+    factor = "gamma" if learned else "inverse"
+    lines = []
+    if scale:
+        lines += ["        inverse = tf.reshape(inverse, [-1])"]
+    if scale and learned:
+        lines += ["        factor = gamma * inverse"]
+        factor = "factor"
+    z = f"scale_shift(centered, {factor}{', beta' * learned})"
+    if not (scale or learned):
+        z = "centered"
     lines += ["", "        def backward(dz, *_):"]
-    own = "            own = [1] * (x.shape.rank - gamma.shape.rank) + gamma.shape"
+    if scale or learned:
+        lines += ["            along = tf.reshape(total(dz * centered, axes), [-1])"]
+    if config.center or learned:
+        lines += ["            dbeta = tf.reshape(total(dz, axes), [-1])"]
+    shift = "dbeta / count(x, axes)"
+    dx = "dz"
     if scale:
-        lines.append("            root = tf.sqrt(variance + EPSILON)")
-    if gamma:
-        waits = [
-            "            # All that is averaged shares one gamma, so it can wait.",
-            "            dx_hat, root = dz, root / gamma",
-        ]
-        now = "            dx_hat = dz * row(gamma, dz)"
-        if not scale or config.normalization in ("layer", "rms"):
-            lines.append(now)
-        elif config.normalization == "group":
-            lines += [own, now, "            if all(own[axis] == 1 for axis in axes):"]
-            lines += [
-                f"    {waits[0]}",
-                "                dx_hat, root = dz, root / tf.reshape(gamma, own)",
-            ]
-        else:
-            lines += waits
-    else:
-        lines.append("            dx_hat = dz")
-    lines.append(f"            dx = dx_hat{' - row(average(dx_hat, axes), x)' if center else ''}")
+        lines += ["            stretch = along * inverse**2 / count(x, axes)"]
+        shift = f", {shift}" if config.center else ""
+        dx = f"dz - scale_shift(centered, stretch{shift})"
+    elif config.center:
+        dx = f"dz - row({shift}, x)"
+    if scale or learned:
+        dx = f"scale_shift({dx}, {factor})"
+    of_gamma = "along * inverse" if scale else "along"
+    result = f"dx, {of_gamma}, dbeta" if learned else "dx"
+    lines += [f"            dx = {dx}", f"            return {result}", ""]
+    return [*lines, f"        return ({z}, mean, variance), backward"]
+
+
+def _in_two_steps(config: TrainConfig) -> list[str]:
+    """The rest of `normalize` where a gamma belongs to several means or a mean to several."""
+    learned = [name for name in _owned(config) if not name.startswith("moving")]
+    scale, center = config.scale, _centers(config)
+    x_hat = "centered * row(inverse, x)" if scale else "centered"
+    lines = [f"        x_hat = {x_hat}", "", "        def backward(dz, *_):"]
+    gamma = " * row(gamma, x)" * ("gamma" in learned)
+    if scale or learned:
+        lines += ["            along = dz * x_hat"]
+    lines += [f"            dx_hat = dz{gamma}"]
+    dx = "dx_hat"
     if scale:
-        lines += [
-            "            dx = dx - x_hat * row(average(dx_hat * x_hat, axes), x)",
-            "            dx = dx * row(1 / root, x)",
-        ]
+        lines += [f"            stretch = average(along{gamma}, axes)"]
+        dx += " - x_hat * row(stretch, x)"
+    if center:
+        lines += ["            shift = average(dx_hat, axes)"]
+        dx += " - row(shift, x)"
+    if scale:
+        dx = f"({dx}) * row(inverse, x)"
+    lines += [f"            dx = {dx}"]
     result = ["dx"]
-    for name, values in zip(learned, ("dz * x_hat", "dz"), strict=False):
+    for name, values in zip(learned, ("along", "dz"), strict=False):
         sums = _SUMS[config.normalization]
         lines.append(f"            d{name} = tf.reshape(total({values}, {sums}), {name}.shape)")
         result.append(f"d{name}")
-    lines.append(f"            return {', '.join(result)}")
-    z = "x_hat" + " * row(gamma, x)" * gamma + " + row(beta, x)" * ("beta" in learned)
-    lines += [
-        "",
-        f"        return ({z}, mean, variance), backward",
-        "",
-        f"    return apply({arguments})",
-    ]
-    return "\n".join(lines)
+    z = f"scale_shift({', '.join(['x_hat', *learned])})" if learned else "x_hat"
+    lines += [f"            return {', '.join(result)}", ""]
+    return [*lines, f"        return ({z}, mean, variance), backward"]
 
 
 # The axes over which a gamma or beta was repeated.
@@ -574,14 +662,20 @@ def _forward(config: TrainConfig) -> str:
         return relu + call if config.position == "after ReLU" else call + relu
 
     kept = config.weight_norm_start == "data"
+    pool = '    x = tf.nn.max_pool2d(x, 2, 2, "VALID")'
+    *before, last = activate("conv")
+    relu_last = config.position != "after ReLU" or not _normalized(config, "conv")
+    if relu_last:  # on a quarter of the numbers
+        before, last, pool = before, pool, last
     lines += [
         f'    x = tf.nn.conv2d(x, {kernel("conv")}, 1, "SAME")',
         "    x = tf.nn.bias_add(x, conv_bias)",
         *(["    conv = x"] if kept else []),
-        *activate("conv"),
-        '    x = tf.nn.max_pool2d(x, 2, 2, "VALID")',
+        *before,
+        last,
+        pool,
         "    x = tf.reshape(x, [-1, 14 * 14 * 30])",
-        f"    x = x @ {kernel('dense')} + dense_bias",
+        f"    x = product(x, {kernel('dense')}) + dense_bias",
         *(["    hidden = x"] if kept else []),
         *activate("dense"),
         f"    {'logits =' if kept else 'return'} x @ {kernel('output')} + output_bias",
@@ -725,10 +819,20 @@ def _centers(config: TrainConfig) -> bool:
     return config.center and config.normalization != "rms"
 
 
-def _averages(config: TrainConfig) -> bool:
-    """Whether the script averages anything."""
+def _folds(config: TrainConfig) -> bool:
+    """Whether each mean belongs to one gamma, so that root and gamma are one factor."""
+    return config.normalization == "batch" and config.ghost_batches == 1
+
+
+def _counts(config: TrainConfig) -> bool:
+    """Whether the script divides by how many numbers it added up."""
     standardized = _by_hand(config) and (config.scale or _centers(config))
     return standardized or config.weight_norm_start == "data"
+
+
+def _averages(config: TrainConfig) -> bool:
+    """Whether the script averages anything but squares."""
+    return _counts(config) and (_centers(config) or not _folds(config))
 
 
 def _function(config: TrainConfig) -> str:

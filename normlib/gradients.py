@@ -7,6 +7,7 @@ one formula for every normalization of activations; only the axes differ.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -127,8 +128,9 @@ def normalized(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """z, mean and variance of `standardize` and `scale_shift`, differentiated by the formula above.
 
-    What the layers train with: the same numbers as TensorFlow's own differentiation gives, in half
-    the time, as it goes over the data less often. No gradient flows into mean and variance.
+    What the layers train with: the same numbers as TensorFlow's own differentiation gives, in less
+    than half the time. On a CPU that time is the number of passes over the data, and this function
+    and its helpers are about passes. No gradient flows into mean and variance.
     """
     x = tf.convert_to_tensor(x)
     axes = normalize.resolved(axes, x.shape.rank)
@@ -136,21 +138,94 @@ def normalized(
 
     @tf.custom_gradient
     def apply(x, gamma, beta=None):
-        x_hat, mean, variance = normalize.standardize(x, axes, epsilon, center, scale)
-
-        def backward(dz, *_):
-            dx_hat, *of_parameters = scale_shift_backward(dz, x_hat, gamma, beta)
-            root = tf.sqrt(variance + epsilon)
-            own = [1] * (x.shape.rank - gamma.shape.rank) + gamma.shape
-            if scale and all(own[axis] == 1 for axis in axes):
-                # All that is averaged shares one gamma, so it can wait: one pass less.
-                dx_hat, root = dz, root / tf.reshape(gamma, own)
-            dx = standardize_backward(dx_hat, x_hat, root, axes, center, scale)
-            return dx, *(d for d in of_parameters if d is not None)
-
-        return (normalize.scale_shift(x_hat, gamma, beta), mean, variance), backward
+        mean = _average(x, axes)
+        if not center:
+            mean = tf.zeros_like(mean)
+        centered = x - normalize.as_row(mean, x) if center else x
+        variance = _mean_square(centered, axes)
+        inverse = tf.math.rsqrt(variance + epsilon) if scale else tf.ones_like(variance)
+        one_each = variance.shape == [1] * (x.shape.rank - gamma.shape.rank) + gamma.shape
+        times = _times_one_factor if one_each else _times_root_and_gamma
+        z, backward = times(centered, inverse, gamma, beta, axes, center, scale)
+        return (z, mean, variance), lambda dz, *_: backward(dz)[: 1 + len(parameters)]
 
     return apply(x, *parameters)
+
+
+def _times_one_factor(centered, inverse, gamma, beta, axes, center, scale):
+    """Where each mean belongs to one gamma, as in batch norm, root and gamma are one factor.
+
+    z = factor * centered + beta,  factor = gamma / root
+    dx = factor * (dz - average(dz) - centered * average(dz * centered) / root²)
+    """
+    inverse = tf.reshape(inverse, gamma.shape)
+    factor = gamma * inverse
+
+    def backward(dz):
+        along, dbeta = _sum_to(dz * centered, gamma), _sum_to(dz, gamma)
+        stretch, shift = (d / _count(dz, axes) for d in (along * inverse**2, dbeta))
+        lost = _scale_shift(centered, scale * stretch, center * shift)
+        return _scale_shift(dz - lost, factor), along * inverse, dbeta
+
+    return _scale_shift(centered, factor, beta), backward
+
+
+def _times_root_and_gamma(centered, inverse, gamma, beta, axes, center, scale):
+    """The formulas as they stand, but dz * x_hat is worked out once, for dgamma and for dx."""
+    row = partial(normalize.as_row, x=centered)
+    x_hat = centered * row(inverse)
+
+    def backward(dz):
+        along, dx = dz * x_hat, dz * row(gamma)
+        dgamma, dbeta = _sum_to(along, gamma), _sum_to(dz, gamma)
+        stretch, shift = _average(along * row(gamma), axes), _average(dx, axes)
+        if scale:
+            dx = dx - x_hat * row(stretch)
+        if center:
+            dx = dx - row(shift)
+        return dx * row(inverse), dgamma, dbeta
+
+    return _scale_shift(x_hat, gamma, beta), backward
+
+
+def _scale_shift(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor | None = None) -> tf.Tensor:
+    """`scale_shift` in one pass: a depthwise convolution to which every number is a channel."""
+    row = normalize.as_row(gamma, x)
+    if row.shape != [1, *x.shape[1:]] or not row.shape.is_fully_defined():
+        return normalize.scale_shift(x, gamma, beta)  # these differ within a batch
+    channels = row.shape.num_elements()
+    seen, kernel = tf.reshape(x, [-1, 1, 1, channels]), tf.reshape(row, [1, 1, channels, 1])
+    z = tf.nn.depthwise_conv2d(seen, kernel, [1, 1, 1, 1], "VALID")
+    if beta is not None:
+        z = tf.nn.bias_add(z, tf.reshape(normalize.as_row(beta, x), [channels]))
+    return tf.reshape(z, tf.shape(x))
+
+
+def _average(x: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
+    return _total(x, axes) / _count(x, axes)
+
+
+def _mean_square(x: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
+    """average(x²), by an op that adds squares up without writing them down."""
+    norms = tf.math.reduce_euclidean_norm(x, axes[0], keepdims=True)
+    return normalize.total(tf.square(norms), axes[1:]) / _count(x, axes)
+
+
+def _total(x: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
+    """`normalize.total`, where the first axis is added up three times as fast: by ones @ x."""
+    if not axes or axes[0] != 0:
+        return normalize.total(x, axes)
+    n, *others = _lengths(x, range(x.shape.rank))
+    first = tf.ones([1, n], x.dtype) @ tf.reshape(x, [n, -1])
+    return normalize.total(tf.reshape(first, [1, *others]), axes[1:])
+
+
+def _count(x: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
+    return tf.cast(math.prod(_lengths(x, axes)), x.dtype)
+
+
+def _lengths(x: tf.Tensor, axes: Sequence[int]) -> list[int | tf.Tensor]:
+    return [tf.shape(x)[axis] if x.shape[axis] is None else x.shape[axis] for axis in axes]
 
 
 def batch_norm_backward(
@@ -252,7 +327,7 @@ def _sum_to(values: tf.Tensor, parameter: tf.Tensor) -> tf.Tensor:
     shape = tf.convert_to_tensor(parameter).shape
     added = len(values.shape) - shape.rank
     stretched = [added + i for i, size in enumerate(shape) if size == 1]
-    return tf.reshape(normalize.total(values, [*range(added), *stretched]), shape)
+    return tf.reshape(_total(values, [*range(added), *stretched]), shape)
 
 
 # --- planted mistakes ---------------------------------------------------------------------------

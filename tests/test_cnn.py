@@ -41,6 +41,9 @@ def test_stages_have_their_names_shapes_and_order():
     shapes = [conv, conv, conv, (6, 14, 14, 30), dense, dense, dense, (6, 10)]
     assert [tuple(stage.shape) for stage in stages.values()] == shapes
     np.testing.assert_array_equal(stages["conv_relu"], np.maximum(stages["conv_normalized"], 0))
+    np.testing.assert_array_equal(
+        stages["pooled"], tf.nn.max_pool2d(stages["conv_relu"], 2, 2, "VALID")
+    )
 
 
 def test_after_relu_normalizes_what_relu_gave():

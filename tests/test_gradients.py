@@ -207,6 +207,41 @@ def test_the_layers_gradient_is_that_of_the_plain_formula(axes, owned, center, s
             np.testing.assert_allclose(mine, theirs, atol=1e-11)
 
 
+@pytest.mark.parametrize("owned", [(6,), (4, 4, 6)])
+@pytest.mark.parametrize("beta", [True, False])
+@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 2, 3)])
+def test_in_float32_it_keeps_its_digits_far_from_zero(axes, beta, owned):
+    """As the layers meet it: in a graph, the length of the batch not known."""
+    x, dz = (RNG.standard_normal((32, 4, 4, 6)) + mean for mean in (1000, 0))
+    gamma, offset = RNG.standard_normal(owned), RNG.standard_normal(owned) if beta else None
+    results, no_beta = [], [] if beta else [None]
+    for dtype in (tf.float32, tf.float64):
+
+        @tf.function(input_signature=[tf.TensorSpec([None, *x.shape[1:]], dtype)] * 2)
+        def both_ways(x, dz, dtype=dtype):
+            tensors = [x, *(tf.constant(p, dtype) for p in (gamma, offset) if p is not None)]
+            with tf.GradientTape() as tape:
+                tape.watch(tensors)
+                z, mean, variance = gradients.normalized(*tensors, *no_beta, 1e-3, axes)
+            return z, mean, variance, *tape.gradient(z, tensors, dz)
+
+        results.append(both_ways(tf.constant(x, dtype), tf.constant(dz, dtype)))
+    for single, double in zip(*results, strict=True):
+        np.testing.assert_allclose(single, double, rtol=1e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 2, 3)])
+def test_a_constant_input_is_normalized_to_beta_and_keeps_finite(axes):
+    x, dz = tf.fill([4, 3, 2, 4], 3.0), tf.constant(IMAGES, tf.float32)
+    gamma, beta = tf.constant([1.0, -2.0, 0.0, 3.0]), tf.constant([0.5, 1.0, -1.0, 0.0])
+    with tf.GradientTape() as tape:
+        tape.watch([x, gamma, beta])
+        z, _, variance = gradients.normalized(x, gamma, beta, 1e-5, axes)
+    assert not np.any(variance)
+    np.testing.assert_array_equal(z, np.broadcast_to(beta, x.shape))
+    assert all(np.isfinite(d).all() for d in tape.gradient(z, [x, gamma, beta], dz))
+
+
 def test_gamma_zero_gives_no_nan():
     x = tf.constant(IMAGES)
     with tf.GradientTape() as tape:
