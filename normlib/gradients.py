@@ -128,9 +128,9 @@ def normalized(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """z, mean and variance of `standardize` and `scale_shift`, differentiated by the formula above.
 
-    What the layers train with: the same numbers as TensorFlow's own differentiation gives, in less
-    than half the time. On a CPU that time is the number of passes over the data, and this function
-    and its helpers are about passes. No gradient flows into mean and variance.
+    What the layers train with: the same numbers as TensorFlow's own differentiation gives, in half
+    to two thirds of the time. On a CPU that time is the number of passes over the data, and this
+    function and its helpers are about passes. No gradient flows into mean and variance.
     """
     x = tf.convert_to_tensor(x)
     axes = normalize.resolved(axes, x.shape.rank)
