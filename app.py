@@ -1,9 +1,10 @@
 """The home page: the idea in one screen, six lessons, the pages, the data."""
 
-from pages.components import home, page
+from pages.components import home, page, turns
 
-page.set_up("home")
-home.idea()
-home.lessons()
-home.pages()
-home.data()
+with turns.take():
+    page.set_up("home")
+    home.idea()
+    home.lessons()
+    home.pages()
+    home.data()

@@ -6,7 +6,7 @@
 Every student moves sliders on the activation page once a second, and now and then goes to the
 training page, presses Train, watches for a few seconds, and comes back. Some of it the teacher
 told everybody to do, so that it is equal; the rest is each student's own: half of the moves and of
-the trainings, and one student in five looks at a batch and weights of a seed of his own. A moved
+the trainings, and one student in ten looks at a batch and weights of a seed of his own. A moved
 slider counts from the question to the last word of the answer, with the new picture in it.
 
 With --kills, the server is killed with SIGKILL at random moments while students train, and
@@ -109,7 +109,7 @@ class Student:
 
     async def look(self, tab: Session) -> None:
         """Open the lesson's link; some go by the side bar, and bring along what they trained."""
-        lesson = query(batch=64) if self.number % 5 == 0 else query(batch=64, seed=0)
+        lesson = query(batch=64) if self.number % 10 == 0 else query(batch=64, seed=0)
         self.log.loads.append(await tab.open("Activation_statistics", lesson))
         self.check(tab)
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from normlib import steps
 from normlib.config import METHODS
-from pages.components import cells, charts, page, server, settings, source, theme
+from pages.components import cells, charts, page, server, settings, source, theme, turns
 from pages.components.cells import GAP
 from pages.components.charts import Chart
 
@@ -621,9 +621,17 @@ def undo_answer(seen, back, largest: float, undo: bool, example: int) -> str:
     )
 
 
-page.set_up("steps")
-view = settings.control("show", label_visibility="collapsed")
-kernel = settings.get("method") == "weight" and view in ("table", "undo")
-page.question(QUESTIONS["weight" if kernel else view])
-server.wait_for_tensorflow()
-{"table": show_table, "convolution": show_convolution, "relu": show_relu, "undo": show_undo}[view]()
+VIEWS = {
+    "table": show_table,
+    "convolution": show_convolution,
+    "relu": show_relu,
+    "undo": show_undo,
+}
+
+with turns.take():
+    page.set_up("steps")
+    view = settings.control("show", label_visibility="collapsed")
+    kernel = settings.get("method") == "weight" and view in ("table", "undo")
+    page.question(QUESTIONS["weight" if kernel else view])
+    server.wait_for_tensorflow()
+    VIEWS[view]()

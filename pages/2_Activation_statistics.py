@@ -12,7 +12,7 @@ import streamlit as st
 from normlib.config import METHODS, TrainConfig
 from pages.components import activation_charts as pictures
 from pages.components import activation_words as words
-from pages.components import activations, charts, page, server, settings, source, theme
+from pages.components import activations, charts, page, server, settings, source, theme, turns
 from pages.components.activations import Asked, divides
 
 if TYPE_CHECKING:
@@ -328,4 +328,5 @@ def code_that_ran(methods: Sequence[str]) -> None:
         source.show_source(*functions, formula=r" \qquad ".join(formulas), key="code")
 
 
-main()
+with turns.take():
+    main()

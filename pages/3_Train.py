@@ -8,7 +8,7 @@ import streamlit as st
 
 from normlib.config import METHODS, TrainConfig
 from normlib.run import Run
-from pages.components import charts, page, runs, server, settings
+from pages.components import charts, page, runs, server, settings, turns
 
 
 def main() -> None:
@@ -351,4 +351,5 @@ LOOKS = {
     "moving": moving,
 }
 
-main()
+with turns.take():
+    main()

@@ -11,7 +11,7 @@ import streamlit as st
 from normlib import recorded_runs, report
 from normlib.config import CHOICES, LIMITS, METHODS, TrainConfig
 from normlib.run import Run
-from pages.components import charts, page, runs, server, settings
+from pages.components import charts, page, runs, server, settings, turns
 
 if TYPE_CHECKING:
     from normlib.experiments import Experiment
@@ -340,4 +340,5 @@ def files(ended: Mapping[str, Sequence[Run]]) -> None:
         runs.downloads(next(run for run in flat.values() if run.key == key), "run")
 
 
-main()
+with turns.take():
+    main()

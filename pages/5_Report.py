@@ -13,7 +13,7 @@ import streamlit as st
 from normlib import report
 from normlib.config import METHODS, TrainConfig
 from normlib.experiments import Experiment
-from pages.components import charts, page, runs, server, settings, source, theme
+from pages.components import charts, page, runs, server, settings, source, theme, turns
 
 METHOD_COLUMNS = report.COLUMNS[:4]
 SEED = 0  # of this machine's own run
@@ -284,7 +284,8 @@ def library_part() -> None:
         quantity = settings.control("quantity")
     server.wait_for_tensorflow()
     batch, epsilon, seed = (settings.get(name) for name in ("batch", "eps", "seed"))
-    rows = compare(server.data().checksum, numbers, batch, epsilon, seed, defaults)
+    with turns.let_others():
+        rows = compare(server.data().checksum, numbers, batch, epsilon, seed, defaults)
     what = charts.caption_for(
         "batch", "eps", "seed", data="" if numbers == "digits" else "Random numbers"
     )
@@ -687,5 +688,7 @@ def curve_steps(curve: list, recorded: dict[str, Any]) -> list[int]:
 
 
 PARTS = {"tables": tables_part, "library": library_part, "layer": layer_part, "weight": weight_part}
-page.set_up("report")
-PARTS[settings.control("part", label_visibility="collapsed")]()
+
+with turns.take():
+    page.set_up("report")
+    PARTS[settings.control("part", label_visibility="collapsed")]()

@@ -7,7 +7,7 @@ import streamlit as st
 
 from normlib import backward_steps, steps
 from normlib.config import METHODS, TrainConfig
-from pages.components import cells, charts, page, runs, server, settings, source, theme
+from pages.components import cells, charts, page, runs, server, settings, source, theme, turns
 from pages.components.cells import GAP
 from pages.components.charts import Chart
 
@@ -204,7 +204,8 @@ def show_weight() -> None:
         with second:
             seed = settings.control("seed", label="Seed of the gradients dw")
     rates = tuple(float(f"{rate * times:.6g}") for times in RATES)
-    walk = walked(rates, seed)
+    with turns.let_others():
+        walk = walked(rates, seed)
     draws = np.random.default_rng(seed).standard_normal((WALK_STEPS, 2))
     # For the picture the first dw that neither is short nor lies along or across v.
     here = backward_steps.turn((1.0, 0.0), next(dw for dw in draws if np.abs(dw).min() > 0.5))
@@ -316,7 +317,8 @@ def show_check() -> None:
             epsilon = settings.control("eps", disabled=method == "weight")
         with fourth:
             seed = settings.control("seed")
-    rows = checked(method, epsilon, mistake, seed)
+    with turns.let_others():
+        rows = checked(method, epsilon, mistake, seed)
     names = {"x": "x", "gamma": "γ", "beta": "β", "v": "v", "g": "g"}
     ways = {
         "tape": "Tape",
@@ -594,7 +596,8 @@ def show_bias() -> None:
     caption = f"The table of Step by step · {METHODS[method].title} · ε {settings.number(epsilon)}"
     charts.show(Chart(panels, summary, charts.frame(table)), caption, "bias_table")
     data = server.data()
-    norms = bias_norms(seed, data.checksum, data)
+    with turns.let_others():
+        norms = bias_norms(seed, data.checksum, data)
     chart = charts.bars(
         [{"method": one, "value": value} for one, value in norms.items()],
         "Norm of the bias's gradient",
@@ -630,8 +633,9 @@ VIEWS = {
     "bias": show_bias,
 }
 
-page.set_up("backward")
-view = settings.control("pass", label_visibility="collapsed")
-page.question(QUESTIONS[view])
-server.wait_for_tensorflow()
-VIEWS[view]()
+with turns.take():
+    page.set_up("backward")
+    view = settings.control("pass", label_visibility="collapsed")
+    page.question(QUESTIONS[view])
+    server.wait_for_tensorflow()
+    VIEWS[view]()

@@ -12,7 +12,17 @@ import streamlit as st
 from normlib import sweeps
 from normlib.config import METHODS, TrainConfig
 from normlib.sweeps import Outcome, Sweep
-from pages.components import batch_charts, charts, page, runs, server, settings, source, sweeping
+from pages.components import (
+    batch_charts,
+    charts,
+    page,
+    runs,
+    server,
+    settings,
+    source,
+    sweeping,
+    turns,
+)
 
 if TYPE_CHECKING:
     from normlib.experiments import Experiment
@@ -128,7 +138,8 @@ def live_study(experiment: Experiment, every_size: bool) -> dict[str, Any]:
             found = inference.study(experiment.run, server.data(), sizes)
         return found | {"own": {str(size): right for size, right in found["own"].items()}}
 
-    return memory().get(("study", experiment.key, sizes), study)
+    with turns.let_others():
+        return memory().get(("study", experiment.key, sizes), study)
 
 
 def show_studies(
@@ -442,7 +453,7 @@ def live_mates(found: Sequence[Experiment], size: int, who: str) -> dict[str, An
     digit = None if who == "random" else int(who)
     by_method = {one.config.normalization: one for one in found}
     batch = by_method["batch"]
-    with server.experiments().interactive():
+    with turns.let_others(), server.experiments().interactive():
         nets = {
             method: kept.get(("network", one.key), lambda one=one: inference.network(one.run))
             for method, one in by_method.items()
@@ -850,4 +861,5 @@ def swept(plan: Sweep, wish: str, draw) -> None:
     sweeping.run(here, lambda now: draw(here, now), wish)
 
 
-main()
+with turns.take():
+    main()

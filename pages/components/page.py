@@ -90,7 +90,7 @@ PAGES: dict[str, Page] = {
             "Understand",
             "One batch of digits, and what each method does to its activations.",
             ("view", "batch", "eps", "seed", "stage", "methods", "weights"),
-            {"batch": 256},  # a picture of 512 takes a second, and looks the same
+            {"batch": 128},  # more images look the same, and thirty students wait for them
         ),
         Page(
             "backward",

@@ -19,7 +19,7 @@ import streamlit as st
 from normlib.config import TrainConfig, reads
 from normlib.mnist import Dataset
 from normlib.run import Run
-from pages.components import page, server, settings, vector
+from pages.components import page, server, settings, turns, vector
 
 if TYPE_CHECKING:
     from normlib.experiments import Experiment
@@ -175,10 +175,11 @@ def _look(
     was_live: bool,
     was_just_asked: bool,
 ) -> None:
-    server.experiments().seen(session())
-    still_live = any(one.status in LIVE for one in experiments)
-    still_to_begin = _about_to_begin(experiments)
-    draw()
+    with turns.take():
+        server.experiments().seen(session())
+        still_live = any(one.status in LIVE for one in experiments)
+        still_to_begin = _about_to_begin(experiments)
+        draw()
     if (was_live and not still_live) or (was_just_asked and not still_to_begin):
         st.rerun()
 

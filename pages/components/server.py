@@ -20,6 +20,7 @@ import streamlit as st
 import normlib
 from normlib.mnist import Dataset, load_mnist
 from normlib.threads import give_way
+from pages.components import turns
 
 if TYPE_CHECKING:
     from normlib.experiments import Experiments
@@ -138,7 +139,8 @@ def wait_for_tensorflow() -> None:
     """
     loading = warm_up()
     if not loading.tensorflow_is_here():
-        with st.spinner("Loading TensorFlow. This takes a few seconds, once per server."):
+        words = "Loading TensorFlow. This takes a few seconds, once per server."
+        with st.spinner(words), turns.let_others():
             loading.wait(for_tensorflow=True)
 
 
@@ -148,7 +150,7 @@ def data() -> Dataset:
         return st.session_state["_dataset"]
     loading = warm_up()
     if not loading.data_is_here():
-        with st.spinner("Looking for MNIST."):
+        with st.spinner("Looking for MNIST."), turns.let_others():
             loading.wait(for_tensorflow=False)
     assert loading.dataset is not None
     return loading.dataset

@@ -17,11 +17,16 @@ def show_source(
 ) -> None:
     """Draw a formula (LaTeX) and, folded away, the source of the functions that computed it.
 
-    A function that `tf.function` or a cache wraps is shown as it was written.
+    A function that `tf.function` or a cache wraps is shown as it was written. It is drawn once the
+    reader unfolds it: ten elements fewer in every run.
     """
     if formula:
         st.latex(formula)
-    with st.expander(label, icon=":material/code:", key=key):
+    key = key or f"code_of_{functions[0].__name__}"
+    code = st.expander(label, icon=":material/code:", key=key, on_change="rerun")
+    if not code.open:
+        return
+    with code:
         for function in functions:
             name, text = _written(function)
             st.caption(f"`{name}`")
