@@ -17,6 +17,7 @@ import tensorflow as tf
 from normlib.config import CONV_FILTERS, TrainConfig
 from normlib.layers import Normalization, normalization
 from normlib.normalize import standardize
+from normlib.runtime import custom_gradient
 
 WEIGHT_STD = 0.1
 CLASSES = 10
@@ -32,7 +33,7 @@ def _normal(seed: int, layer: int, shape: tuple[int, ...]) -> np.ndarray:
     return np.random.default_rng([seed, layer]).standard_normal(shape)
 
 
-@tf.custom_gradient
+@custom_gradient
 def _product(x: tf.Tensor, w: tf.Tensor) -> tuple[tf.Tensor, Callable]:
     """x @ w, with dx as a batch of one product: TensorFlow has a faster op for batches."""
 

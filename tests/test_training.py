@@ -1,11 +1,13 @@
 """A run is a pure function of its config, its data and its seed, and every method is healthy."""
 
 import dataclasses
+import gc
 import threading
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework.ops import gradient_registry
 
 from normlib.cnn import SmallCNN
 from normlib.config import METHODS, TrainConfig
@@ -203,3 +205,14 @@ def test_the_data_dependent_start_gives_unit_pre_activations(drawn):
         x = stages[stage].numpy().astype(np.float64)
         np.testing.assert_allclose(x.mean(axes), 0, atol=1e-4)
         np.testing.assert_allclose(x.std(axes), 1, atol=1e-4)
+
+
+def test_a_training_leaves_no_graph_behind(drawn):
+    """TensorFlow would keep each graph that was traced through a custom gradient for good."""
+    config = TrainConfig(normalization="batch", train_size=200, epochs=1)
+    registered = []
+    for _ in range(3):
+        train(config, drawn)
+        gc.collect()
+        registered.append(len(list(gradient_registry.list())))
+    assert registered[0] == registered[2]
