@@ -25,7 +25,8 @@ def test_a_cold_page_shows_the_three_terms():
     assert not app.warning
     assert len(app.get("vega_lite_chart")) == 3
     assert "The 4 lit dx add up to 0" in app.success[0].value
-    assert any("def backward_terms(" in one.value for one in app.code)
+    app.session_state["code_of_backward_terms"] = True
+    assert any("def backward_terms(" in one.value for one in app.run().code)
 
 
 @pytest.mark.parametrize("method", ["batch", "layer"])

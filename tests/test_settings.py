@@ -183,7 +183,7 @@ def test_an_impossible_value_gets_one_sentence_until_a_control_moves():
     assert {"batch = 64", "eps = 0.001", "seed = 0"} <= _says(app)
     sentences = [warning.value for warning in app.warning]
     assert sentences == [
-        "Batch size cannot be “0”: it takes whole numbers from 1 to 512. This page uses 64.",
+        "Batch size cannot be “0”: it takes whole numbers from 1 to 128. This page uses 64.",
         "Seed cannot be “????b???”: it takes whole numbers from 0 to 2,147,483,647. "
         "This page uses 0.",
     ]
@@ -210,9 +210,9 @@ def test_a_value_too_large_for_the_next_page_is_lowered_in_words():
     assert "batch = 1000" in _says(app.run())
     app.session_state["go"] = "activations"
     app.query_params.clear()
-    assert "batch = 512" in _says(app.run())
+    assert "batch = 128" in _says(app.run())
     assert [warning.value for warning in app.warning] == [
-        "Batch size was 1,000: this page goes up to 512 and uses that."
+        "Batch size was 1,000: this page goes up to 128 and uses that."
     ]
 
 

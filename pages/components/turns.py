@@ -12,10 +12,37 @@ call of a cached function, never within one.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_turn = threading.Lock()
+
+class _Turn:
+    """A lock that goes to whoever has waited longest."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._taken = False
+        self._line: deque[threading.Event] = deque()
+
+    def begin(self) -> None:
+        with self._guard:
+            if not self._taken:
+                self._taken = True
+                return
+            called = threading.Event()
+            self._line.append(called)
+        called.wait()
+
+    def end(self) -> None:
+        with self._guard:
+            if self._line:
+                self._line.popleft().set()  # handed over, so nobody can push in
+            else:
+                self._taken = False
+
+
+_turn = _Turn()
 _mine = threading.local()
 
 
@@ -50,10 +77,10 @@ def _holds() -> bool:
 
 
 def _begin() -> None:
-    _turn.acquire()
+    _turn.begin()
     _mine.turn = True
 
 
 def _end() -> None:
     _mine.turn = False
-    _turn.release()
+    _turn.end()

@@ -1,0 +1,72 @@
+"""Scripts draw one at a time, in the order in which they came, and nobody waits for a waiter."""
+
+import threading
+
+import pytest
+
+from pages.components import turns
+
+PATIENCE = 10.0
+
+
+def started(work) -> threading.Thread:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def wait_until_in_line(count: int) -> None:
+    given_up = threading.Event()
+    for _ in range(1000):
+        if len(turns._turn._line) == count:
+            return
+        given_up.wait(PATIENCE / 1000)
+    raise AssertionError(f"{len(turns._turn._line)} are waiting, not {count}")
+
+
+def test_one_at_a_time_in_the_order_of_coming():
+    drawing, most, order = [], [], []
+
+    def draw(number: int) -> None:
+        with turns.take():
+            drawing.append(number)
+            most.append(len(drawing))
+            order.append(number)
+            drawing.remove(number)
+
+    with turns.take():
+        threads = []
+        for number in range(8):
+            threads.append(started(lambda number=number: draw(number)))
+            wait_until_in_line(number + 1)
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert order == list(range(8))
+    assert set(most) == {1}
+
+
+def test_who_waits_for_something_else_lets_others_draw():
+    drawn = threading.Event()
+
+    def draw() -> None:
+        with turns.take():
+            drawn.set()
+
+    with turns.take():
+        other = started(draw)
+        wait_until_in_line(1)
+        assert not drawn.is_set()
+        with turns.let_others():
+            assert drawn.wait(PATIENCE)
+        assert turns._holds()
+    other.join(PATIENCE)
+    assert not turns._holds()
+
+
+def test_a_turn_within_a_turn_is_the_same_one_and_an_error_gives_it_back():
+    with pytest.raises(KeyboardInterrupt), turns.take(), turns.take():
+        raise KeyboardInterrupt
+    assert not turns._turn._taken
+    with turns.let_others():  # without a turn there is nothing to give up
+        assert not turns._holds()
+    assert not turns._turn._taken
