@@ -260,11 +260,18 @@ class Experiments:
 
     # For pages
 
-    def submit(self, config: TrainConfig, session: str, data: Dataset | None = None) -> Experiment:
+    def submit(
+        self,
+        config: TrainConfig,
+        session: str,
+        data: Dataset | None = None,
+        weights: bool = False,
+    ) -> Experiment:
         """The experiment for this config on `data` (None: the queue's own), watched by `session`.
 
         The same one for everybody who asks the same; one that came to its end returns at once,
-        from memory or the store.  What was stopped, interrupted or failed starts again.
+        from memory or the store.  What was stopped, interrupted or failed starts again, and, with
+        `weights`, what finished and had to let its weights go.
         QueueFull, with a sentence, if too many are waiting.
         """
         data = self.data if data is None else data
@@ -277,7 +284,8 @@ class Experiments:
                 if known.status in LIVE and not known._stopping:
                     self._join(known, session)
                     return known
-                if known.status in ("finished", "diverged"):
+                lacking = weights and not (known.run is not None and known.run.weights)
+                if known.status == "diverged" or (known.status == "finished" and not lacking):
                     return known
             self._refuse_beyond_limits(session)
             experiment = Experiment(self, key, config, data.name, data.checksum)

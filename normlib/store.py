@@ -416,16 +416,15 @@ def _make_room(connection: sqlite3.Connection) -> None:
     """Let the weights of the oldest runs go, as far as all arrays take more than MAX_BYTES."""
     over = connection.execute(
         """SELECT key FROM (
-            SELECT key, SUM(LENGTH(arrays)) OVER (ORDER BY changed DESC, key) AS so_far
+            SELECT key, LENGTH(arrays) AS size,
+                SUM(LENGTH(arrays)) OVER (ORDER BY changed DESC, key) AS so_far
             FROM contents JOIN runs USING (key))
-        WHERE so_far > ?""",
-        (MAX_BYTES,),
+        WHERE so_far > ? AND size > ?""",
+        (MAX_BYTES, _FEW_BYTES),
     ).fetchall()
     for (key,) in over:
-        query = "SELECT arrays FROM contents WHERE key = ? AND LENGTH(arrays) > ?"
-        row = connection.execute(query, (key, _FEW_BYTES)).fetchone()
-        if row is None:
-            continue
+        query = "SELECT arrays FROM contents WHERE key = ?"
+        row = connection.execute(query, (key,)).fetchone()
         try:
             kept = {name: array for name, array in _arrays(*row).items() if name == "predictions"}
         except _UNREADABLE as error:

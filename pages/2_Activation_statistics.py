@@ -57,7 +57,7 @@ def main() -> None:
     weights = "fresh" if run is None else f"{run.key}@{index + 1}"
     if run is None and settings.get("weights") != "fresh":
         st.warning(
-            "The run in this link is not on this server, so the weights are fresh.",
+            "The weights of the run in this link are not on this server, so these are fresh.",
             icon=":material/link_off:",
         )
         settings.put("weights", "fresh")
@@ -106,11 +106,12 @@ def weights_control() -> None:
         on_change=lambda: settings.put("weights", st.session_state["_run"]),
         help="Runs appear here once something has been trained on this server.",
     )
-    if run is not None and len(run.weights) > 1:
+    first = activations.first_epoch(run) if run is not None else 1
+    if run is not None and len(run.weights) > first:
         st.session_state["_epoch"] = index + 1
         st.slider(
             "After epoch",
-            1,
+            first,
             len(run.weights),
             key="_epoch",
             on_change=lambda: settings.put("weights", f"{chosen}@{st.session_state['_epoch']}"),
@@ -243,7 +244,8 @@ def show_every_channel(configs: Configs, asked: Asked) -> None:
     """The full table, percentiles and all; made only when somebody opens it."""
     import pandas as pd
 
-    tables = activations.every_channel(configs, asked)
+    with turns.let_others(), server.experiments().interactive():
+        tables = activations.every_channel(configs, asked)
     joined = pd.concat(
         [table.assign(method=theme.title(method)) for method, table in tables.items()],
         ignore_index=True,
@@ -281,7 +283,8 @@ def microscope_view(configs: Configs, epsilon: float, asked: Asked, caption: str
 def invariances_view(configs: Configs, epsilon: float, asked: Asked, caption: str) -> None:
     from normlib import invariances
 
-    found = activations.deviations(configs, asked)
+    with turns.let_others():
+        found = activations.deviations(configs, asked)
     if not found:
         return
     st.table(

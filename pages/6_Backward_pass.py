@@ -317,7 +317,7 @@ def show_check() -> None:
             epsilon = settings.control("eps", disabled=method == "weight")
         with fourth:
             seed = settings.control("seed")
-    with turns.let_others():
+    with turns.let_others(), server.experiments().interactive():
         rows = checked(method, epsilon, mistake, seed)
     names = {"x": "x", "gamma": "γ", "beta": "β", "v": "v", "g": "g"}
     ways = {

@@ -345,7 +345,7 @@ def one_image_words(placement: str, right: float) -> str:
 def act_on_networks(configs: Sequence[TrainConfig], wish: str) -> list[Experiment] | None:
     """Do what the buttons asked for; the finished runs, or None while one is missing."""
     if runs.wished(f"train_{wish}"):
-        runs.submit(configs)
+        runs.submit(configs, weights=True)
     if runs.wished(f"stop_{wish}"):
         runs.stop(config.key(server.data().checksum) for config in configs)
     return sweeping.trained(configs)

@@ -698,6 +698,17 @@ def test_a_failure_is_a_sentence_for_the_student_and_a_traceback_in_the_log(lab,
     assert again.status == "finished"
 
 
+def test_a_run_whose_weights_are_gone_is_trained_again_where_they_are_needed(lab):
+    room = lab()
+    done = room.run_through(1)
+    assert room.submit(1, "anna") is done
+    again = room.all.submit(config(1), "anna", weights=True)
+    assert again is not done
+    room.next().ends(weights=[{"v": np.zeros(3)}])
+    assert again.wait_until_over(SOON)
+    assert room.all.submit(config(1), "berta", weights=True) is again
+
+
 def test_a_failure_leaves_nothing_that_looks_interrupted(lab, store):
     room = lab(store=store)
     failing, after = room.submit(1, "a"), room.submit(2, "a")

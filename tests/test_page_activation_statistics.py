@@ -285,6 +285,20 @@ def test_a_saved_run_lends_its_weights_at_any_epoch(drawn, warm) -> None:
     assert "Batch norm" in answer(linked)
 
 
+def test_a_long_run_begins_with_the_first_epoch_that_is_kept(drawn, warm) -> None:
+    config = TrainConfig(normalization="none", epochs=3)
+    kept = SmallCNN.from_config(config).weights()
+    run = Run(
+        *(config, drawn.name, drawn.checksum, "finished"),
+        losses=[0.5],
+        epochs=[EpochResult(e, 0.01, 0.6, 0.9, 1.0) for e in (1, 2, 3)],
+        weights=[{}, kept, kept],
+    )
+    assert warm.store.save(run)
+    app = opened(weights=f"{run.key}@1")
+    assert (app.slider(key="_epoch").min, app.slider(key="_epoch").value) == (2, 2)
+
+
 def test_the_table_of_every_channel_opens(drawn) -> None:
     app = opened(view="channels", methods="batch")
     app.session_state["each"] = True

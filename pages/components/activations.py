@@ -125,10 +125,15 @@ def saved_run(weights: str) -> tuple[Run | None, int]:
         return None, -1
     experiment = server.experiments().find(key)
     run = experiment.run if experiment is not None else None
-    if run is None or not run.weights:
+    if run is None or not any(run.weights):
         return None, -1
     wanted = int(epoch) if epoch.isdecimal() else len(run.weights)
-    return run, min(max(wanted, 1), len(run.weights)) - 1
+    return run, min(max(wanted, first_epoch(run)), len(run.weights)) - 1
+
+
+def first_epoch(run: Run) -> int:
+    """The first epoch, from 1, whose weights are kept: those of a long run's early ones are not."""
+    return next(number for number, weights in enumerate(run.weights, 1) if weights)
 
 
 def config_of(method: str, epsilon: float, asked: Asked) -> TrainConfig:

@@ -101,14 +101,17 @@ def wished(wish: str) -> bool:
     return pressed
 
 
-def submit(configs: Iterable[TrainConfig]) -> None:
-    """Ask for these trainings; a full queue answers with its sentence."""
+def submit(configs: Iterable[TrainConfig], weights: bool = False) -> None:
+    """Ask for these trainings; a full queue answers with its sentence.
+
+    weights: train again what is known, but of whose weights nothing is left.
+    """
     from normlib.experiments import QueueFull
 
     queue, data = server.experiments(), server.data()
     for config in configs:
         try:
-            queue.submit(config, session(), data)
+            queue.submit(config, session(), data, weights)
         except QueueFull as full:
             st.warning(str(full), icon=":material/hourglass_disabled:")
             return
@@ -187,7 +190,7 @@ def _look(
 def _about_to_begin(experiments: Sequence[Experiment]) -> bool:
     """Whether one of these was asked for a moment ago, and none that is under way has a curve."""
     live = [one for one in experiments if one.status in LIVE]
-    return any(time.time() - one.created < FIRST_SECONDS for one in live) and not any(
+    return any(0 <= time.time() - one.created < FIRST_SECONDS for one in live) and not any(
         one.snapshot().losses for one in live
     )
 
