@@ -215,4 +215,4 @@ def test_a_training_leaves_no_graph_behind(drawn):
         train(config, drawn)
         gc.collect()
         registered.append(len(list(gradient_registry.list())))
-    assert registered[0] == registered[2]
+    assert registered[2] <= registered[0]  # what other tests left may be freed meanwhile
