@@ -41,7 +41,6 @@ from benchmarks.serving import Server, Session, query, serving, start  # noqa: E
 MOST_SESSIONS, MOST_SECONDS = 200, 3600
 PERIOD = 1.0  # seconds between two moves of a student
 WATCHING = 6.0  # seconds that a student looks at a training
-LARGEST_BATCH = 512
 LESSON = 30.0  # seconds for which the teacher's instructions stay the same
 # A file that the server adds a line to whenever a training begins or is saved.
 TAP = """
@@ -118,10 +117,7 @@ class Student:
         began = time.monotonic()
         dice = self.teacher() if self.own.random() < 0.5 else self.own
         key = "eps" if dice.random() < 0.2 else "batch"
-        place = dice.random()
-        marks = tab.marks[key]
-        value = marks[int(place * len(marks))] if marks else 1 + int(place * LARGEST_BATCH)
-        taken = await tab.set(key, value)
+        taken = await tab.set(key, dice.choice(tab.marks[key]))
         self.check(tab)
         if tab.charts:
             self.log.moves.append((time.time(), taken, key))

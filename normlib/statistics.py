@@ -321,11 +321,6 @@ class Memory:
         self._results: OrderedDict[Hashable, Future] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __contains__(self, key: Hashable) -> bool:
-        """Whether `get` would answer at once."""
-        future = self._results.get(key)
-        return future is not None and future.done()
-
     def get(self, key: Hashable, compute: Callable[[], T]) -> T:
         """The result for this key, from `compute()` if it is not there."""
         while True:

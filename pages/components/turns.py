@@ -2,8 +2,9 @@
 
 Python runs one thread at a time anyhow. Thirty scripts that all want to be the one spend more time
 on handing over than on drawing: each takes three times as long as alone. A script holds the turn
-while it draws, and gives it up for as long as it only waits: for TensorFlow, for numbers that
-worker threads compute, for a result that somebody else is computing.
+while it draws, and gives it up around what takes long: loading TensorFlow, and whatever computes
+for more than a moment. The picture that follows a slider is computed within the turn; several at
+once would all be late.
 
 Nobody may ask for the turn while others wait for what he holds. So `let_others` stands around the
 call of a cached function, never within one.
