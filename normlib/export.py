@@ -129,7 +129,7 @@ def script(config: TrainConfig, data: Dataset, run: Run | None = None) -> str:
         _LOAD,
         _variables(used),
         *_sums(used),
-        *((_ROW, _scale_shift(used)) if _by_hand(used) else ()),
+        *((_ROW, _scale_shift(used), *_gradient(used)) if _by_hand(used) else ()),
         _normalize(used),
         _move(used),
         _normalization(used),
@@ -406,6 +406,46 @@ def scale_shift(x, gamma, beta=None):
 """
 
 
+def _gradient(config: TrainConfig) -> list[str]:
+    """What the gradient by hand is put together from."""
+    parts = []
+    if config.scale or _centers(config):
+        gamma = "gamma * " * config.learn_scale_shift
+        arguments = ["dz", "y", *["gamma"] * bool(gamma), "inverse", "stretch", "shift"]
+        parts += [
+            f"""
+@tf.function(jit_compile=True)
+def dx_of({", ".join(arguments)}):
+    \"\"\"The gradient of normalizing, compiled into one loop over its numbers.\"\"\"
+    return ({gamma}dz - shift - y * stretch) * inverse
+"""
+        ]
+    if _folds(config) and (config.scale or config.learn_scale_shift):
+        parts.append(_DOT)
+    if _weighs(config):
+        parts.append(_WEIGHTED_AVERAGE)
+    return parts
+
+
+_DOT = """
+def dot(a, b):
+    \"\"\"sum(a * b) per channel, by the gradient of a convolution with one weight for each.\"\"\"
+    shape = [tf.shape(a)[0], -1, 1, a.shape[-1]]
+    a, b = tf.reshape(a, shape), tf.reshape(b, shape)
+    size = [1, 1, a.shape[-1], 1]
+    return tf.reshape(tf.nn.depthwise_conv2d_backprop_filter(a, size, b, [1] * 4, "VALID"), [-1])
+"""
+
+
+_WEIGHTED_AVERAGE = """
+def weighted_average(x, gamma, axes):
+    \"\"\"average(gamma * x) of each example, as x @ gamma.\"\"\"
+    size = gamma.shape.num_elements()
+    products = tf.reshape(x, [-1, size]) @ tf.reshape(gamma, [-1, 1])
+    return tf.reshape(products, [-1] + [1] * gamma.shape.rank) / count(x, axes)
+"""
+
+
 _PRODUCT = """
 @tf.custom_gradient
 def product(x, w):
@@ -490,45 +530,35 @@ def _folded(config: TrainConfig) -> list[str]:
         z = "centered"
     lines += ["", "        def backward(dz, *_):"]
     if scale or learned:
-        lines += ["            along = tf.reshape(total(dz * centered, axes), [-1])"]
+        lines += ["            along = dot(dz, centered)"]
     if config.center or learned:
         lines += ["            dbeta = tf.reshape(total(dz, axes), [-1])"]
-    shift = "dbeta / count(x, axes)"
-    dx = "dz"
-    if scale:
-        lines += ["            stretch = along * inverse**2 / count(x, axes)"]
-        shift = f", {shift}" if config.center else ""
-        dx = f"dz - scale_shift(centered, stretch{shift})"
-    elif config.center:
-        dx = f"dz - row({shift}, x)"
-    if scale or learned:
-        dx = f"scale_shift({dx}, {factor})"
+    gamma = "gamma * " * learned
+    lines += _gradient_lines(
+        config,
+        "centered",
+        f"{gamma}(along * inverse**2) / count(x, axes)",
+        f"{gamma}dbeta / count(x, axes)",
+    )
     of_gamma = "along * inverse" if scale else "along"
     result = f"dx, {of_gamma}, dbeta" if learned else "dx"
-    lines += [f"            dx = {dx}", f"            return {result}", ""]
+    lines += [f"            return {result}", ""]
     return [*lines, f"        return ({z}, mean, variance), backward"]
 
 
 def _in_two_steps(config: TrainConfig) -> list[str]:
     """The rest of `normalize` where a gamma belongs to several means or a mean to several."""
     learned = [name for name in _owned(config) if not name.startswith("moving")]
-    scale, center = config.scale, _centers(config)
-    x_hat = "centered * row(inverse, x)" if scale else "centered"
+    x_hat = "centered * row(inverse, x)" if config.scale else "centered"
     lines = [f"        x_hat = {x_hat}", "", "        def backward(dz, *_):"]
-    gamma = " * row(gamma, x)" * ("gamma" in learned)
-    if scale or learned:
+    if config.scale or learned:
         lines += ["            along = dz * x_hat"]
-    lines += [f"            dx_hat = dz{gamma}"]
-    dx = "dx_hat"
-    if scale:
-        lines += [f"            stretch = average(along{gamma}, axes)"]
-        dx += " - x_hat * row(stretch, x)"
-    if center:
-        lines += ["            shift = average(dx_hat, axes)"]
-        dx += " - row(shift, x)"
-    if scale:
-        dx = f"({dx}) * row(inverse, x)"
-    lines += [f"            dx = {dx}"]
+    average = {
+        0: "average({}, axes)",
+        1: "average({} * row(gamma, x), axes)",
+        2: "weighted_average({}, gamma, axes)",
+    }[bool(learned) + _weighs(config)]
+    lines += _gradient_lines(config, "x_hat", average.format("along"), average.format("dz"))
     result = ["dx"]
     for name, values in zip(learned, ("along", "dz"), strict=False):
         sums = _SUMS[config.normalization]
@@ -537,6 +567,23 @@ def _in_two_steps(config: TrainConfig) -> list[str]:
     z = f"scale_shift({', '.join(['x_hat', *learned])})" if learned else "x_hat"
     lines += [f"            return {', '.join(result)}", ""]
     return [*lines, f"        return ({z}, mean, variance), backward"]
+
+
+def _gradient_lines(config: TrainConfig, y: str, stretch: str, shift: str) -> list[str]:
+    """The lines of `backward` that find dx; what is switched off is 0, or 1."""
+    learned, scale, center = config.learn_scale_shift, config.scale, _centers(config)
+    if not (scale or center):
+        return [f"            dx = dz{' * row(gamma, x)' * learned}"]
+    given = [
+        "dz",
+        y,
+        *["gamma"] * learned,
+        "inverse" if scale else "tf.ones([])",
+        "stretch" if scale else "tf.zeros([])",
+        "shift" if center else "tf.zeros([])",
+    ]
+    lines = [f"            stretch = {stretch}"] * scale + [f"            shift = {shift}"] * center
+    return [*lines, f"            dx = dx_of({', '.join(given)})"]
 
 
 # The axes over which a gamma or beta was repeated.
@@ -824,6 +871,12 @@ def _folds(config: TrainConfig) -> bool:
     return config.normalization == "batch" and config.ghost_batches == 1
 
 
+def _weighs(config: TrainConfig) -> bool:
+    """Whether a gamma for every number of an example weighs them in their averages."""
+    gamma = config.learn_scale_shift and (config.scale or _centers(config))
+    return gamma and config.normalization in ("layer", "rms")
+
+
 def _counts(config: TrainConfig) -> bool:
     """Whether the script divides by how many numbers it added up."""
     standardized = _by_hand(config) and (config.scale or _centers(config))
@@ -832,7 +885,7 @@ def _counts(config: TrainConfig) -> bool:
 
 def _averages(config: TrainConfig) -> bool:
     """Whether the script averages anything but squares."""
-    return _counts(config) and (_centers(config) or not _folds(config))
+    return _counts(config) and (_centers(config) or not (_folds(config) or _weighs(config)))
 
 
 def _function(config: TrainConfig) -> str:

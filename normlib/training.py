@@ -282,7 +282,8 @@ def _share(true: tf.Tensor) -> tf.Tensor:
 
 def _norm(tensors: Iterable[tf.Tensor]) -> tf.Tensor:
     """The length of all these numbers taken as one vector."""
-    return tf.sqrt(sum((tf.reduce_sum(tf.square(t)) for t in tensors), start=tf.zeros([])))
+    lengths = [tf.math.reduce_euclidean_norm(t) for t in tensors]
+    return tf.math.reduce_euclidean_norm(tf.stack(lengths))
 
 
 def _largest(x: tf.Tensor) -> tf.Tensor:

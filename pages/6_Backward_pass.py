@@ -291,12 +291,14 @@ def show_weight() -> None:
 @st.cache_data(max_entries=128, show_spinner="Calculating the gradients in four ways.")
 def checked(method: str, epsilon: float, mistake: str, seed: int) -> list[dict]:
     """One row per gradient: the largest relative difference of each way from the one by hand."""
-    from normlib import gradients
+    from normlib import gradient_check
 
     x = np.random.default_rng(seed).normal(1.0, 2.0, CHECKED[method])
     planted = None if mistake == "none" else mistake
-    found = gradients.check(method, x, epsilon=epsilon, groups=GROUPS, mistake=planted, seed=seed)
-    hand, *others = gradients.WAYS
+    found = gradient_check.check(
+        method, x, epsilon=epsilon, groups=GROUPS, mistake=planted, seed=seed
+    )
+    hand, *others = gradient_check.WAYS
     return [
         {"name": row.name, "worst": row.worst} | {way: row.differences[hand, way] for way in others}
         for row in found
@@ -304,14 +306,14 @@ def checked(method: str, epsilon: float, mistake: str, seed: int) -> list[dict]:
 
 
 def show_check() -> None:
-    from normlib import gradients
+    from normlib import gradient_check, gradients
 
     with page.controls():
         first, second, third, fourth = st.columns([1.1, 1.5, 1.5, 1.1])
         with first:
             method = settings.control("method", choices=tuple(CHECKED))
         with second:
-            mistakes = ("none", *gradients.mistakes(method))
+            mistakes = ("none", *gradient_check.mistakes(method))
             mistake = settings.control("mistake", choices=mistakes)
         with third:
             epsilon = settings.control("eps", disabled=method == "weight")
@@ -328,7 +330,7 @@ def show_check() -> None:
     st.table(
         [
             {"Gradient of": f"**{names[row['name']]}**"}
-            | {title: verdict(row[way], gradients.TOLERANCE) for way, title in ways.items()}
+            | {title: verdict(row[way], gradient_check.TOLERANCE) for way, title in ways.items()}
             for row in rows
         ],
         hide_index=True,
@@ -337,11 +339,12 @@ def show_check() -> None:
     st.caption(
         f"How far TensorFlow's tape, central differences and "
         f"{'tf.nn.l2_normalize' if method == 'weight' else 'the layer of Keras'} are from the "
-        f"gradient by hand, relative to its largest number. ✓ up to {tiny(gradients.TOLERANCE)}. "
+        f"gradient by hand, relative to its largest number. "
+        f"✓ up to {tiny(gradient_check.TOLERANCE)}. "
         f"{METHODS[method].title} on {shape} random numbers · "
         f"float64 · ε {settings.minus(settings.number(epsilon))} · seed {seed}"
     )
-    page.answer(check_answer(rows, mistake, names, gradients.TOLERANCE))
+    page.answer(check_answer(rows, mistake, names, gradient_check.TOLERANCE))
     hand = {
         "batch": gradients.batch_norm_backward,
         "layer": gradients.layer_norm_backward,
@@ -362,9 +365,9 @@ def show_check() -> None:
         )
     if mistake != "none":
         source.show_source(
-            gradients.mistakes(method)[mistake], label="The planted mistake", key="planted"
+            gradient_check.mistakes(method)[mistake], label="The planted mistake", key="planted"
         )
-    source.show_source(gradients.check, label="The check", key="the_check")
+    source.show_source(gradient_check.check, label="The check", key="the_check")
 
 
 def verdict(difference: float, tolerance: float) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from normlib import backward_steps, gradients
+from normlib import backward_steps, gradient_check
 from pages.components import settings
 
 PAGE = str(Path(__file__).parents[1] / "pages" / "6_Backward_pass.py")
@@ -43,7 +43,7 @@ def test_every_incoming_gradient_is_shown(method, dz):
 
 
 def test_the_list_of_mistakes_is_that_of_the_package():
-    planted = {**gradients.MISTAKES, **gradients.WEIGHT_MISTAKES}
+    planted = {**gradient_check.MISTAKES, **gradient_check.WEIGHT_MISTAKES}
     assert tuple(planted) == settings.MISTAKES
 
 
