@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from normlib import normalize
-from normlib.cnn import SmallCNN
 from normlib.config import TrainConfig
-from normlib.layers import BatchNorm
 from normlib.mnist import Dataset
 from normlib.run import EpochEnd, EpochResult, Event, Progress, Run, Started
 from normlib.runtime import DEVICE, versions
+from normlib.training_graphs import Graphs, lent
 
 # One call into the graph takes at most so many steps and images: few enough that Stop is
 # obeyed and a curve grows several times a second, enough that the call itself costs nothing.
@@ -39,10 +37,10 @@ def train(
     and True ends the run as "stopped". A loss that leaves the finite numbers ends it as
     "diverged", with the step and the cause in `message`: a result, not an error.
     """
-    with tf.device(DEVICE):
-        return _Training(config, data, on_event or (lambda event: None)).run(
-            should_stop or (lambda: False)
-        )
+    began = time.perf_counter()
+    with tf.device(DEVICE), lent(config, data) as graphs:
+        training = _Training(config, data, graphs, on_event or (lambda event: None), began)
+        return training.run(should_stop or (lambda: False))
 
 
 def batches(config: TrainConfig, images: int, epoch: int) -> np.ndarray:
@@ -54,17 +52,17 @@ def batches(config: TrainConfig, images: int, epoch: int) -> np.ndarray:
 class _Training:
     """One run under way."""
 
-    def __init__(self, config: TrainConfig, data: Dataset, on_event: Callable[[Event], None]):
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: Dataset,
+        graphs: Graphs,
+        on_event: Callable[[Event], None],
+        began: float,
+    ):
         self.config, self.data, self.on_event = config, data, on_event
-        self.began = time.perf_counter()
-        count = min(config.train_size, len(data.train_images))
-        self.images = tf.constant(data.train_images[:count])
-        self.labels = tf.constant(data.train_labels[:count])
-        self.probe = tf.constant(data.validation_images[:_PROBE_IMAGES])
-        self.count = count
-        self.net = SmallCNN.from_config(config)
-        self.kernels = (self.net.conv_kernel, self.net.dense_kernel, self.net.output_kernel)
-        self.net.start_from(self.images[:_EVALUATED_AT_ONCE])
+        self.graphs, self.net, self.began = graphs, graphs.net, began
+        self.count = min(config.train_size, len(data.train_images))
         self.losses: list[float] = []
         self.accuracies: list[float] = []
         self.epochs: list[EpochResult] = []
@@ -72,15 +70,6 @@ class _Training:
         self.weights: list[dict[str, np.ndarray]] = []
         self.largest = 0.0  # pre-activation that was still a number
         self.training_seconds = 0.0
-        self.take_steps = tf.function(
-            self._take_steps, input_signature=[tf.TensorSpec([None, None], tf.int32)]
-        ).get_concrete_function()
-        self.look = tf.function(self._look, autograph=False).get_concrete_function()
-        self.predict = tf.function(
-            self._predict,
-            input_signature=[tf.TensorSpec([None, 28, 28, 1], tf.uint8)],
-            autograph=False,
-        ).get_concrete_function()
 
     def run(self, should_stop: Callable[[], bool]) -> Run:
         per_epoch = -(-self.count // self.config.batch_size)
@@ -116,7 +105,7 @@ class _Training:
     def _advance(self, indices: np.ndarray, steps: int) -> str:
         """Take these steps and tell the watcher; returns the sentence of a divergence, or ""."""
         began = time.perf_counter()
-        losses, accuracies, largest, norms = (t.numpy() for t in self.take_steps(indices))
+        losses, accuracies, largest, norms = (t.numpy() for t in self.graphs.take_steps(indices))
         self.training_seconds += time.perf_counter() - began
         finite = np.isfinite(losses)
         end = len(losses) if finite.all() else int(np.argmin(finite)) + 1
@@ -147,7 +136,7 @@ class _Training:
     def _record(self, norms: np.ndarray) -> dict[str, object]:
         """One row of what the pictures need, after the steps taken so far."""
         *gradients, bias_gradient = norms.tolist()
-        seen = {name: value.numpy() for name, value in self.look().items()}
+        seen = {name: value.numpy() for name, value in self.graphs.look().items()}
         for unit in ("conv_input", "hidden_input"):
             seen[unit] = np.percentile(seen[unit], PERCENTILES)
         return {
@@ -177,7 +166,8 @@ class _Training:
         """The predicted class of each image, (N,) uint8."""
         parts = range(0, len(images), _EVALUATED_AT_ONCE)
         predicted = [
-            self.predict(tf.constant(images[at : at + _EVALUATED_AT_ONCE])).numpy() for at in parts
+            self.graphs.predict(tf.constant(images[at : at + _EVALUATED_AT_ONCE])).numpy()
+            for at in parts
         ]
         return np.concatenate(predicted).astype(np.uint8)
 
@@ -205,86 +195,3 @@ class _Training:
             predictions=predictions,
             weights=self.weights,
         )
-
-    # What follows runs in the graph.
-
-    def _take_steps(self, indices: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """One SGD step for each row of indices; per step: loss, batch accuracy, largest
-        pre-activation; and the gradient norms of the last: three kernels, the conv's bias."""
-        steps = tf.shape(indices)[0]
-        losses = tf.TensorArray(tf.float32, steps)
-        accuracies = tf.TensorArray(tf.float32, steps)
-        largest = tf.TensorArray(tf.float32, steps)
-        norms = tf.zeros([4])
-        for step in tf.range(steps):
-            loss, accuracy, magnitude, norms = self._step(indices[step])
-            losses = losses.write(step, loss)
-            accuracies = accuracies.write(step, accuracy)
-            largest = largest.write(step, magnitude)
-        return losses.stack(), accuracies.stack(), largest.stack(), norms
-
-    @tf.autograph.experimental.do_not_convert  # no loops inside: tracing takes half the time
-    def _step(self, indices: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        images, labels = tf.gather(self.images, indices), tf.gather(self.labels, indices)
-        variables = self.net.trainable_variables
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(variables)
-            stages = self.net.forward(images, training=True)
-            loss = tf.reduce_mean(
-                tf.nn.sparse_softmax_cross_entropy_with_logits(
-                    tf.cast(labels, tf.int32), stages["logits"]
-                )
-            )
-        gradients = tape.gradient(loss, variables)
-        for variable, gradient in zip(variables, gradients, strict=True):
-            # variable -= rate * gradient, in one pass over the numbers instead of two
-            tf.raw_ops.ResourceApplyGradientDescent(
-                var=variable.handle, alpha=self.config.learning_rate, delta=gradient
-            )
-        accuracy = _share(tf.argmax(stages["logits"], 1, tf.int32) == tf.cast(labels, tf.int32))
-        magnitude = tf.maximum(_largest(stages["hidden"]), _largest(stages["logits"]))
-        of = {v.ref(): gradient for v, gradient in zip(variables, gradients, strict=True)}
-        norms = [_norm(of[v.ref()] for v in kernel.trainable_variables) for kernel in self.kernels]
-        return loss, accuracy, magnitude, tf.stack([*norms, _norm([of[self.net.conv_bias.ref()]])])
-
-    def _look(self) -> dict[str, tf.Tensor]:
-        """How the network sees the probe images now, batch norm by the probe's statistics."""
-        stages = self.net.forward(self.probe, training=False, own_statistics=True)
-        middle = stages["conv"].shape[1] // 2
-        seen = {
-            "conv_input": stages[self.net.conv.relu_input("conv")][:, middle, middle, 0],
-            "hidden_input": stages[self.net.dense.relu_input("hidden")][:, 0],
-            "dead_conv": _share(tf.reduce_max(stages["conv_relu"], [0, 1, 2]) == 0),
-            "dead_hidden": _share(tf.reduce_max(stages["hidden_relu"], 0) == 0),
-            "kernel_norms": tf.stack([_norm([kernel()]) for kernel in self.kernels]),
-        }
-        norm = self.net.conv_norm
-        if isinstance(norm, BatchNorm):
-            x = stages["conv_relu" if self.net.conv.after_relu else "conv"]
-            _, mean, variance = normalize.standardize(x, norm.axes, norm.epsilon)
-            seen |= {
-                "moving_mean": tf.identity(norm.moving_mean),
-                "moving_variance": tf.identity(norm.moving_variance),
-                "batch_mean": tf.reshape(mean, [-1]),
-                "batch_variance": tf.reshape(variance, [-1]),
-            }
-        return seen
-
-    def _predict(self, images: tf.Tensor) -> tf.Tensor:
-        own = self.config.inference_statistics == "batch"
-        logits = self.net.forward(images, training=False, own_statistics=own)["logits"]
-        return tf.argmax(logits, 1, tf.int32)
-
-
-def _share(true: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_mean(tf.cast(true, tf.float32))
-
-
-def _norm(tensors: Iterable[tf.Tensor]) -> tf.Tensor:
-    """The length of all these numbers taken as one vector."""
-    lengths = [tf.math.reduce_euclidean_norm(t) for t in tensors]
-    return tf.math.reduce_euclidean_norm(tf.stack(lengths))
-
-
-def _largest(x: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_max(tf.abs(x))

@@ -465,9 +465,9 @@ def show_training() -> None:
         )
     live = [one for one in found.values() if one is not None]
     runs.follow(live, lambda: draw_training(found, shipped, stage), "gradient_norms")
-    from normlib import training
+    from normlib import training_graphs
 
-    source.show_source(training._Training._step, label="The training step that measured it")
+    source.show_source(training_graphs.Graphs.step, label="The training step that measured it")
 
 
 def draw_training(found, shipped: dict[str, dict], stage: str) -> None:

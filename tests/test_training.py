@@ -3,12 +3,14 @@
 import dataclasses
 import gc
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.python.framework.ops import gradient_registry
 
+from normlib import training_graphs
 from normlib.cnn import SmallCNN
 from normlib.config import METHODS, TrainConfig
 from normlib.run import EpochEnd, Progress, Run, Started
@@ -207,8 +209,28 @@ def test_the_data_dependent_start_gives_unit_pre_activations(drawn):
         np.testing.assert_allclose(x.std(axes), 1, atol=1e-4)
 
 
-def test_a_training_leaves_no_graph_behind(drawn):
+def test_graphs_that_served_another_training_leave_no_trace(drawn):
+    config = _with(normalization="batch", placement="conv and dense")
+    first = train(config, drawn)
+    train(replace(config, seed=3, batch_size=50, train_size=150), drawn)
+    again = train(config, drawn)
+    assert (first.losses, first.recorded) == (again.losses, again.recorded)
+    assert first.test_accuracy == again.test_accuracy
+
+
+def test_graphs_of_other_settings_or_data_are_not_taken(drawn):
+    config = _with(normalization="batch")
+    losses = train(config, drawn).losses
+    assert train(replace(config, learning_rate=0.02), drawn).losses[0] == losses[0]
+    assert train(replace(config, learning_rate=0.02), drawn).losses[1] != losses[1]
+    assert train(replace(config, epsilon=0.1), drawn).losses[0] != losses[0]
+    upside_down = replace(drawn, train_images=drawn.train_images[:, ::-1])
+    assert train(config, upside_down).losses[0] != losses[0]
+
+
+def test_a_training_leaves_no_graph_behind(drawn, monkeypatch):
     """TensorFlow would keep each graph that was traced through a custom gradient for good."""
+    monkeypatch.setattr(training_graphs, "_KEPT", 0)  # else some are kept for the next one
     config = TrainConfig(normalization="batch", train_size=200, epochs=1)
     registered = []
     for _ in range(3):
