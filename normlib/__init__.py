@@ -11,7 +11,7 @@ from importlib import import_module
 # this the moment it loads, so it is said here, before any module can load it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-__version__ = "1.1.0"
+__version__ = "1.2.0"
 
 _HOME = {
     "standardize": "normalize",

@@ -129,7 +129,7 @@ def script(config: TrainConfig, data: Dataset, run: Run | None = None) -> str:
         _LOAD,
         _variables(used),
         *_sums(used),
-        *((_ROW, _scale_shift(used), *_gradient(used)) if _by_hand(used) else ()),
+        *(_compiled(used) if _by_hand(used) else ()),
         _normalize(used),
         _move(used),
         _normalization(used),
@@ -323,7 +323,8 @@ def _sums(config: TrainConfig) -> list[str]:
     """The sums and averages that the script takes."""
     parts = []
     if _by_hand(config):
-        parts = [_LENGTHS, _TOTAL]
+        weighted = config.scale and config.learn_scale_shift and _one_root(config)
+        parts = [_LENGTHS, _WEIGHTED if weighted else _TOTAL]
     elif _counts(config):  # at the start, where the lab has no hurry
         parts = [_LENGTHS, _PLAIN_TOTAL]
     return parts + [_COUNT] * _counts(config) + [_AVERAGE] * _averages(config)
@@ -358,6 +359,20 @@ def total(x, axes):
 """
 
 
+_WEIGHTED = """
+def total(x, axes, weights=None):
+    \"\"\"The sum over `axes`, one at a time: short sums lose fewer digits.\"\"\"
+    for axis in axes:
+        if axis == 0:  # by ones (or weights, one for each example) @ x, which is faster
+            n, *others = lengths(x)
+            row = tf.ones([1, n]) if weights is None else tf.reshape(weights, [1, n])
+            x = tf.reshape(row @ tf.reshape(x, [n, -1]), [1, *others])
+        else:
+            x = tf.reduce_sum(x, axis, keepdims=True)
+    return x
+"""
+
+
 _COUNT = """
 def count(x, axes):
     return tf.cast(math.prod(lengths(x)[axis] for axis in axes), x.dtype)
@@ -386,44 +401,33 @@ def row(a, x):
 """
 
 
-def _scale_shift(config: TrainConfig) -> str:
-    if not (_folds(config) or config.learn_scale_shift):
-        return ""
-    if config.ghost_batches > 1:
-        return """
-def scale_shift(x, gamma, beta):
-    return x * row(gamma, x) + row(beta, x)
-"""
-    return """
-def scale_shift(x, gamma, beta=None):
-    \"\"\"gamma * x + beta in one pass, by a convolution to which every number is a channel.\"\"\"
-    gamma = tf.reshape(row(gamma, x), [1, 1, -1, 1])
-    z = tf.reshape(x, [-1, 1, 1, gamma.shape[2]])
-    z = tf.nn.depthwise_conv2d(z, gamma, [1, 1, 1, 1], "VALID")
-    if beta is not None:
-        z = tf.nn.bias_add(z, tf.reshape(row(beta, x), [-1]))
-    return tf.reshape(z, tf.shape(x))
-"""
-
-
-def _gradient(config: TrainConfig) -> list[str]:
-    """What the gradient by hand is put together from."""
-    parts = []
+def _compiled(config: TrainConfig) -> list[str]:
+    """What `normalize` and its gradient are put together from."""
+    learned = [name for name in _owned(config) if not name.startswith("moving")]
+    z = "centered" + " * inverse" * config.scale
+    z += "".join({"gamma": " * gamma", "beta": " + beta"}[name] for name in learned)
+    whole = _folds(config) and (config.scale or config.center)
+    parts = [_ROW] if _centers(config) or (learned and not whole) else []
+    if z != "centered":
+        arguments = ", ".join(["centered", *["inverse"] * config.scale, *learned])
+        parts.append(f"""
+@tf.function(jit_compile=True)
+def z_of({arguments}):
+    \"\"\"The end of normalizing, compiled into one loop over its numbers.\"\"\"
+    return {z}
+""")
     if config.scale or _centers(config):
         gamma = "gamma * " * config.learn_scale_shift
-        arguments = ["dz", "y", *["gamma"] * bool(gamma), "inverse", "stretch", "shift"]
-        parts += [
-            f"""
+        arguments = ["dz", "centered", *["gamma"] * bool(gamma), "inverse", "stretch", "shift"]
+        parts.append(f"""
 @tf.function(jit_compile=True)
 def dx_of({", ".join(arguments)}):
-    \"\"\"The gradient of normalizing, compiled into one loop over its numbers.\"\"\"
-    return ({gamma}dz - shift - y * stretch) * inverse
-"""
-        ]
+    return ({gamma}dz - shift - centered * inverse * (inverse * stretch)) * inverse
+""")
     if _folds(config) and (config.scale or config.learn_scale_shift):
         parts.append(_DOT)
     if _weighs(config):
-        parts.append(_WEIGHTED_AVERAGE)
+        parts.append(_WEIGHTED_TOTAL)
     return parts
 
 
@@ -437,12 +441,11 @@ def dot(a, b):
 """
 
 
-_WEIGHTED_AVERAGE = """
-def weighted_average(x, gamma, axes):
-    \"\"\"average(gamma * x) of each example, as x @ gamma.\"\"\"
-    size = gamma.shape.num_elements()
-    products = tf.reshape(x, [-1, size]) @ tf.reshape(gamma, [-1, 1])
-    return tf.reshape(products, [-1] + [1] * gamma.shape.rank) / count(x, axes)
+_WEIGHTED_TOTAL = """
+def weighted_total(x, gamma):
+    \"\"\"The sum of gamma * x for each example, as x @ gamma.\"\"\"
+    products = tf.reshape(x, [-1, gamma.shape.num_elements()]) @ tf.reshape(gamma, [-1, 1])
+    return tf.reshape(products, [-1] + [1] * gamma.shape.rank)
 """
 
 
@@ -497,7 +500,7 @@ def _normalize(config: TrainConfig) -> str:
         "",
         "    @tf.custom_gradient",
         f"    def apply({arguments}):",
-        f"        mean = {'average(x, axes)' if center else 'tf.zeros([])'}",
+        f"        mean = {'total(x, axes) / count(x, axes)' if center else 'tf.zeros([])'}",
         f"        centered = {'x - row(mean, x)' if center else 'x'}",
     ]
     if center or scale:
@@ -510,80 +513,72 @@ def _normalize(config: TrainConfig) -> str:
         lines += ["        variance = tf.ones([])"]
     if scale:
         lines += ["        inverse = tf.math.rsqrt(variance + EPSILON)"]
-    lines += _folded(config) if _folds(config) else _in_two_steps(config)
+    given = ", ".join(["centered", *["inverse"] * scale, *learned])
+    lines += [f"        z = {f'z_of({given})' if scale or learned else 'centered'}"]
+    lines += ["", "        def backward(dz, *_):"]
+    lines += _folded(config) if _folds(config) else _in_general(config)
+    result = ", ".join(["dx", *(f"d{name}" for name in learned)])
+    lines += [f"            return {result}", "", "        return (z, mean, variance), backward"]
     lines += ["", f"    return apply({arguments})"]
     return "\n".join(lines)
 
 
 def _folded(config: TrainConfig) -> list[str]:
-    """The rest of `normalize` where each mean belongs to one gamma: one factor for both."""
+    """The sums of `backward` where each mean belongs to one gamma: those that dx needs."""
     learned, scale = config.learn_scale_shift, config.scale
-    factor = "gamma" if learned else "inverse"
-    lines = []
-    if scale:
-        lines += ["        inverse = tf.reshape(inverse, [-1])"]
-    if scale and learned:
-        lines += ["        factor = gamma * inverse"]
-        factor = "factor"
-    z = f"scale_shift(centered, {factor}{', beta' * learned})"
-    if not (scale or learned):
-        z = "centered"
-    lines += ["", "        def backward(dz, *_):"]
+    lines, gamma = [], "gamma * " * learned
+    root = " * tf.reshape(inverse, [-1])" * scale
     if scale or learned:
         lines += ["            along = dot(dz, centered)"]
+    if learned:
+        lines += [f"            dgamma = along{root}"]
     if config.center or learned:
         lines += ["            dbeta = tf.reshape(total(dz, axes), [-1])"]
-    gamma = "gamma * " * learned
-    lines += _gradient_lines(
-        config,
-        "centered",
-        f"{gamma}(along * inverse**2) / count(x, axes)",
-        f"{gamma}dbeta / count(x, axes)",
-    )
-    of_gamma = "along * inverse" if scale else "along"
-    result = f"dx, {of_gamma}, dbeta" if learned else "dx"
-    lines += [f"            return {result}", ""]
-    return [*lines, f"        return ({z}, mean, variance), backward"]
+    return lines + _dx(config, f"{gamma}along", f"{gamma}dbeta")
 
 
-def _in_two_steps(config: TrainConfig) -> list[str]:
-    """The rest of `normalize` where a gamma belongs to several means or a mean to several."""
+def _in_general(config: TrainConfig) -> list[str]:
+    """The sums of `backward` where a gamma belongs to several means or a mean to several."""
     learned = [name for name in _owned(config) if not name.startswith("moving")]
-    x_hat = "centered * row(inverse, x)" if config.scale else "centered"
-    lines = [f"        x_hat = {x_hat}", "", "        def backward(dz, *_):"]
-    if config.scale or learned:
-        lines += ["            along = dz * x_hat"]
-    average = {
-        0: "average({}, axes)",
-        1: "average({} * row(gamma, x), axes)",
-        2: "weighted_average({}, gamma, axes)",
-    }[bool(learned) + _weighs(config)]
-    lines += _gradient_lines(config, "x_hat", average.format("along"), average.format("dz"))
-    result = ["dx"]
-    for name, values in zip(learned, ("along", "dz"), strict=False):
-        sums = _SUMS[config.normalization]
-        lines.append(f"            d{name} = tf.reshape(total({values}, {sums}), {name}.shape)")
-        result.append(f"d{name}")
-    z = f"scale_shift({', '.join(['x_hat', *learned])})" if learned else "x_hat"
-    lines += [f"            return {', '.join(result)}", ""]
-    return [*lines, f"        return ({z}, mean, variance), backward"]
+    lines = ["            along = dz * centered"] * bool(config.scale or learned)
+    sums = _SUMS[config.normalization]
+    if learned:
+        values, weights = "along", ""
+        if config.scale and _one_root(config):
+            weights = ", inverse"
+        elif config.scale:
+            values = "along * row(inverse, x)"
+        lines += [
+            f"            dgamma = total({values}, {sums}{weights})",
+            "            dgamma = tf.reshape(dgamma, gamma.shape)",
+        ]
+    if learned[1:]:
+        lines.append(f"            dbeta = tf.reshape(total(dz, {sums}), beta.shape)")
+    if _weighs(config):
+        added = (
+            "weighted_total({}, gamma)" if learned else "weighted_total({}, tf.ones(x.shape[1:]))"
+        )
+    else:
+        added = "total({} * row(gamma, x), axes)" if learned else "total({}, axes)"
+    return lines + _dx(config, added.format("along"), added.format("dz"))
 
 
-def _gradient_lines(config: TrainConfig, y: str, stretch: str, shift: str) -> list[str]:
+def _dx(config: TrainConfig, stretch: str, shift: str) -> list[str]:
     """The lines of `backward` that find dx; what is switched off is 0, or 1."""
     learned, scale, center = config.learn_scale_shift, config.scale, _centers(config)
     if not (scale or center):
         return [f"            dx = dz{' * row(gamma, x)' * learned}"]
     given = [
-        "dz",
-        y,
-        *["gamma"] * learned,
+        *("dz", "centered", *["gamma"] * learned),
         "inverse" if scale else "tf.ones([])",
         "stretch" if scale else "tf.zeros([])",
         "shift" if center else "tf.zeros([])",
     ]
-    lines = [f"            stretch = {stretch}"] * scale + [f"            shift = {shift}"] * center
-    return [*lines, f"            dx = dx_of({', '.join(given)})"]
+    return [
+        *[f"            stretch = {stretch} / count(x, axes)"] * scale,
+        *[f"            shift = {shift} / count(x, axes)"] * center,
+        f"            dx = dx_of({', '.join(given)})",
+    ]
 
 
 # The axes over which a gamma or beta was repeated.
@@ -872,9 +867,13 @@ def _folds(config: TrainConfig) -> bool:
 
 
 def _weighs(config: TrainConfig) -> bool:
-    """Whether a gamma for every number of an example weighs them in their averages."""
-    gamma = config.learn_scale_shift and (config.scale or _centers(config))
-    return gamma and config.normalization in ("layer", "rms")
+    """Whether a gamma for every number of an example weighs them where they are averaged."""
+    return _one_root(config) and (config.scale or _centers(config))
+
+
+def _one_root(config: TrainConfig) -> bool:
+    """Whether each example has one root, which then weighs it in a sum over examples."""
+    return config.normalization in ("layer", "rms")
 
 
 def _counts(config: TrainConfig) -> bool:
@@ -884,8 +883,8 @@ def _counts(config: TrainConfig) -> bool:
 
 
 def _averages(config: TrainConfig) -> bool:
-    """Whether the script averages anything but squares."""
-    return _counts(config) and (_centers(config) or not (_folds(config) or _weighs(config)))
+    """Whether the script averages: at the start, from the data."""
+    return config.weight_norm_start == "data"
 
 
 def _function(config: TrainConfig) -> str:

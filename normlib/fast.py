@@ -41,66 +41,62 @@ def normalized(
 
     @custom_gradient
     def apply(x, gamma, beta=None):
-        mean = _average(x, axes)
+        count = _count(x, axes)
+        mean = _total(x, axes) / count
         if not center:
             mean = tf.zeros_like(mean)
         centered = x - normalize.as_row(mean, x) if center else x
-        variance = _mean_square(centered, axes)
+        variance = _sum_of_squares(centered, axes) / count
         inverse = tf.math.rsqrt(variance + epsilon) if scale else tf.ones_like(variance)
+        z = _z(centered, inverse, gamma, tf.zeros([], x.dtype) if beta is None else beta)
         one_each = variance.shape == [1] * (x.shape.rank - gamma.shape.rank) + gamma.shape
-        times = _times_one_factor if one_each else _times_root_and_gamma
-        z, sums = times(centered, inverse, gamma, beta, axes)
 
         def backward(dz, *_):
-            y, stretch, shift, *parameter_gradients = sums(dz)
-            dx = _dx(dz, y, gamma, inverse, scale * stretch, center * shift)
-            return dx, *parameter_gradients[: len(parameters)]
+            dbeta = _sum_to(dz, gamma)
+            if one_each:  # a mean for each gamma: the sums for gamma and beta are those for dx
+                root = tf.reshape(inverse, gamma.shape)
+                along = _dot(dz, centered, gamma)
+                dgamma, stretch, shift = along * root, gamma * along, gamma * dbeta
+            else:
+                along = dz * centered
+                dgamma = _sum_to(along, gamma, inverse)
+                stretch = _weighted_total(along, gamma, axes)
+                shift = _weighted_total(dz, gamma, axes)
+            stretch = stretch / count if scale else tf.zeros([], x.dtype)
+            shift = shift / count if center else tf.zeros([], x.dtype)
+            dx = _dx(dz, centered, gamma, inverse, stretch, shift)
+            return dx, *(dgamma, dbeta)[: len(parameters)]
 
         return (z, mean, variance), backward
 
     return apply(x, *parameters)
 
 
+def with_statistics(
+    x: tf.Tensor,
+    gamma: tf.Tensor,
+    beta: tf.Tensor,
+    epsilon: float,
+    mean: tf.Tensor,
+    variance: tf.Tensor,
+) -> tf.Tensor:
+    """`batch_norm` with the statistics handed in. Arguments as there; no gradient is defined."""
+    return _z_of(x, mean, tf.math.rsqrt(variance + epsilon), gamma, beta)
+
+
 @fused
-def _dx(dz, y, gamma, inverse, stretch, shift):
-    return (gamma * dz - shift - y * stretch) * inverse
+def _z(centered, inverse, gamma, beta):
+    return centered * inverse * gamma + beta
 
 
-def _times_one_factor(centered, inverse, gamma, beta, axes):
-    """Where each mean belongs to one gamma, as in batch norm, root and gamma are one factor, and
-    the sums for gamma and beta are those that dx needs."""
-    inverse = tf.reshape(inverse, gamma.shape)
-
-    def sums(dz):
-        along, dbeta = _dot(dz, centered, gamma), _sum_to(dz, gamma)
-        stretch, shift = (gamma * d / _count(dz, axes) for d in (along * inverse**2, dbeta))
-        return centered, stretch, shift, along * inverse, dbeta
-
-    return _scale_shift(centered, gamma * inverse, beta), sums
+@fused
+def _z_of(x, mean, inverse, gamma, beta):
+    return (x - mean) * inverse * gamma + beta
 
 
-def _times_root_and_gamma(centered, inverse, gamma, beta, axes):
-    """The formulas as they stand, but dz * x_hat is worked out once, for dgamma and for dx."""
-    x_hat = centered * normalize.as_row(inverse, centered)
-
-    def sums(dz):
-        along = dz * x_hat
-        stretch, shift = (_weighted_average(a, gamma, axes) for a in (along, dz))
-        return x_hat, stretch, shift, _sum_to(along, gamma), _sum_to(dz, gamma)
-
-    return _scale_shift(x_hat, gamma, beta), sums
-
-
-def _scale_shift(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor | None) -> tf.Tensor:
-    """`scale_shift` in one pass: a depthwise convolution to which every number is a channel."""
-    row = normalize.as_row(gamma, x)
-    if row.shape != [1, *x.shape[1:]] or not row.shape.is_fully_defined():
-        return normalize.scale_shift(x, gamma, beta)  # these differ within a batch
-    kernel = tf.reshape(row, [1, 1, -1, 1])
-    z = tf.nn.depthwise_conv2d(_as_channels(x), kernel, [1, 1, 1, 1], "VALID")
-    if beta is not None:
-        z = tf.nn.bias_add(z, tf.reshape(normalize.as_row(beta, x), [-1]))
-    return tf.reshape(z, tf.shape(x))
+@fused
+def _dx(dz, centered, gamma, inverse, stretch, shift):
+    return (gamma * dz - shift - centered * inverse * (inverse * stretch)) * inverse
 
 
 def _dot(a: tf.Tensor, b: tf.Tensor, parameter: tf.Tensor) -> tf.Tensor:
@@ -115,39 +111,38 @@ def _dot(a: tf.Tensor, b: tf.Tensor, parameter: tf.Tensor) -> tf.Tensor:
     return tf.reshape(dot, parameter.shape)
 
 
-def _as_channels(x: tf.Tensor) -> tf.Tensor:
-    """Each example as one pixel, to which every number is a channel."""
-    return tf.reshape(x, [-1, 1, 1, x.shape[1:].num_elements()])
-
-
-def _weighted_average(x: tf.Tensor, gamma: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
-    """average(gamma * x); where that is one number per example, as x @ gamma."""
+def _weighted_total(x: tf.Tensor, gamma: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
+    """The sum of gamma * x over `axes`; where that is one number per example, as x @ gamma."""
     if axes != tuple(range(1, x.shape.rank)) or gamma.shape != x.shape[1:]:
-        return _average(x * normalize.as_row(gamma, x), axes)
+        return normalize.total(x * normalize.as_row(gamma, x), axes)
     products = tf.reshape(x, [-1, gamma.shape.num_elements()]) @ tf.reshape(gamma, [-1, 1])
-    return tf.reshape(products, [-1] + [1] * gamma.shape.rank) / _count(x, axes)
+    return tf.reshape(products, [-1] + [1] * gamma.shape.rank)
 
 
-def _average(x: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
-    return _total(x, axes) / _count(x, axes)
+def _sum_to(values: tf.Tensor, parameter: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:
+    """`sum_to(values * weights)`; weights, where given, broadcast against the values."""
+    if weights is not None and weights.shape[1:].num_elements() != 1:
+        return _sum_to(values * normalize.as_row(weights, values), parameter)
+    return sum_to(values, parameter, partial(_total, weights=weights))
 
 
-def _mean_square(x: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
-    """average(x²), by an op that adds squares up without writing them down."""
+def _sum_of_squares(x: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
+    """The sum of x² over `axes`, by an op that adds squares up without writing them down."""
     norms = tf.math.reduce_euclidean_norm(x, axes[0], keepdims=True)
-    return normalize.total(tf.square(norms), axes[1:]) / _count(x, axes)
+    return normalize.total(tf.square(norms), axes[1:])
 
 
-def _total(x: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
-    """`normalize.total`, where the first axis is added up three times as fast: by ones @ x."""
+def _total(x: tf.Tensor, axes: Sequence[int], weights: tf.Tensor | None = None) -> tf.Tensor:
+    """`normalize.total`, where the first axis is added up three times as fast: by ones @ x.
+
+    weights: one for each example, in place of the ones.
+    """
     if not axes or axes[0] != 0:
         return normalize.total(x, axes)
     n, *others = _lengths(x, range(x.shape.rank))
-    first = tf.ones([1, n], x.dtype) @ tf.reshape(x, [n, -1])
+    row = tf.ones([1, n], x.dtype) if weights is None else tf.reshape(weights, [1, n])
+    first = row @ tf.reshape(x, [n, -1])
     return normalize.total(tf.reshape(first, [1, *others]), axes[1:])
-
-
-_sum_to = partial(sum_to, total=_total)
 
 
 def _count(x: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:

@@ -128,7 +128,7 @@ class BatchNorm(Norm):
             # Dividing by sqrt(1 + 0) is how "do not divide" reads in terms of batch_norm.
             variance = self.moving_variance if self.scale else tf.ones_like(mean)
             epsilon = self.epsilon if self.scale else 0.0
-            return normalize.batch_norm(x, self.gamma, self.beta, epsilon, mean, variance)
+            return fast.with_statistics(x, self.gamma, self.beta, epsilon, mean, variance)
         z, mean, variance = self.normalized(x)
         if training:
             self.update(mean, variance)

@@ -17,10 +17,11 @@ from normlib.training_graphs import Graphs, lent
 # One call into the graph takes at most so many steps and images: few enough that Stop is
 # obeyed and a curve grows several times a second, enough that the call itself costs nothing.
 _STEPS_PER_CALL, _IMAGES_PER_CALL, _FIRST_CALL = 50, 3_200, 5
-_PROBE_IMAGES = 128
 # Of one unit's input, as in figure 1 of the batch-norm paper.
 PERCENTILES = (15, 50, 85)
-_EVALUATED_AT_ONCE = 500
+# Images read at once: so many that they fit a processor's cache, or, where they are normalized by
+# statistics of their own, so many that these are those of the whole.
+_EVALUATED_AT_ONCE, _EVALUATED_TOGETHER = 100, 500
 # Streams of random numbers apart from those of the weights, which are 0, 1 and 2.
 _ORDER_STREAM = 100
 
@@ -164,12 +165,12 @@ class _Training:
 
     def _evaluate(self, images: np.ndarray) -> np.ndarray:
         """The predicted class of each image, (N,) uint8."""
-        parts = range(0, len(images), _EVALUATED_AT_ONCE)
-        predicted = [
-            self.graphs.predict(tf.constant(images[at : at + _EVALUATED_AT_ONCE])).numpy()
-            for at in parts
-        ]
-        return np.concatenate(predicted).astype(np.uint8)
+        own = self.config.only_used().inference_statistics == "batch"
+        size = _EVALUATED_TOGETHER if own else _EVALUATED_AT_ONCE
+        parts = (tf.constant(images[at : at + size]) for at in range(0, len(images), size))
+        return np.concatenate([self.graphs.predict(part).numpy() for part in parts]).astype(
+            np.uint8
+        )
 
     def _images_per_second(self) -> float:
         images = min(len(self.losses) * self.config.batch_size, self.count * self.config.epochs)
