@@ -130,6 +130,7 @@ class Session:
         self.server, self.timeout = server, timeout
         self.page = self.query = ""
         self.widgets: dict[str, str] = {}  # key -> id of those drawn
+        self.fragments: dict[str, str] = {}  # id -> the fragment that a move of it runs
         self.marks: dict[str, list[str]] = {}  # key -> the words on a slider that has some
         self.values: dict[str, WidgetState] = {}  # id -> what was last set
         self.ticks: dict[str, float] = {}  # fragment -> seconds between its own runs
@@ -166,7 +167,7 @@ class Session:
         else:
             state.double_array_value.data.append(value)
         self.values[state.id] = state
-        return await self._run()
+        return await self._run(fragment=self.fragments.get(state.id, ""))
 
     async def press(self, key: str) -> float:
         """Press a button; returns the seconds until the page was drawn."""
@@ -174,13 +175,15 @@ class Session:
 
     async def tick(self, fragment: str) -> float:
         """What the browser does by itself while a fragment asks for it: run it again."""
-        return await self._run(fragment=fragment)
+        return await self._run(fragment=fragment, by_itself=True)
 
-    async def _run(self, *triggers: WidgetState, fragment: str = "") -> float:
+    async def _run(
+        self, *triggers: WidgetState, fragment: str = "", by_itself: bool = False
+    ) -> float:
         message = BackMsg()
         client = message.rerun_script
         client.query_string, client.fragment_id = self.query, fragment
-        client.is_auto_rerun = bool(fragment)
+        client.is_auto_rerun = by_itself
         client.page_script_hash = self._page_hash
         if not self._page_hash:
             client.page_name = self.page
@@ -215,12 +218,12 @@ class Session:
                 self.ticks.pop(fragment, None)
         elif kind == "delta":
             if message.delta.WhichOneof("type") == "new_element":
-                self._take_in_element(message.delta.new_element)
+                self._take_in_element(message.delta.new_element, message.delta.fragment_id)
         elif kind == "script_finished":
             return message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN
         return False
 
-    def _take_in_element(self, element) -> None:
+    def _take_in_element(self, element, fragment: str) -> None:
         kind = element.WhichOneof("type")
         drawn = getattr(element, kind)
         self.charts += kind == "vega_lite_chart"
@@ -234,7 +237,7 @@ class Session:
         identity = getattr(drawn, "id", "")
         if identity:
             key = identity.split("-", 2)[-1]
-            self.widgets[key] = identity
+            self.widgets[key], self.fragments[identity] = identity, fragment
             if kind == "slider":
                 self.marks[key] = list(drawn.options)
 

@@ -321,6 +321,11 @@ class Memory:
         self._results: OrderedDict[Hashable, Future] = OrderedDict()
         self._lock = threading.Lock()
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Whether `get` would return at once, or wait for somebody who is computing already."""
+        with self._lock:
+            return key in self._results
+
     def get(self, key: Hashable, compute: Callable[[], T]) -> T:
         """The result for this key, from `compute()` if it is not there."""
         while True:

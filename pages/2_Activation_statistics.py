@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from normlib.config import METHODS, TrainConfig
 from pages.components import activation_charts as pictures
+from pages.components import (
+    activation_views,
+    activations,
+    charts,
+    page,
+    server,
+    settings,
+    source,
+    theme,
+    turns,
+)
 from pages.components import activation_words as words
-from pages.components import activations, charts, page, server, settings, source, theme, turns
 from pages.components.activations import Asked, divides
 
 if TYPE_CHECKING:
-    from pages.components.activations import Seen
+    pass
 
 OFFERED = tuple(method for method in METHODS if method != "tf_batch")  # the same numbers as batch
 MOST_METHODS = 4
@@ -40,16 +50,33 @@ def main() -> None:
     page.set_up("activations")
     view = settings.control("view", label_visibility="collapsed")
     page.question(QUESTIONS[view])
+    page.follow_sliders(controls, picture, rest=("stage", "methods"))
+    if settings.get("methods"):
+        code_that_ran(view)
+    st.subheader("Where these numbers come from", anchor=False)
+    with page.controls():
+        first, second = st.columns(2)
+        with first:
+            settings.control("seed")
+        with second:
+            weights_control()
+
+
+def controls() -> None:
     with page.controls():
         first, second, third = st.columns(3)
         with first:
-            batch = settings.control("batch")
+            settings.control("batch")
         with second:
-            epsilon = settings.control("eps")
+            settings.control("eps")
         with third:
-            layer = settings.control("stage")
-        methods = settings.control("methods", choices=OFFERED, wrap=True)
+            settings.control("stage")
+        settings.control("methods", choices=OFFERED, wrap=True)
+
+
+def picture() -> None:
     server.wait_for_tensorflow()
+    methods, epsilon, layer = (settings.get(name) for name in ("methods", "eps", "stage"))
     if not methods:
         st.info("Choose at least one method.", icon=":material/info:")
         return
@@ -61,7 +88,9 @@ def main() -> None:
             icon=":material/link_off:",
         )
         settings.put("weights", "fresh")
-    asked = Asked(server.data().checksum, settings.get("seed"), batch, layer, weights)
+    asked = Asked(
+        server.data().checksum, settings.get("seed"), settings.get("batch"), layer, weights
+    )
     configs = fitting(methods, epsilon, asked)
     if not configs:
         return
@@ -71,9 +100,8 @@ def main() -> None:
     elif layer == "hidden":
         more += " (the convolution below it is normalized too)"
     caption = charts.caption_for("batch", "eps", "seed", more=more)
-    VIEWS[view](configs, epsilon, asked, caption)
-    code_that_ran([one for one in configs if view != "microscope" or divides(one)])
-    where_from(asked)
+    VIEWS[settings.get("view")](configs, epsilon, asked, caption)
+    show_digits(asked)
 
 
 # ---- the controls ------------------------------------------------------------------------------
@@ -123,25 +151,10 @@ def fitting(methods: tuple[str, ...], epsilon: float, asked: Asked) -> Configs:
     if len(methods) > MOST_METHODS:
         left_out = ", ".join(theme.title(method) for method in methods[MOST_METHODS:])
         st.info(f"Four fit side by side. Not shown: {left_out}.", icon=":material/info:")
-    configs = {}
-    for method in methods[:MOST_METHODS]:
-        try:
-            configs[method] = activations.config_of(method, epsilon, asked)
-        except ValueError as error:
-            st.info(f"{theme.title(method)} is not shown. {error}", icon=":material/info:")
+    configs, refused = activations.configs_of(methods[:MOST_METHODS], epsilon, asked)
+    for method, sentence in refused.items():
+        st.info(f"{theme.title(method)} is not shown. {sentence}", icon=":material/info:")
     return configs
-
-
-def where_from(asked: Asked) -> None:
-    """The batch and the weights behind the picture, and the controls that choose others."""
-    st.subheader("Where these numbers come from", anchor=False)
-    with page.controls():
-        first, second = st.columns(2)
-        with first:
-            settings.control("seed")
-        with second:
-            weights_control()
-        show_digits(asked)
 
 
 def show_digits(asked: Asked) -> None:
@@ -177,14 +190,7 @@ def show_digits(asked: Asked) -> None:
 
 
 def histograms_view(configs: Configs, epsilon: float, asked: Asked, caption: str) -> None:
-    def make() -> tuple:
-        seen = activations.see(configs, asked)
-        chart = pictures.histograms(seen, words.stage_titles(seen))
-        answer = words.histograms_answer(seen, asked, epsilon)
-        table = charts.arrow(words.statistics_table(seen))
-        return chart, dead_units(seen), answer, table
-
-    chart, dead, answer, table = activations.kept("histograms", asked, configs, make)
+    chart, dead, answer, table = activation_views.histograms(configs, epsilon, asked)
     charts.show(chart, caption, "histograms")
     if any(count for count, _ in dead.values()):
         show_dead_units(dead, words.unit_of(asked.layer))
@@ -199,11 +205,6 @@ def histograms_view(configs: Configs, epsilon: float, asked: Asked, caption: str
         },
         alt="Statistics of every step of every method",
     )
-
-
-def dead_units(seen: Sequence[Seen]) -> dict[str, tuple[int, int]]:
-    """How many units of how many are dead, by method."""
-    return {one.method: (int(one.relu.dead.sum()), len(one.relu.dead)) for one in seen}
 
 
 def show_dead_units(dead: Mapping[str, tuple[int, int]], unit: str) -> None:
@@ -221,11 +222,7 @@ def show_dead_units(dead: Mapping[str, tuple[int, int]], unit: str) -> None:
 def channels_view(configs: Configs, epsilon: float, asked: Asked, caption: str) -> None:
     unit = words.unit_of(asked.layer)
 
-    def make() -> tuple:
-        seen = activations.see(configs, asked)
-        return pictures.channels(seen, unit), words.channels_answer(seen, unit)
-
-    chart, answer = activations.kept("channels", asked, configs, make)
+    chart, answer = activation_views.channels(configs, epsilon, asked)
     charts.show(
         chart,
         f"{caption} · thick and grey: before, thin and coloured: after normalization",
@@ -309,9 +306,11 @@ VIEWS = {
 }
 
 
-def code_that_ran(methods: Sequence[str]) -> None:
+def code_that_ran(view: str) -> None:
     from normlib import layers, normalize
 
+    chosen = settings.get("methods")[:MOST_METHODS]
+    methods = [one for one in chosen if view != "microscope" or divides(one)]
     functions: list[Callable] = []
     kinds = {
         "batch": layers.BatchNorm,

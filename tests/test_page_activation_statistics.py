@@ -1,6 +1,7 @@
 """The activation page: every view, the ends of every slider, links of any kind, saved weights."""
 
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from normlib.run import EpochResult, Run
 from normlib.statistics import build, describe
 from normlib.store import Store
 from normlib.training import batches
-from pages.components import page, server
+from pages.components import ahead, page, server
 
+real_prepare = ahead.prepare
 PAGE = page.ROOT / page.PAGES["activations"].file
 VIEWS = ("histograms", "channels", "microscope", "invariances")
 
@@ -40,6 +42,14 @@ def warm(drawn, monkeypatch, tmp_path) -> Experiments:
     monkeypatch.setattr(server, "_warm_up", Ready(drawn))
     monkeypatch.setattr(server, "_experiments", experiments)
     return experiments
+
+
+@pytest.fixture(autouse=True)
+def prepared(monkeypatch) -> list:
+    """What the page wants computed ahead, newest last; nothing of it happens by itself."""
+    series: list = []
+    monkeypatch.setattr(ahead, "prepare", series.append)
+    return series
 
 
 def opened(**parameters: str) -> AppTest:
@@ -321,3 +331,44 @@ def test_what_was_asked_before_is_not_computed_again(monkeypatch) -> None:
     assert len(calls) == 2  # after batch and after layer norm: nothing else depends on epsilon
     opened(eps="0.1")
     assert len(calls) == 2  # another session
+
+
+@pytest.mark.parametrize("view", ["histograms", "channels"])
+def test_the_other_marks_of_both_sliders_are_computed_ahead(view, monkeypatch, prepared) -> None:
+    from normlib import statistics as module
+
+    app = opened(view=view, layer="hidden")
+    assert len(prepared) == 1
+    for task in prepared.pop():
+        task()
+    calls = []
+    summarize = module.summarize
+    monkeypatch.setattr(module, "summarize", lambda x: calls.append(1) or summarize(x))
+    app.select_slider(key="batch").set_value(1)
+    ran(app)
+    app.select_slider(key="batch").set_value(64)
+    app.select_slider(key="eps").set_value(1.0)
+    ran(app)
+    app.select_slider(key="eps").set_value(0.1)
+    ran(app)
+    assert not calls
+    assert len(prepared) == 3  # around each new place, and around none twice
+    app.select_slider(key="eps").set_value(1.0)
+    ran(app)
+    assert len(prepared) == 3
+
+
+def test_what_fails_ahead_is_noted_and_keeps_nothing_else_from_being_done(caplog) -> None:
+    done = threading.Event()
+
+    def fails() -> None:
+        raise RuntimeError("as a test wants it")
+
+    real_prepare(iter([fails]))
+    real_prepare(iter([done.set]))
+    assert done.wait(10)
+    real_prepare(iter([fails]))
+    done.clear()
+    real_prepare(iter([done.set]))
+    assert done.wait(10)
+    assert "as a test wants it" in caplog.text

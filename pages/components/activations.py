@@ -6,7 +6,7 @@ that, so that a class that moves the same slider waits for one of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-MOST_IMAGES = 512  # no page shows a larger batch
+MOST_IMAGES = 128  # no page shows a larger batch
 INVARIANCE_IMAGES = 64
 
 
@@ -99,8 +99,17 @@ def workers() -> ThreadPoolExecutor:
 
 def kept(view: str, asked: Asked, configs: Mapping[str, TrainConfig], make: Callable[[], T]) -> T:
     """What a view shows of these methods: made for the first who asks, looked up for the others."""
+    return pictures().get(_name(view, asked, configs), make)
+
+
+def _name(view: str, asked: Asked, configs: Mapping[str, TrainConfig]) -> tuple:
     shown = tuple((m, c.epsilon if divides(m) else None) for m, c in configs.items())
-    return pictures().get((view, asked, shown), make)
+    return view, asked, shown
+
+
+def is_kept(view: str, asked: Asked, configs: Mapping[str, TrainConfig]) -> bool:
+    """Whether `kept` would not make it, or somebody is making it already."""
+    return _name(view, asked, configs) in pictures()
 
 
 # ---- the batch and the networks -----------------------------------------------------------------
@@ -110,7 +119,7 @@ def batch_images(asked: Asked) -> np.ndarray:
     """The first batch that a training with this seed sees; a smaller one is its beginning."""
     from normlib.training import batches
 
-    images = server.data().train_images
+    images = server.data_with(asked.data).train_images
 
     def order() -> np.ndarray:
         return batches(TrainConfig(seed=asked.seed), len(images), 0)[:MOST_IMAGES].copy()
@@ -143,6 +152,19 @@ def config_of(method: str, epsilon: float, asked: Asked) -> TrainConfig:
         return replace(run.config, normalization=method, epsilon=epsilon, ghost_batches=1)
     placement = "conv and dense" if asked.layer == "hidden" else "conv"
     return TrainConfig(normalization=method, epsilon=epsilon, seed=asked.seed, placement=placement)
+
+
+def configs_of(
+    methods: Iterable[str], epsilon: float, asked: Asked
+) -> tuple[dict[str, TrainConfig], dict[str, str]]:
+    """The networks of these methods; and, by method, a sentence for each that cannot be shown."""
+    configs, refused = {}, {}
+    for method in methods:
+        try:
+            configs[method] = config_of(method, epsilon, asked)
+        except ValueError as error:
+            refused[method] = str(error)
+    return configs, refused
 
 
 def divides(method: str) -> bool:

@@ -156,6 +156,12 @@ def data() -> Dataset:
     return loading.dataset
 
 
+def data_with(checksum: str) -> Dataset:
+    """The data with this checksum: the server's, or what a session has uploaded and uses."""
+    loaded = warm_up().dataset
+    return loaded if loaded is not None and loaded.checksum == checksum else _uploads[checksum]
+
+
 def data_is_here() -> bool:
     """Whether `data` would answer at once."""
     return "_dataset" in st.session_state or warm_up().data_is_here()

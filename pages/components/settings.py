@@ -34,9 +34,11 @@ __all__ = [
     "minus",
     "notices",
     "number",
+    "offered",
     "presenting",
     "put",
     "set_presenting",
+    "take_in",
     "to_train_config",
     "visible",
 ]
@@ -59,6 +61,7 @@ class _State:
     present: str = ""
     hide: tuple[str, ...] = ()
     written: list[dict[str, str]] = field(default_factory=list)
+    offered: dict[str, dict[str, str]] = field(default_factory=dict)  # page -> link in the side bar
     notices: list[str] = field(default_factory=list)
     drawn: set[str] = field(default_factory=set)  # in this run
     drawn_before: set[str] = field(default_factory=set)  # in the run before
@@ -88,14 +91,22 @@ def begin(page: str, controls: Sequence[str], limits: Mapping[str, float] | None
     # A slider moved twice in a row arrives with the address of the move before: one that was
     # written here is no news.
     if moved or back_or_forward or _managed(url) not in state.written:
-        _read(state, url)
+        # Whoever comes by a link of the side bar brings along what the session has: a slider may
+        # have moved since the link was drawn.
+        came_along = moved and not back_or_forward and _managed(url) == state.offered.get(page)
+        _read(state, {} if came_along else url)
         for name in state.controls:
             st.session_state[name] = _for_widget(name)
     else:
-        for name in state.controls:
-            if name in st.session_state:
-                _remember(name, st.session_state[name])
+        take_in()
     _write_url(state)
+
+
+def take_in() -> None:
+    """Take over what the widgets show; a fragment that has controls begins so, as a page does."""
+    for name in _state().controls:
+        if name in st.session_state:
+            _remember(name, st.session_state[name])
 
 
 def _managed(url: Mapping[str, str]) -> dict[str, str]:
@@ -177,6 +188,11 @@ def link_parameters(
     if state.hide:
         parameters["hide"] = ",".join(state.hide)
     return parameters
+
+
+def offered(page: str, parameters: Mapping[str, str]) -> None:
+    """Note that the side bar leads to this page, with the values as they stand now."""
+    _state().offered[page] = dict(parameters)
 
 
 def drawn_controls() -> tuple[str, ...]:
