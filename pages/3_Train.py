@@ -139,6 +139,7 @@ def nothing_yet(config: TrainConfig) -> None:
         f"Nothing on screen yet. Press **Train**, and the loss of "
         f"{METHODS[config.normalization].title.lower()} grows here."
     )
+    charts.get_ready()
 
 
 # ---- the picture -----------------------------------------------------------------------------

@@ -49,6 +49,7 @@ def main() -> None:
         }
         if not known:
             st.markdown("Nothing on screen yet. Press **Train all**, and the curves grow here.")
+            charts.get_ready()
             return
         show(known)
         ended = {

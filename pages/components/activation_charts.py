@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pages.components.activations import Seen
     from pages.components.charts import Rows
 
-BINS = 128
+BINS = 64
 OUTSIDE = 0.02  # of the values, at most, lie beyond the ends of the histograms' axis
 NARROWEST = 4.0  # the histograms' axis never shows less than this on each side of zero
 LOWEST_VARIANCE = 1e-9  # a log axis has no zero: what is smaller is drawn here

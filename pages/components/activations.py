@@ -88,7 +88,7 @@ def pictures() -> Memory:
     """The latest pictures ready to be sent, with their words and tables; some 60 kB each."""
     from normlib.statistics import Memory
 
-    return Memory(most=512)
+    return Memory(most=384)
 
 
 @st.cache_resource(show_spinner=False)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
 from normlib.threads import give_way
 
 MOST_WAITING = 32  # series of tasks; what was asked for longest ago is forgotten first
+QUIET_SECONDS = 0.3  # after a picture was asked for: until then a browser is drawing it
 
 _series: deque[Iterator[Callable[[], object]]] = deque(maxlen=MOST_WAITING)
 _there_are_some = threading.Condition()
 _thread: threading.Thread | None = None
+_latest = 0.0
 
 
 def prepare(tasks: Iterator[Callable[[], object]]) -> None:
@@ -21,8 +24,9 @@ def prepare(tasks: Iterator[Callable[[], object]]) -> None:
 
     The tasks, and how they are found, must not need a session.
     """
-    global _thread
+    global _thread, _latest
     with _there_are_some:
+        _latest = time.monotonic()
         _series.append(tasks)
         if _thread is None:
             _thread = threading.Thread(target=_work, name="ahead", daemon=True)
@@ -35,7 +39,9 @@ def _work() -> None:
     while True:
         with _there_are_some:
             _there_are_some.wait_for(lambda: _series)
-            newest = _series[-1]
+        while (left := _latest + QUIET_SECONDS - time.monotonic()) > 0:
+            time.sleep(left)
+        newest = _series[-1]
         try:
             task = next(newest, None)
             if task is not None:

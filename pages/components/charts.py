@@ -87,6 +87,17 @@ def show(
                 st.dataframe(chart.table, hide_index=True, key=f"{key}_table", alt=chart.summary)
 
 
+def get_ready() -> None:
+    """Have the browser load what it draws with, where a chart will soon be wanted at once."""
+    nothing = {"mark": {"type": "point", "opacity": 0}, "width": 1, "height": 1, "padding": 0}
+    st.vega_lite_chart(
+        {"data": {"values": [{}]}, **nothing, "config": {"view": {"stroke": None}}},
+        width="content",
+        key="_ready",
+        alt="",
+    )
+
+
 def _in_words(spec: Mapping[str, Any]) -> str:
     """What a picture is of, by its titles, for who cannot see it.
 

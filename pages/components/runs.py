@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TICK_SECONDS = 1.0
 # Somebody who has just pressed a button looks at the screen: sooner, until the curve begins.
-FIRST_TICK_SECONDS, FIRST_SECONDS = 0.25, 4.0
+FIRST_TICK_SECONDS, FIRST_SECONDS = 0.1, 4.0
 MOST_EARLIER = 3
 MAIN = ("batch", "lr", "epochs", "images", "eps", "hidden", "placement", "start", "seed")
 LIVE = frozenset({"queued", "running"})
@@ -188,11 +188,11 @@ def _look(
 
 
 def _about_to_begin(experiments: Sequence[Experiment]) -> bool:
-    """Whether one of these was asked for a moment ago, and none that is under way has a curve."""
+    """Whether one of these was asked for a moment ago and is next, and none has a curve yet."""
     live = [one for one in experiments if one.status in LIVE]
-    return any(0 <= time.time() - one.created < FIRST_SECONDS for one in live) and not any(
-        one.snapshot().losses for one in live
-    )
+    return any(
+        0 <= time.time() - one.created < FIRST_SECONDS and not one.position for one in live
+    ) and not any(one.snapshot().losses for one in live)
 
 
 def progress(experiment: Experiment, name: str = "") -> None:
