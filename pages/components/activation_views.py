@@ -41,8 +41,10 @@ def channels(configs: Configs, epsilon: float, asked: Asked) -> Channels:
     return _kept("channels", _make_channels, configs, epsilon, asked)
 
 
-def _make_histograms(configs: Configs, epsilon: float, asked: Asked) -> Histograms:
-    seen = activations.see(configs, asked)
+def _make_histograms(
+    configs: Configs, epsilon: float, asked: Asked, hurry: bool = True
+) -> Histograms:
+    seen = activations.see(configs, asked, hurry)
     chart = activation_charts.histograms(seen, activation_words.stage_titles(seen))
     chart.sent  # noqa: B018 (converted now, and not when it is looked at)
     return Histograms(
@@ -53,8 +55,8 @@ def _make_histograms(configs: Configs, epsilon: float, asked: Asked) -> Histogra
     )
 
 
-def _make_channels(configs: Configs, epsilon: float, asked: Asked) -> Channels:
-    seen = activations.see(configs, asked)
+def _make_channels(configs: Configs, epsilon: float, asked: Asked, hurry: bool = True) -> Channels:
+    seen = activations.see(configs, asked, hurry)
     unit = activation_words.unit_of(asked.layer)
     return Channels(
         activation_charts.channels(seen, unit), activation_words.channels_answer(seen, unit)
@@ -87,5 +89,5 @@ def _at_other_marks(
         if question.batch <= activations.MOST_IMAGES:
             configs, _ = activations.configs_of(methods, mark, question)
             if configs and not activations.is_kept(view, question, configs):
-                made = partial(make, configs, mark, question)
+                made = partial(make, configs, mark, question, hurry=False)
                 yield partial(activations.kept, view, question, configs, made)

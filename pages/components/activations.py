@@ -187,8 +187,11 @@ def network_of(config: TrainConfig, run: Run | None, epoch: int) -> SmallCNN:
 # ---- the numbers ---------------------------------------------------------------------------------
 
 
-def see(configs: Mapping[str, TrainConfig], asked: Asked) -> list[Seen]:
-    """Each method's summaries, from memory where somebody has asked before."""
+def see(configs: Mapping[str, TrainConfig], asked: Asked, hurry: bool = True) -> list[Seen]:
+    """Each method's summaries, from memory where somebody has asked before.
+
+    hurry: somebody waits, so trainings wait meanwhile; otherwise all is done in this thread.
+    """
     from normlib.statistics import look
 
     kept, images = memory(), batch_images(asked)
@@ -207,6 +210,8 @@ def see(configs: Mapping[str, TrainConfig], asked: Asked) -> list[Seen]:
         epsilon = config.epsilon if divides(method) else None
         return Seen(method, kept.get((asked, method, epsilon), compute))
 
+    if not hurry:
+        return list(map(seen, configs))
     with server.experiments().interactive():
         return list(workers().map(seen, configs))
 
