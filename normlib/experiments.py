@@ -28,7 +28,8 @@ from normlib.threads import give_way
 QUEUE_LIMIT = 200
 SESSION_LIMIT = 40
 KEPT_RUNS = 64
-KEPT_BYTES = 64 * 2**20
+KEPT_BYTES = 64 * 2**20  # of runs that are on disk too
+UNSAVED_BYTES = 192 * 2**20  # in all, where some are not
 PATIENCE_SECONDS = 3600.0
 PICTURE_SECONDS = 0.25
 _KEPT_SESSIONS = 4096
@@ -539,7 +540,8 @@ class Experiments:
         size = sum(each._size() for each in over)
         number = len(over)
         for experiment in over:
-            if number <= KEPT_RUNS and (size <= KEPT_BYTES or number == 1):
+            most = KEPT_BYTES if experiment._kept else UNSAVED_BYTES
+            if number <= KEPT_RUNS and (size <= most or number == 1):
                 break
             if not experiment._kept:
                 _log.warning("The run %s was never kept and is forgotten now.", experiment.key)

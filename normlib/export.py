@@ -365,8 +365,8 @@ def total(x, axes, weights=None):
     for axis in axes:
         if axis == 0:  # by ones (or weights, one for each example) @ x, which is faster
             n, *others = lengths(x)
-            row = tf.ones([1, n]) if weights is None else tf.reshape(weights, [1, n])
-            x = tf.reshape(row @ tf.reshape(x, [n, -1]), [1, *others])
+            ones = tf.ones([1, n]) if weights is None else tf.reshape(weights, [1, n])
+            x = tf.reshape(ones @ tf.reshape(x, [n, -1]), [1, *others])
         else:
             x = tf.reduce_sum(x, axis, keepdims=True)
     return x
@@ -406,8 +406,9 @@ def _compiled(config: TrainConfig) -> list[str]:
     learned = [name for name in _owned(config) if not name.startswith("moving")]
     z = "centered" + " * inverse" * config.scale
     z += "".join({"gamma": " * gamma", "beta": " + beta"}[name] for name in learned)
-    whole = _folds(config) and (config.scale or config.center)
-    parts = [_ROW] if _centers(config) or (learned and not whole) else []
+    whole = _one_mean_per_gamma(config) and (config.scale or config.center)
+    repeats = learned and not whole and not (_weighs(config) and config.scale)
+    parts = [_ROW] if _centers(config) or repeats else []
     if z != "centered":
         arguments = ", ".join(["centered", *["inverse"] * config.scale, *learned])
         parts.append(f"""
@@ -424,7 +425,7 @@ def z_of({arguments}):
 def dx_of({", ".join(arguments)}):
     return ({gamma}dz - shift - centered * inverse * (inverse * stretch)) * inverse
 """)
-    if _folds(config) and (config.scale or config.learn_scale_shift):
+    if _one_mean_per_gamma(config) and (config.scale or config.learn_scale_shift):
         parts.append(_DOT)
     if _weighs(config):
         parts.append(_WEIGHTED_TOTAL)
@@ -516,14 +517,14 @@ def _normalize(config: TrainConfig) -> str:
     given = ", ".join(["centered", *["inverse"] * scale, *learned])
     lines += [f"        z = {f'z_of({given})' if scale or learned else 'centered'}"]
     lines += ["", "        def backward(dz, *_):"]
-    lines += _folded(config) if _folds(config) else _in_general(config)
+    lines += _by_channel(config) if _one_mean_per_gamma(config) else _in_general(config)
     result = ", ".join(["dx", *(f"d{name}" for name in learned)])
     lines += [f"            return {result}", "", "        return (z, mean, variance), backward"]
     lines += ["", f"    return apply({arguments})"]
     return "\n".join(lines)
 
 
-def _folded(config: TrainConfig) -> list[str]:
+def _by_channel(config: TrainConfig) -> list[str]:
     """The sums of `backward` where each mean belongs to one gamma: those that dx needs."""
     learned, scale = config.learn_scale_shift, config.scale
     lines, gamma = [], "gamma * " * learned
@@ -861,8 +862,8 @@ def _centers(config: TrainConfig) -> bool:
     return config.center and config.normalization != "rms"
 
 
-def _folds(config: TrainConfig) -> bool:
-    """Whether each mean belongs to one gamma, so that root and gamma are one factor."""
+def _one_mean_per_gamma(config: TrainConfig) -> bool:
+    """Whether each mean belongs to one gamma, as in batch norm."""
     return config.normalization == "batch" and config.ghost_batches == 1
 
 

@@ -59,7 +59,7 @@ def normalized(
                 dgamma, stretch, shift = along * root, gamma * along, gamma * dbeta
             else:
                 along = dz * centered
-                dgamma = _sum_to(along, gamma, inverse)
+                dgamma = _sum_to(along, gamma, inverse, axes)
                 stretch = _weighted_total(along, gamma, axes)
                 shift = _weighted_total(dz, gamma, axes)
             stretch = stretch / count if scale else tf.zeros([], x.dtype)
@@ -80,7 +80,7 @@ def with_statistics(
     mean: tf.Tensor,
     variance: tf.Tensor,
 ) -> tf.Tensor:
-    """`batch_norm` with the statistics handed in. Arguments as there; no gradient is defined."""
+    """`batch_norm` with the statistics handed in. Arguments as there."""
     return _z_of(x, mean, tf.math.rsqrt(variance + epsilon), gamma, beta)
 
 
@@ -100,8 +100,13 @@ def _dx(dz, centered, gamma, inverse, stretch, shift):
 
 
 def _dot(a: tf.Tensor, b: tf.Tensor, parameter: tf.Tensor) -> tf.Tensor:
-    """`sum_to(a * b)` without writing the products down: that convolution's filter gradient."""
-    if not a.shape.rank > parameter.shape.rank > 0 or 1 in parameter.shape:
+    """`sum_to(a * b)` without writing the products down.
+
+    They are the gradient of a depthwise convolution in its filter, which has one weight for each
+    number of the parameter.
+    """
+    rank = parameter.shape.rank
+    if not a.shape.rank > rank > 0 or a.shape[-rank:] != parameter.shape:
         return _sum_to(a * b, parameter)
     numbers = parameter.shape.num_elements()
     shape = [tf.shape(a)[0], -1, 1, numbers]
@@ -112,18 +117,30 @@ def _dot(a: tf.Tensor, b: tf.Tensor, parameter: tf.Tensor) -> tf.Tensor:
 
 
 def _weighted_total(x: tf.Tensor, gamma: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
-    """The sum of gamma * x over `axes`; where that is one number per example, as x @ gamma."""
-    if axes != tuple(range(1, x.shape.rank)) or gamma.shape != x.shape[1:]:
+    """The sum of gamma * x over `axes`; for one number per example, as x @ gamma."""
+    if not _per_example(x, gamma, axes):
         return normalize.total(x * normalize.as_row(gamma, x), axes)
     products = tf.reshape(x, [-1, gamma.shape.num_elements()]) @ tf.reshape(gamma, [-1, 1])
     return tf.reshape(products, [-1] + [1] * gamma.shape.rank)
 
 
-def _sum_to(values: tf.Tensor, parameter: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:
-    """`sum_to(values * weights)`; weights, where given, broadcast against the values."""
-    if weights is not None and weights.shape[1:].num_elements() != 1:
-        return _sum_to(values * normalize.as_row(weights, values), parameter)
-    return sum_to(values, parameter, partial(_total, weights=weights))
+def _sum_to(
+    values: tf.Tensor,
+    gamma: tf.Tensor,
+    weights: tf.Tensor | None = None,
+    axes: Sequence[int] = (),
+) -> tf.Tensor:
+    """`sum_to(values)`; weights, where given, are one number for what was averaged over `axes`."""
+    if weights is None:
+        return sum_to(values, gamma, _total)
+    if not _per_example(values, gamma, axes):
+        return sum_to(values * normalize.as_row(weights, values), gamma, _total)
+    return sum_to(values, gamma, partial(_total, weights=weights))
+
+
+def _per_example(x: tf.Tensor, gamma: tf.Tensor, axes: Sequence[int]) -> bool:
+    """Whether an example is averaged as a whole, with a gamma for each of its numbers."""
+    return axes == tuple(range(1, x.shape.rank)) and gamma.shape == x.shape[1:]
 
 
 def _sum_of_squares(x: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""The normalizations as layers: they hold the variables, and leave the maths to `normalize`.
+"""The normalizations as layers: they hold the variables, and leave the maths to `fast`.
 
 A layer that normalizes activations is called with `(x, training)`; a kernel is called with
 nothing and returns w. `normalization(config)` is the one place where a method's name becomes

@@ -94,5 +94,6 @@ def versions() -> dict[str, str]:
         "tensorflow": tf.__version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
+        "compiled": "with XLA" if _can_compile() else "no",
         "threads per op": str(tf.config.threading.get_intra_op_parallelism_threads() or "all"),
     }

@@ -20,24 +20,26 @@ from normlib.config import TrainConfig
 from normlib.layers import BatchNorm
 from normlib.mnist import Dataset
 
-_KEPT = 6  # some 20 MB each
+_KEPT = 6  # for each data set; some 20 MB each
 _PROBE_IMAGES = 128
 _START_IMAGES = 500
 # What a training may differ in and still use the same graphs.
-_OUTSIDE = ("seed", "batch_size", "epochs", "train_size")
+_MAY_DIFFER = ("seed", "batch_size", "epochs", "train_size")
 
 _lock = threading.Lock()
-_idle: list[tuple[tuple, Graphs]] = []
+_idle: WeakKeyDictionary[Dataset, list[tuple[tuple, Graphs]]] = WeakKeyDictionary()
 _tensors: WeakKeyDictionary[Dataset, tuple[tf.Tensor, tf.Tensor]] = WeakKeyDictionary()
 
 
 @contextmanager
 def lent(config: TrainConfig, data: Dataset) -> Iterator[Graphs]:
     """The graphs of a training, for it alone, its network at the weights that it starts from."""
-    key = (id(data), *(v for name, v in asdict(config.only_used()).items() if name not in _OUTSIDE))
+    settings = asdict(config.only_used())
+    key = tuple(value for name, value in settings.items() if name not in _MAY_DIFFER)
     with _lock:
-        place = next((i for i, (other, _) in enumerate(_idle) if other == key), None)
-        graphs = None if place is None else _idle.pop(place)[1]
+        idle = _idle.setdefault(data, [])
+        place = next((i for i, (other, _) in enumerate(idle) if other == key), None)
+        graphs = None if place is None else idle.pop(place)[1]
     if graphs is None:
         graphs = Graphs(config, data)
     else:
@@ -45,8 +47,8 @@ def lent(config: TrainConfig, data: Dataset) -> Iterator[Graphs]:
     graphs.net.start_from(graphs.images[: min(_START_IMAGES, config.train_size)])
     yield graphs  # after an error they are not used again
     with _lock:
-        _idle.append((key, graphs))
-        del _idle[: max(0, len(_idle) - _KEPT)]
+        idle.append((key, graphs))
+        del idle[: max(0, len(idle) - _KEPT)]
 
 
 class Graphs:
@@ -57,7 +59,6 @@ class Graphs:
     """
 
     def __init__(self, config: TrainConfig, data: Dataset):
-        self.data = data  # as long as this is here, its id is nobody else's
         self.images, self.labels = _as_tensors(data)
         self.probe = tf.constant(data.validation_images[:_PROBE_IMAGES])
         self.net = SmallCNN.from_config(config)

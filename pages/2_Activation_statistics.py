@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
@@ -24,9 +23,6 @@ from pages.components import (
 )
 from pages.components import activation_words as words
 from pages.components.activations import Asked, divides
-
-if TYPE_CHECKING:
-    pass
 
 OFFERED = tuple(method for method in METHODS if method != "tf_batch")  # the same numbers as batch
 MOST_METHODS = 4
@@ -50,9 +46,8 @@ def main() -> None:
     page.set_up("activations")
     view = settings.control("view", label_visibility="collapsed")
     page.question(QUESTIONS[view])
-    page.follow_sliders(controls, picture, rest=("stage", "methods"))
-    if settings.get("methods"):
-        code_that_ran(view)
+    shown = page.follow_sliders(controls, picture)
+    code_that_ran([one for one in shown if view != "microscope" or divides(one)])
     st.subheader("Where these numbers come from", anchor=False)
     with page.controls():
         first, second = st.columns(2)
@@ -74,12 +69,13 @@ def controls() -> None:
         settings.control("methods", choices=OFFERED, wrap=True)
 
 
-def picture() -> None:
+def picture() -> tuple[str, ...]:
+    """Draw the view; returns the methods that it shows."""
     server.wait_for_tensorflow()
     methods, epsilon, layer = (settings.get(name) for name in ("methods", "eps", "stage"))
     if not methods:
         st.info("Choose at least one method.", icon=":material/info:")
-        return
+        return ()
     run, index = activations.saved_run(settings.get("weights"))
     weights = "fresh" if run is None else f"{run.key}@{index + 1}"
     if run is None and settings.get("weights") != "fresh":
@@ -93,7 +89,7 @@ def picture() -> None:
     )
     configs = fitting(methods, epsilon, asked)
     if not configs:
-        return
+        return ()
     more = settings.SETTINGS["stage"].words(layer).lower()
     if run is not None:
         more += f" · weights of {theme.title(run.config.normalization)} after epoch {index + 1}"
@@ -102,6 +98,7 @@ def picture() -> None:
     caption = charts.caption_for("batch", "eps", "seed", more=more)
     VIEWS[settings.get("view")](configs, epsilon, asked, caption)
     show_digits(asked)
+    return tuple(configs)
 
 
 # ---- the controls ------------------------------------------------------------------------------
@@ -306,11 +303,9 @@ VIEWS = {
 }
 
 
-def code_that_ran(view: str) -> None:
+def code_that_ran(methods: Sequence[str]) -> None:
     from normlib import layers, normalize
 
-    chosen = settings.get("methods")[:MOST_METHODS]
-    methods = [one for one in chosen if view != "microscope" or divides(one)]
     functions: list[Callable] = []
     kinds = {
         "batch": layers.BatchNorm,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from normlib.config import TrainConfig
-from pages.components import activation_charts, activation_words, activations, ahead, charts
+from pages.components import activation_charts, activation_words, activations, ahead, charts, server
 from pages.components.activations import Asked
 from pages.components.setting_table import BATCH_SIZES, EPSILONS
 
@@ -77,17 +77,19 @@ def _at_other_marks(
 ) -> Iterator[Callable[[], object]]:
     """What makes the views that are not there yet, the nearest first."""
     others = [
-        *((epsilon, asked._replace(batch=mark)) for mark in BATCH_SIZES),
-        *((mark, asked) for mark in EPSILONS),
+        *((epsilon, size) for size in BATCH_SIZES if size <= activations.MOST_IMAGES),
+        *((mark, asked.batch) for mark in EPSILONS),
     ]
 
-    def far(other: tuple[float, Asked]) -> float:
-        mark, question = (max(other[0], EPSILONS[0]), other[1].batch)
-        return abs(np.log(question / asked.batch)) + abs(np.log(mark / max(epsilon, EPSILONS[0])))
+    def far(other: tuple[float, int]) -> float:
+        here, there = max(epsilon, EPSILONS[0]), max(other[0], EPSILONS[0])
+        return abs(np.log(there / here)) + abs(np.log(other[1] / asked.batch))
 
-    for mark, question in sorted(others, key=far):
-        if question.batch <= activations.MOST_IMAGES:
-            configs, _ = activations.configs_of(methods, mark, question)
-            if configs and not activations.is_kept(view, question, configs):
-                made = partial(make, configs, mark, question, hurry=False)
-                yield partial(activations.kept, view, question, configs, made)
+    for other_epsilon, size in sorted(others, key=far):
+        if not server.has_data_with(asked.data):
+            return  # whoever uploaded them has gone
+        other = asked._replace(batch=size)
+        configs, _ = activations.configs_of(methods, other_epsilon, other)
+        if configs and not activations.is_kept(view, other, configs):
+            made = partial(make, configs, other_epsilon, other, hurry=False)
+            yield partial(activations.kept, view, other, configs, made, hurry=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import streamlit as st
@@ -97,9 +97,22 @@ def workers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(2, thread_name_prefix="activations")
 
 
-def kept(view: str, asked: Asked, configs: Mapping[str, TrainConfig], make: Callable[[], T]) -> T:
-    """What a view shows of these methods: made for the first who asks, looked up for the others."""
-    return pictures().get(_name(view, asked, configs), make)
+def kept(
+    view: str,
+    asked: Asked,
+    configs: Mapping[str, TrainConfig],
+    make: Callable[[], T],
+    hurry: bool = True,
+) -> T:
+    """What a view shows of these methods: made for the first who asks, looked up for the others.
+
+    hurry: somebody waits; otherwise nobody may be kept waiting for it either.
+    """
+    return _as_fast(pictures(), hurry).get(_name(view, asked, configs), make)
+
+
+def _as_fast(memory: Memory, hurry: bool) -> Any:
+    return memory if hurry else memory.beside()
 
 
 def _name(view: str, asked: Asked, configs: Mapping[str, TrainConfig]) -> tuple:
@@ -172,7 +185,7 @@ def divides(method: str) -> bool:
     return method not in ("none", "weight")
 
 
-def network_of(config: TrainConfig, run: Run | None, epoch: int) -> SmallCNN:
+def network_of(config: TrainConfig, run: Run | None, epoch: int, hurry: bool = True) -> SmallCNN:
     """The network with its first, or with the run's learned, weights; only to be looked at.
 
     The one that is kept serves every epsilon.
@@ -181,7 +194,8 @@ def network_of(config: TrainConfig, run: Run | None, epoch: int) -> SmallCNN:
 
     kept = replace(config, epsilon=TrainConfig().epsilon)
     name = (kept, None if run is None else run.key, epoch)
-    return with_epsilon(networks().get(name, lambda: build(kept, run, epoch)), config.epsilon)
+    built = _as_fast(networks(), hurry).get(name, lambda: build(kept, run, epoch))
+    return with_epsilon(built, config.epsilon)
 
 
 # ---- the numbers ---------------------------------------------------------------------------------
@@ -194,7 +208,7 @@ def see(configs: Mapping[str, TrainConfig], asked: Asked, hurry: bool = True) ->
     """
     from normlib.statistics import look
 
-    kept, images = memory(), batch_images(asked)
+    kept, images = _as_fast(memory(), hurry), batch_images(asked)
     run, epoch = saved_run(asked.weights)
     names = dict(zip(("", "_normalized", "_relu"), ("before", "normalized", "relu"), strict=True))
 
@@ -202,7 +216,7 @@ def see(configs: Mapping[str, TrainConfig], asked: Asked, hurry: bool = True) ->
         config = configs[method]
 
         def compute() -> dict[str, Summary]:
-            network = network_of(config, run, epoch)
+            network = network_of(config, run, epoch, hurry)
             # Methods that start from the same weights share the convolution, wherever one looks.
             steps = look(network, images, asked.layer, kept, asked._replace(layer=""))
             return {names[stage.removeprefix(asked.layer)]: s for stage, s in steps.items()}

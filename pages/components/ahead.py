@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from normlib.threads import give_way
 
 MOST_WAITING = 32  # series of tasks; what was asked for longest ago is forgotten first
-QUIET_SECONDS = 0.3  # after a picture was asked for: until then a browser is drawing it
+QUIET_SECONDS = 0.3  # after the latest call: until then a browser draws what the call was about
 
 _series: deque[Iterator[Callable[[], object]]] = deque(maxlen=MOST_WAITING)
 _there_are_some = threading.Condition()

@@ -11,11 +11,11 @@ and then goes: a question to predict, the controls, the picture, the answer comp
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import segno
@@ -23,6 +23,8 @@ import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
 from pages.components import server, settings, turns
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 # The block on the home page. The browser would fetch a Material icon from another server.
@@ -192,28 +194,29 @@ def controls() -> AbstractContextManager:
     return st.container(border=True)
 
 
-def follow_sliders(
-    controls: Callable[[], None], picture: Callable[[], None], rest: Sequence[str]
-) -> None:
+def follow_sliders(draw_controls: Callable[[], None], draw_picture: Callable[[], T]) -> T:
     """Draw controls and their picture so that a move draws these alone, in half the time.
 
-    rest: the settings among them that something else on the page depends on; where one of these
-    moves, or the link is on screen, the whole page is drawn.
+    Returns what `draw_picture` returned, for the rest of the page; where a move changes that, the
+    whole page is drawn, as it is while the link is on screen. Other links on the page keep the
+    values that it was drawn with; in this tab, the next page has the new ones all the same.
     """
-    drawn: list[Any] = []
+    whole: list[Any] = []  # what the whole page was drawn with
 
     def part() -> None:
         with turns.take():
-            if drawn:  # a move: no page was set up before this
+            if whole:  # a move: no page was set up before this
                 settings.take_in()
-            controls()
-            now = [settings.get(name) for name in rest], list(settings.notices())
-            if drawn and (drawn != [now] or st.session_state.get("_link_on_screen")):
-                st.rerun()
-            drawn[:] = [now]
-            picture()
+            draw_controls()
+            now = draw_picture(), list(settings.notices())
+        if whole and (whole != [now] or st.session_state.get("_link_on_screen")):
+            st.rerun()
+        whole[:] = [now]
 
     st.fragment(part)()
+    if not whole:  # an error, which the page shows
+        st.stop()
+    return whole[0][0]
 
 
 def link(

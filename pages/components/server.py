@@ -157,9 +157,18 @@ def data() -> Dataset:
 
 
 def data_with(checksum: str) -> Dataset:
-    """The data with this checksum: the server's, or what a session has uploaded and uses."""
+    """The data with this checksum: the server's, or what a session has uploaded and uses.
+
+    KeyError where that session has gone.
+    """
     loaded = warm_up().dataset
     return loaded if loaded is not None and loaded.checksum == checksum else _uploads[checksum]
+
+
+def has_data_with(checksum: str) -> bool:
+    """Whether `data_with` would find them."""
+    loaded = warm_up().dataset
+    return checksum in _uploads or (loaded is not None and loaded.checksum == checksum)
 
 
 def data_is_here() -> bool:

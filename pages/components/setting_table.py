@@ -17,7 +17,7 @@ FOUR_METHODS = ("none", "batch", "weight", "layer")
 BATCH_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 EPSILONS = tuple(float(f"1e{power}") for power in range(-8, 1))
 LEARNING_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0)
-# As in `normlib.gradients`, which needs TensorFlow.
+# As in `normlib.gradient_check`, which needs TensorFlow.
 MISTAKES = (
     "statistics as constants",
     "wrong axes",

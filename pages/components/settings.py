@@ -61,7 +61,9 @@ class _State:
     present: str = ""
     hide: tuple[str, ...] = ()
     written: list[dict[str, str]] = field(default_factory=list)
-    offered: dict[str, dict[str, str]] = field(default_factory=dict)  # page -> link in the side bar
+    offered: dict[str, dict[str, str]] = field(
+        default_factory=dict
+    )  # page -> its link as it was last drawn
     notices: list[str] = field(default_factory=list)
     drawn: set[str] = field(default_factory=set)  # in this run
     drawn_before: set[str] = field(default_factory=set)  # in the run before
@@ -91,9 +93,9 @@ def begin(page: str, controls: Sequence[str], limits: Mapping[str, float] | None
     # A slider moved twice in a row arrives with the address of the move before: one that was
     # written here is no news.
     if moved or back_or_forward or _managed(url) not in state.written:
-        # Whoever comes by a link of the side bar brings along what the session has: a slider may
-        # have moved since the link was drawn.
-        came_along = moved and not back_or_forward and _managed(url) == state.offered.get(page)
+        # Whoever comes by a link of the page brings along what the session has: a slider may have
+        # moved since the link was drawn.
+        came_along = not back_or_forward and _managed(url) == state.offered.get(page)
         _read(state, {} if came_along else url)
         for name in state.controls:
             st.session_state[name] = _for_widget(name)
@@ -191,7 +193,7 @@ def link_parameters(
 
 
 def offered(page: str, parameters: Mapping[str, str]) -> None:
-    """Note that the side bar leads to this page, with the values as they stand now."""
+    """Note that a link on screen leads to this page, with the values as they stand now."""
     _state().offered[page] = dict(parameters)
 
 
