@@ -94,7 +94,7 @@ def get_ready() -> None:
         {"data": {"values": [{}]}, **nothing, "config": {"view": {"stroke": None}}},
         width="content",
         key="_ready",
-        alt="",
+        alt="Nothing yet.",
     )
 
 
