@@ -97,4 +97,4 @@ def metrics(app: AppTest) -> dict[str, str]:
 
 def charts(app: AppTest) -> int:
     """How many there are to be seen."""
-    return sum(not one.proto.id.endswith("-_ready") for one in app.get("vega_lite_chart"))
+    return sum('"width": 1,' not in one.proto.spec for one in app.get("vega_lite_chart"))
