@@ -408,13 +408,15 @@ def report_runs(count: int) -> dict[str, object]:
     code = """
 import json, sys, time
 from normlib import report
+from normlib.config import slow_first
 from normlib.experiments import Experiments
 from normlib.mnist import load_mnist
 import normlib.training
 data = load_mnist()
 began = time.perf_counter()
 queue = Experiments(data, workers=int(sys.argv[1]))
-runs = {c: queue.submit(report.config(c, sys.argv[2]), c) for c in report.COLUMNS[:4]}
+configs = {report.config(c, sys.argv[2]): c for c in report.COLUMNS[:4]}
+runs = {configs[each]: queue.submit(each, configs[each]) for each in slow_first(configs)}
 for run in runs.values():
     run.wait_until_over()
 print(json.dumps({

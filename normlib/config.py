@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 
 import normlib
@@ -227,6 +227,16 @@ class TrainConfig:
             if not reads(self.normalization, name):
                 used[name] = default
         return TrainConfig(**used)
+
+
+def slow_first(configs: Iterable[TrainConfig]) -> list[TrainConfig]:
+    """The same trainings in an order in which two workers end at nearly the same time.
+
+    Those that normalize activations take half as long again, with TensorFlow's own op three times
+    as long; of equal ones the order stays.
+    """
+    places = {"tf_batch": 0, "none": 2, "weight": 2}
+    return sorted(configs, key=lambda config: places.get(config.normalization, 1))
 
 
 def reads(method: str, setting: str) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from normlib import recorded_runs, report
-from normlib.config import CHOICES, LIMITS, METHODS, TrainConfig
+from normlib.config import CHOICES, LIMITS, METHODS, TrainConfig, slow_first
 from normlib.run import Run
 from pages.components import charts, page, runs, server, settings, turns
 
@@ -153,7 +153,7 @@ def operated(base: TrainConfig) -> dict[str, TrainConfig]:
 
 def act(configs: Mapping[str, Sequence[TrainConfig]]) -> None:
     """Do what was asked for by a button in the run before."""
-    flat = in_turn(configs)
+    flat = [one for seeds in zip(*configs.values(), strict=True) for one in slow_first(seeds)]
     if runs.wished("train_all"):
         runs.submit(flat)
     if runs.wished("stop_all"):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from normlib.config import CHOICES, LIMITS, METHODS, TrainConfig
+from normlib.config import CHOICES, LIMITS, METHODS, TrainConfig, slow_first
 
 
 @pytest.mark.parametrize(
@@ -98,3 +98,12 @@ def test_normlib_knows_no_pixels():
         "assert not {'streamlit', 'altair'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_the_slow_ones_begin_and_of_equal_ones_the_order_stays():
+    configs = [TrainConfig(normalization=m, seed=s) for s in (2, 1) for m in METHODS]
+    ordered = slow_first(configs)
+    assert [(c.normalization, c.seed) for c in ordered[:2]] == [("tf_batch", 2), ("tf_batch", 1)]
+    assert {c.normalization for c in ordered[-4:]} == {"none", "weight"}
+    assert [c.seed for c in ordered if c.normalization == "layer"] == [2, 1]
+    assert sorted(map(repr, ordered)) == sorted(map(repr, configs))
