@@ -403,7 +403,7 @@ def row(a, x):
 
 def _compiled(config: TrainConfig) -> list[str]:
     """What `normalize` and its gradient are put together from."""
-    learned = [name for name in _owned(config) if not name.startswith("moving")]
+    learned = _learned(config)
     z = "centered" + " * inverse" * config.scale
     z += "".join({"gamma": " * gamma", "beta": " + beta"}[name] for name in learned)
     whole = _one_mean_per_gamma(config) and (config.scale or config.center)
@@ -482,7 +482,7 @@ def _normalize(config: TrainConfig) -> str:
     """The one operation of every method, and its gradient by hand, as the lab trains with them."""
     if not _by_hand(config):
         return ""
-    learned = [name for name in _owned(config) if not name.startswith("moving")]
+    learned = _learned(config)
     center, scale = _centers(config), config.scale
     arguments = ", ".join(["x", *learned])
     formula = {
@@ -540,7 +540,7 @@ def _by_channel(config: TrainConfig) -> list[str]:
 
 def _in_general(config: TrainConfig) -> list[str]:
     """The sums of `backward` where a gamma belongs to several means or a mean to several."""
-    learned = [name for name in _owned(config) if not name.startswith("moving")]
+    learned = _learned(config)
     lines = ["            along = dz * centered"] * bool(config.scale or learned)
     sums = _SUMS[config.normalization]
     if learned:
@@ -603,7 +603,7 @@ def weight_norm(v, g):
     if not _on_activations(config):
         return ""
     owned, moving = _owned(config), _moving(config)
-    learned = [name for name in owned if not name.startswith("moving")]
+    learned = _learned(config)
     arguments = ["x", *owned, *(["training"] if moving else [])]
     doc = METHODS[config.normalization].averages
     lines = [
@@ -850,6 +850,11 @@ def _owned(config: TrainConfig) -> list[str]:
     if _moving(config):
         owned += ["moving_mean"] * config.center + ["moving_variance"] * config.scale
     return owned
+
+
+def _learned(config: TrainConfig) -> list[str]:
+    """Those of them that are trained."""
+    return [name for name in _owned(config) if not name.startswith("moving")]
 
 
 def _by_hand(config: TrainConfig) -> bool:

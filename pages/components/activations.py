@@ -15,7 +15,7 @@ import numpy as np
 import streamlit as st
 
 from normlib.config import TrainConfig
-from pages.components import server
+from pages.components import page, server
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-MOST_IMAGES = 128  # no page shows a larger batch
+MOST_IMAGES = int(page.PAGES["activations"].limits["batch"])
 INVARIANCE_IMAGES = 64
 
 

@@ -61,9 +61,7 @@ class _State:
     present: str = ""
     hide: tuple[str, ...] = ()
     written: list[dict[str, str]] = field(default_factory=list)
-    offered: dict[str, dict[str, str]] = field(
-        default_factory=dict
-    )  # page -> its link as it was last drawn
+    offered: dict[str, dict[str, str]] = field(default_factory=dict)  # page -> its link on screen
     notices: list[str] = field(default_factory=list)
     drawn: set[str] = field(default_factory=set)  # in this run
     drawn_before: set[str] = field(default_factory=set)  # in the run before
