@@ -2,14 +2,17 @@
 
     python -m benchmarks.latency --json latency.json
 
-A slider is dragged with the mouse and let go, here and on an otherwise empty page, in turns. The
-clock is the browser's own: from the pointer going up to the frame that shows the new picture. In
-between, each message from the server is noted as it arrives, so that the parts can be told apart:
+A slider is dragged with the mouse and let go: in the lab, on an otherwise empty page with the same
+picture under it, and on one with a sentence under it, in turns. The clock is the browser's own:
+from the pointer going up to the frame that shows what is new. In between, each message from the
+server is noted as it arrives, so that the parts can be told apart:
 
     asking       from letting go until the browser asks the server
     computing    from there until the first piece of the picture arrives
     sending      until its last piece has arrived
     drawing      until the frame with the new picture
+
+A browser that draws notes messages late, so a client that draws nothing asks the lab's server too.
 
 Nothing is asserted. Run it on an idle machine; only the ratios travel to another one.
 """
@@ -17,6 +20,7 @@ Nothing is asserted. Run it on an idle machine; only the ratios travel to anothe
 from __future__ import annotations
 
 import argparse
+import asyncio
 import base64
 import json
 import os
@@ -26,6 +30,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -36,18 +41,26 @@ ROOT = Path(__file__).parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from benchmarks.serving import CHROMIUM_FLAGS, Server, chromium, serving, start  # noqa: E402
-from pages.components.page import PAGES  # noqa: E402
-from pages.components.setting_table import BATCH_SIZES  # noqa: E402
+from benchmarks.serving import (  # noqa: E402
+    CHROMIUM_FLAGS,
+    Server,
+    Session,
+    chromium,
+    serving,
+    start,
+)
+from pages.components.activations import BATCH_MARKS  # noqa: E402
 
-MARKS = [size for size in BATCH_SIZES if size <= PAGES["activations"].limits["batch"]]
-EMPTY = f"""
+PICTURE_ALONE = Path(__file__).with_name("bare_picture.py")
+# Without a module of the lab: it also shows how fast an empty page opens.
+SENTENCE_ALONE = f"""
 import streamlit as st
 
-batch = st.select_slider("Batch size", {MARKS}, 64, key="batch")
-with st.container(key="picture"):
+batch = st.select_slider("Batch size", {BATCH_MARKS}, 64, key="batch")
+with st.container(key="sentence"):
     st.markdown(f"batch size {{batch}}")
 """
+
 # Notes, by the browser's clock, when the pointer goes up, when a question goes to the server, when
 # each answer comes, and when a frame is on screen after the picture has changed.
 NOTES = """
@@ -99,7 +112,8 @@ NOTES = """
 })();
 """
 READABLE = ".st-key-methods .katex"
-HISTOGRAM = ".st-key-histograms svg.marks path"
+PICTURE, SENTENCE = ".st-key-histograms", ".st-key-sentence"
+HISTOGRAM = f"{PICTURE} svg.marks path"
 CURVE = ".st-key-loss svg.marks .mark-line path"
 LOOK = 0.1  # seconds between two looks whether the picture is complete
 PATIENCE = 120_000  # milliseconds
@@ -138,11 +152,11 @@ def cold(browser: Browser, folder: Path, repeats: int) -> dict[str, list[float]]
         "first activation picture": [],
         "an otherwise empty page readable": [],
     }
-    (folder / "bare.py").write_text(EMPTY)
+    (folder / "sentence.py").write_text(SENTENCE_ALONE)
     for number in range(repeats):
         for page in ("home", "activations", "empty"):
             began = time.perf_counter()
-            app = (folder / "bare.py",) if page == "empty" else ()
+            app = (folder / "sentence.py",) if page == "empty" else ()
             server = start(folder / f"cold{number}{page}", *app)
             try:
                 server.wait_until_healthy()
@@ -158,7 +172,7 @@ def cold(browser: Browser, folder: Path, repeats: int) -> dict[str, list[float]]
                     found["home complete"].append(time.perf_counter() - began)
                 elif page == "empty":
                     tab.goto("/", wait_until="commit")
-                    tab.locator(".st-key-picture p").first.wait_for()
+                    tab.locator(f"{SENTENCE} p").first.wait_for()
                     found["an otherwise empty page readable"].append(time.perf_counter() - began)
                 else:
                     tab.goto("/Activation_statistics", wait_until="commit")
@@ -226,7 +240,7 @@ def parts(notes: Mapping, seen: set[str]) -> dict[str, float]:
 
 
 def is_picture(delta) -> bool:
-    """Whether this piece of a page is a chart, or the one sentence of the empty page."""
+    """Whether this piece of a page is a chart, or the one sentence that stands for it."""
     element = delta.new_element
     kind = element.WhichOneof("type") if delta.WhichOneof("type") == "new_element" else ""
     return kind == "vega_lite_chart" or (
@@ -235,38 +249,67 @@ def is_picture(delta) -> bool:
 
 
 def slider(browser: Browser, folder: Path, moves: int, seed: int) -> dict[str, object]:
-    """The batch slider of the activation page and of an otherwise empty page, in turns."""
-    (folder / "empty.py").write_text(EMPTY)
+    """The batch slider of the activation page and of the two bare pages, in turns."""
+    (folder / "sentence.py").write_text(SENTENCE_ALONE)
     with ExitStack() as stack:
         lab = stack.enter_context(serving(folder / "lab"))
-        empty = stack.enter_context(serving(folder / "empty", folder / "empty.py"))
+        picture = stack.enter_context(serving(folder / "picture", PICTURE_ALONE))
+        sentence = stack.enter_context(serving(folder / "sentence", folder / "sentence.py"))
         tabs = {
-            "lab": (new_tab(browser, lab, "/Activation_statistics"), ".st-key-histograms"),
-            "empty page": (new_tab(browser, empty, "/"), ".st-key-picture"),
+            "lab": (new_tab(browser, lab, "/Activation_statistics"), PICTURE),
+            "the same picture alone": (new_tab(browser, picture, "/"), PICTURE),
+            "a sentence alone": (new_tab(browser, sentence, "/"), SENTENCE),
         }
-        tabs["lab"][0].locator(HISTOGRAM).first.wait_for()
+        for tab, shown in tabs.values():
+            tab.locator(HISTOGRAM if shown == PICTURE else SENTENCE).first.wait_for()
+        marks = len(BATCH_MARKS)
         dice = random.Random(seed)
         found: dict[str, list[dict[str, float]]] = {name: [] for name in tabs}
         seen: dict[str, set[str]] = {name: set() for name in tabs}
-        processor, mark = lab.cpu_seconds(), MARKS.index(64)
+        processor, mark = lab.cpu_seconds(), BATCH_MARKS.index(64)
         for move in range(moves + 3):
             # Never where it is already: that would be no move.
-            mark = (mark + dice.randrange(1, len(MARKS))) % len(MARKS)
-            for name, (tab, picture) in tabs.items():
-                taken = drag(tab, mark / (len(MARKS) - 1), picture, seen[name])
+            mark = (mark + dice.randrange(1, marks)) % marks
+            for name, (tab, shown) in tabs.items():
+                taken = drag(tab, mark / (marks - 1), shown, seen[name])
                 if move >= 3:  # the first ones load fonts and caches
                     found[name].append(taken)
         processor = 1000 * (lab.cpu_seconds() - processor) / (moves + 3)
+        for tab, _ in tabs.values():
+            tab.context.close()
+        # In a thread of its own: Playwright keeps an event loop in this one.
+        with ThreadPoolExecutor(1) as beside:
+            alone = beside.submit(asyncio.run, server_alone(lab, moves, seed)).result()
     summary: dict[str, object] = {
         name: {part: quantiles(one[part] for one in taken) for part in taken[0]}
         for name, taken in found.items()
     }
-    for quantile in ("p50", "p95"):
-        ours, floor = (summary[name]["to the new picture"][quantile] for name in tabs)
-        summary[f"ratio {quantile}"] = round(ours / floor, 2)
+    ours, *floors = tabs
+    for floor in floors:
+        summary[f"times {floor}"] = {
+            quantile: round(
+                summary[ours]["to the new picture"][quantile]
+                / summary[floor]["to the new picture"][quantile],
+                2,
+            )
+            for quantile in ("p50", "p95")
+        }
+    summary["server, asked by a client that draws nothing"] = quantiles(alone)
     summary["processor time of the server per move"] = round(processor, 1)
     summary["moves"] = {name: [one["to the new picture"] for one in f] for name, f in found.items()}
     return summary
+
+
+async def server_alone(server: Server, moves: int, seed: int) -> list[float]:
+    """Milliseconds from asking to the server's last word, move by move."""
+    dice, taken = random.Random(seed), []
+    async with Session(server) as session:
+        await session.open("Activation_statistics")
+        marks = session.marks["batch"]
+        for mark in (dice.choice(marks) for _ in range(moves)):
+            await asyncio.sleep(0.5)
+            taken.append(1000 * await session.set("batch", mark))
+    return taken
 
 
 def quantiles(values: Iterable[float]) -> dict[str, float]:

@@ -11,7 +11,7 @@ import numpy as np
 from normlib.config import TrainConfig
 from pages.components import activation_charts, activation_words, activations, ahead, charts, server
 from pages.components.activations import Asked
-from pages.components.setting_table import BATCH_SIZES, EPSILONS
+from pages.components.setting_table import EPSILONS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,7 +77,7 @@ def _at_other_marks(
 ) -> Iterator[Callable[[], object]]:
     """What makes the views that are not there yet, the nearest first."""
     others = [
-        *((epsilon, size) for size in BATCH_SIZES if size <= activations.MOST_IMAGES),
+        *((epsilon, size) for size in activations.BATCH_MARKS),
         *((mark, asked.batch) for mark in EPSILONS),
     ]
 

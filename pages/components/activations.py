@@ -16,6 +16,7 @@ import streamlit as st
 
 from normlib.config import TrainConfig
 from pages.components import page, server
+from pages.components.setting_table import BATCH_SIZES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 MOST_IMAGES = int(page.PAGES["activations"].limits["batch"])
+BATCH_MARKS = tuple(size for size in BATCH_SIZES if size <= MOST_IMAGES)
 INVARIANCE_IMAGES = 64
 
 

@@ -204,9 +204,7 @@ def follow_sliders(draw_controls: Callable[[], None], draw_picture: Callable[[],
     whole: list[Any] = []  # what the whole page was drawn with
 
     def part() -> None:
-        with turns.take():
-            if whole:  # a move: no page was set up before this
-                settings.take_in()
+        with turns.take(), settings.taking_in():
             draw_controls()
             now = draw_picture(), list(settings.notices())
         if whole and (whole != [now] or st.session_state.get("_link_on_screen")):

@@ -9,7 +9,8 @@ the state of a widget that the next page does not draw.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +39,7 @@ __all__ = [
     "presenting",
     "put",
     "set_presenting",
-    "take_in",
+    "taking_in",
     "to_train_config",
     "visible",
 ]
@@ -66,6 +67,7 @@ class _State:
     drawn: set[str] = field(default_factory=set)  # in this run
     drawn_before: set[str] = field(default_factory=set)  # in the run before
     touched: bool = False  # whether a control was moved since the page was opened
+    picture_first: bool = False  # the address bar follows when the picture has been sent
 
 
 def _state() -> _State:
@@ -98,13 +100,28 @@ def begin(page: str, controls: Sequence[str], limits: Mapping[str, float] | None
         for name in state.controls:
             st.session_state[name] = _for_widget(name)
     else:
-        take_in()
+        _take_in(state)
     _write_url(state)
 
 
-def take_in() -> None:
-    """Take over what the widgets show; a fragment that has controls begins so, as a page does."""
-    for name in _state().controls:
+@contextmanager
+def taking_in() -> Iterator[None]:
+    """Around a fragment that has controls: take over what they show, as a page does when it begins.
+
+    The address bar follows when the block ends: it would hold up the picture.
+    """
+    state = _state()
+    state.picture_first = True
+    try:
+        _take_in(state)
+        yield
+    finally:
+        state.picture_first = False
+    _write_url(state)
+
+
+def _take_in(state: _State) -> None:
+    for name in state.controls:
         if name in st.session_state:
             _remember(name, st.session_state[name])
 
@@ -150,6 +167,8 @@ def _read(state: _State, url: Mapping[str, str]) -> None:
 
 
 def _write_url(state: _State) -> None:
+    if state.picture_first:
+        return
     ours = link_parameters(state.controls)
     others = {
         key: text
