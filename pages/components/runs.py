@@ -369,10 +369,10 @@ def names(shown: Sequence[Run], base: TrainConfig) -> list[str]:
 
 def downloads(run: Run, key: str) -> None:
     """The run as files: history, settings, everything, and a script that repeats it."""
-    from normlib import export
+    from normlib import export, script
 
     data = data_of(run)
-    stem = export.script_name(run.config).removesuffix(".py")
+    stem = script.file_name(run.config).removesuffix(".py")
     images = len(data.train_labels) if data else 55_000
     files: list[tuple[str, str, Callable[[], str | bytes], str, str]] = [
         (
@@ -394,8 +394,8 @@ def downloads(run: Run, key: str) -> None:
     if data is not None:
         files.append(
             (
-                *("Script (Python)", export.script_name(run.config)),
-                lambda: export.script(run.config, data, run),
+                *("Script (Python)", script.file_name(run.config)),
+                lambda: script.write(run.config, data, run),
                 *("text/x-python", "Plain TensorFlow that repeats this run without the lab."),
             )
         )
