@@ -242,13 +242,14 @@ class WeightSteps:
 
 
 def weight_norm_steps(v: np.ndarray, g: np.ndarray) -> WeightSteps:
-    """Take weight norm apart:  ||v_c||, then  w_c = g_c * v_c / ||v_c||."""
+    """Take weight norm apart:  ||v_c||, then  w_c = g_c * v_c / ||v_c||; w_c is 0 where v_c is."""
     import tensorflow as tf
 
     from normlib import normalize
 
     v, g = tf.constant(v, tf.float64), tf.constant(g, tf.float64)
-    norm = 1 / normalize.inverse_norm(v)
+    # A v of 0 has the length 0; only its inverse is kept finite.
+    norm = tf.where(tf.reduce_any(v != 0, 0), 1 / normalize.inverse_norm(v), 0)
     w = normalize.weight_norm(v, g)
     return WeightSteps(*(t.numpy() for t in (v, norm, g, w)))
 
@@ -258,6 +259,7 @@ def written_weight(steps: WeightSteps, cell: tuple[int, int]) -> list[Written]:
     column = cell[1]
     norm, g, v, w = steps.norm[column], steps.g[column], steps.v[cell], steps.w[cell]
     squares = _sum([f"{bracketed(one)}^2" for one in steps.v[:, column]])
+    divided = tex(norm) if norm else r"10^{-15}"
     return [
         Written(
             "length",
@@ -267,7 +269,7 @@ def written_weight(steps: WeightSteps, cell: tuple[int, int]) -> list[Written]:
         Written(
             "w",
             r"w = g \frac{v}{\lVert v \rVert} = "
-            rf"{tex(g)} \cdot \frac{{{tex(v)}}}{{{tex(norm)}}} "
+            rf"{tex(g)} \cdot \frac{{{tex(v)}}}{{{divided}}} "
             rf"{equals(w)} {tex(w)}",
             w,
         ),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # Closer than so many points of test accuracy, other first weights may turn two methods round.
 CLOSE = 2.0
+GUESSING = 0.15  # a test accuracy below: one digit in ten is right by chance
 SMOOTHED_SHARE, SMOOTHED_LEAST, MOST_POINTS = 0.04, 5, 300
 # In words, how a setting is called in the name of a curve.
 _WORDS = {
@@ -253,11 +254,18 @@ def outcome(run: Run) -> str:
             "normalization, may keep them in bounds."
         )
         return " ".join(sentences)
+    peak = float(np.max(smoothed(run.losses)))
+    over = f" by way of {peak:,.0f}" if peak > 10 * max(first, last, np.log(10)) else ""
     sentences.append(
-        f"In {_count(len(run.losses), 'step')} the loss went from {first:.2f} to {last:.2f} "
-        "(guessing gives 2.30)."
+        f"In {_count(len(run.losses), 'step')} the loss went from {first:,.2f}{over} to "
+        f"{last:,.2f} (guessing gives 2.30)."
     )
-    if run.test_accuracy is not None:
+    if run.test_accuracy is not None and run.test_accuracy < GUESSING:
+        sentences.append(
+            f"Of the test images {run.test_accuracy:.2%} are read correctly, as by guessing: the "
+            "network has learned nothing."
+        )
+    elif run.test_accuracy is not None:
         wrong = 1 - run.test_accuracy
         one_in = f", one in {1 / wrong:,.0f} is misread" if 0 < wrong < 0.5 else ""
         sentences.append(f"Of the test images {run.test_accuracy:.2%} are read correctly{one_in}.")
@@ -342,11 +350,15 @@ def verdict(runs: Mapping[str, Sequence[Run]]) -> str:
         if run.status != "finished" and run.message
     ]
     if len(whole) < 2:
-        return " ".join(sentences) or "One curve says nothing about the others: choose another."
+        return " ".join(sentences) or "One curve says nothing about the others."
     final = {name: [run.epochs[-1].report_loss for run in seeds] for name, seeds in whole.items()}
     right = {name: [100 * run.test_accuracy for run in seeds] for name, seeds in whole.items()}
     low, high = _ends(final)
     most, least = _ends(right)[::-1]
+    if max(map(max, right.values())) < 100 * GUESSING:
+        best = max(map(max, right.values()))
+        guess = f"None learned: the best reads {best:.2f}% of the test images, as guessing does."
+        return " ".join([guess, *sentences])
     epochs = len(next(iter(whole.values()))[0].epochs)
     sentences = [
         f"After {_count(epochs, 'epoch')}, **{title(low)}** has the lowest loss "

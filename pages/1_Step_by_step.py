@@ -37,6 +37,7 @@ PRESETS = {
     "constant": "Constant column",
     "one": "Batch of one",
 }
+SPECIAL_COLUMN = {"outlier": "2", "constant": "3", "zero": "2"}
 KERNEL_PRESETS = {
     "two": "Two inputs",
     "doubled": "v doubled",
@@ -63,14 +64,23 @@ def preset_buttons(name: str, titles: dict[str, str], tables: dict[str, str]) ->
     with st.container(horizontal=True, gap="xsmall"):
         for preset, title in titles.items():
             st.button(
-                title, key=f"{name}_{preset}", on_click=settings.put, args=(name, tables[preset])
+                title, key=f"{name}_{preset}", on_click=take_preset, args=(name, preset, tables)
             )
+
+
+def take_preset(name: str, preset: str, tables: dict[str, str]) -> None:
+    """Put the numbers in, and look at the column that they are about."""
+    settings.put(name, tables[preset])
+    if preset in SPECIAL_COLUMN:
+        settings.put("column", SPECIAL_COLUMN[preset])
+        cells.forget_click()
 
 
 def caption_of(x: np.ndarray, method: str) -> str:
     """What a picture of the table is of."""
     epsilon = settings.number(settings.get("eps"))
-    return f"{x.shape[0]} examples × {x.shape[1]} features · {METHODS[method].title} · ε {epsilon}"
+    examples = f"{x.shape[0]} example{'s' * (x.shape[0] != 1)}"
+    return f"{examples} × {x.shape[1]} features · {METHODS[method].title} · ε {epsilon}"
 
 
 # ---- the table ---------------------------------------------------------------------------------
@@ -283,7 +293,8 @@ def show_weights() -> None:
     if not v[:, cell[1]].any():
         page.answer(
             f"The v of output {cell[1] + 1} is 0 and has no direction: its w is 0, "
-            f"and g = {steps.shown(seen.g[cell[1]])} has nothing to stretch."
+            f"and g = {steps.shown(seen.g[cell[1]])} has nothing to stretch. So that nothing is "
+            "divided by 0, its length is kept at 10⁻¹⁵ there."
         )
     else:
         page.answer(
@@ -325,6 +336,7 @@ def weight_chart(seen: steps.WeightSteps, cell: tuple[int, int]) -> tuple[Chart,
             }
             for number in range(columns)
             for name, values in (("v", seen.v), ("w", seen.w))
+            if values[:, number].any()
         ]
         panels.append(cells.arrows("Arrows: v thin, w thick", arrows, thick="w"))
     table = [

@@ -48,13 +48,10 @@ def main() -> None:
     page.question(QUESTIONS[view])
     shown = page.follow_sliders(controls, picture)
     code_that_ran([one for one in shown if view != "microscope" or divides(one)])
-    st.subheader("Where these numbers come from", anchor=False)
-    with page.controls():
-        first, second = st.columns(2)
-        with first:
-            settings.control("seed")
-        with second:
-            weights_control()
+    if any(map(settings.visible, ("seed", "weights"))):
+        st.subheader("Where these numbers come from", anchor=False)
+        with page.controls():
+            origin()
 
 
 def controls() -> None:
@@ -102,6 +99,15 @@ def picture() -> tuple[str, ...]:
 
 
 # ---- the controls ------------------------------------------------------------------------------
+
+
+def origin() -> None:
+    first, second = st.columns(2)
+    with first:
+        settings.control("seed")
+    if settings.visible("weights"):
+        with second:
+            weights_control()
 
 
 def weights_control() -> None:
@@ -197,8 +203,14 @@ def histograms_view(configs: Configs, epsilon: float, asked: Asked, caption: str
         hide_index=True,
         key="statistics",
         column_config={
-            **{name: st.column_config.NumberColumn(format="%.3f") for name in words.NUMBERS},
-            "Zeros": st.column_config.NumberColumn(format="percent"),
+            "Step": st.column_config.TextColumn(width=100),
+            "Method": st.column_config.TextColumn(width=136),
+            **{
+                name: st.column_config.NumberColumn(format="%.3f", width=64)
+                for name in words.NUMBERS
+            },
+            "Zeros": st.column_config.NumberColumn(format="percent", width=70),
+            "Dead": st.column_config.TextColumn(width=78),
         },
         alt="Statistics of every step of every method",
     )

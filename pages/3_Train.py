@@ -208,7 +208,8 @@ def figures(run: Run) -> None:
     test, loss, speed, time = st.columns(4)
     right = "–" if run.test_accuracy is None else f"{run.test_accuracy:.2%}"
     test.metric("Test accuracy", right)
-    loss.metric("Loss of the last epoch", f"{run.epochs[-1].train_loss:.4f}")
+    last = run.epochs[-1].train_loss
+    loss.metric("Loss, last epoch", f"{last:.4f}" if last < 100 else f"{last:.3g}")
     speed.metric("Images per second", f"{run.images_per_second:,.0f}")
     time.metric("Time", runs.seconds(run.seconds))
 
@@ -268,7 +269,7 @@ def mistakes(run: Run) -> None:
             st.markdown("Every test image was read correctly.")
             return
         options = {f"{true}-{read}": f"{true} read as {read}" for true, read, _ in frequent}
-        (chosen,) = runs.choose("misread", "The most frequent mistakes", options)
+        (chosen,) = runs.choose("misread", "The most frequent mistakes", options, long=True)
         true, read = (int(digit) for digit in chosen.split("-"))
         where = tables.misread(run.predictions, data.test_labels, true, read)
         words = f"{len(where)} images of a {true} were read as a {read}"

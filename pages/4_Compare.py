@@ -58,7 +58,7 @@ def main() -> None:
         }
         ended = {name: seeds for name, seeds in ended.items() if seeds}
         if ended:
-            tell(ended)
+            tell(ended, len(configs))
 
 
 # ---- the controls ----------------------------------------------------------------------------
@@ -279,11 +279,14 @@ def caption_for(config: TrainConfig, seeds: int) -> str:
     )
 
 
-def tell(ended: Mapping[str, Sequence[Run]]) -> None:
-    """The sentence, the report's two tables, and the files."""
+def tell(ended: Mapping[str, Sequence[Run]], wanted: int) -> None:
+    """The sentence, the report's two tables, and the files. wanted: how many series in all."""
     from normlib import tables
 
-    page.answer(tables.verdict(ended))
+    verdict = tables.verdict(ended)
+    if len(ended) < 2:
+        verdict += " Press **Train all** for the rest." if wanted > 1 else " Choose another."
+    page.answer(verdict)
     losses = tables.report_losses(ended)
     if len(losses):
         st.subheader("Loss per epoch", anchor=False)

@@ -246,7 +246,8 @@ def change_words() -> str:
     others = [f"{METHODS[m].title} {_points(gaps[m].difference)}" for m in gaps if m != most]
     beyond = "more" if gaps[most].real else "no more"
     return (
-        f"{METHODS[most].title}: {_points(gaps[most].difference)} of test accuracy, {beyond} than "
+        "What the equations change, from the runs “as run” to those “as written”: "
+        f"{METHODS[most].title} {_points(gaps[most].difference)} of test accuracy, {beyond} than "
         f"the {gaps[most].spread:.2f} points that seeds differ. The others: {', '.join(others)}."
     )
 

@@ -26,7 +26,7 @@ CHECKED = {
 GROUPS = 2
 CONSTANTS = "statistics as constants"
 QUESTIONS = {
-    "terms": "The loss would fall if every z grew by the same amount (dz: All 1). "
+    "terms": "The loss would rise if every z grew by the same amount (dz: All 1). "
     "How far does that move x?",
     "weight": "Gradient descent takes step after step on v. Does ‖v‖ shrink, stay or grow?",
     "check": "Plant a mistake: treat mean and root as constants. "
@@ -172,7 +172,7 @@ def terms_answer(seen, cell, kind: str, constants: bool) -> str:
         wish = {"equal": "A common shift", "along": "A common stretch"}.get(kind, "Such a change")
         return text + (
             f"{wish} of the {count} lit z cannot be had by moving x: normalizing takes it away "
-            f"again, and no dx there is larger than {reached:.0e}."
+            f"again, and the largest dx there is {steps.shown(reached, 3)}: rounding."
         )
     if forward.method != "rms":
         text += f"The {count} lit dx add up to {steps.shown(_clean(total, largest), 2)}; "

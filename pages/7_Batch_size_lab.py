@@ -311,10 +311,11 @@ def study_words(
         f"differ by a factor of {off['variance']:.2f}."
     )
     if recalibrated:
-        gain = 100 * (shown["recomputed"] - shown["moving"])
+        before, after = (round(100 * shown[name], 2) for name in ("moving", "recomputed"))
+        gain = settings.minus(f"{after - before:+.2f}")
         sentences.append(
-            f"**Recalibrated** over {shown['batches']} training batches: {shown['moving']:.1%} "
-            f"becomes {shown['recomputed']:.1%}, {gain:+.1f} points, without one training step."
+            f"**Recalibrated** over {shown['batches']} training batches: {before:.2f}% becomes "
+            f"{after:.2f}%, {gain} points, without one training step."
         )
     return "\n\n".join(sentences)
 

@@ -96,7 +96,7 @@ def test_cold_it_shows_four_methods_and_numbers_that_agree_with_normlib(drawn) -
 
 
 def test_the_convolution_is_one_row_for_all_that_share_it() -> None:
-    before = statistics(opened(methods="none,batch,layer")).query("Step == 'Before normalization'")
+    before = statistics(opened(methods="none,batch,layer")).query("Step == 'Before'")
     assert before["Method"].to_list() == ["All"]
 
 
@@ -132,7 +132,7 @@ def test_one_digit_through_batch_norm_on_the_hidden_layer_leaves_nothing() -> No
 def test_one_digit_in_the_convolution_is_instance_norm() -> None:
     app = opened(batch="1", methods="batch,instance")
     assert "784 positions" in about(app, "Batch norm")
-    shown = statistics(app).query("Step == 'After normalization'")
+    shown = statistics(app).query("Step == 'Normalized'")
     assert shown["Method"].to_list() == ["All"]  # the same numbers share a row
 
 
@@ -181,7 +181,7 @@ def test_dead_channels_are_a_row_of_numbers_only_where_there_are_some() -> None:
 
 def test_weight_norm_starts_from_the_same_kernel_and_shares_its_rows() -> None:
     shown = statistics(opened())
-    assert shown.query("Step == 'Before normalization'")["Method"].to_list() == ["All"]
+    assert shown.query("Step == 'Before'")["Method"].to_list() == ["All"]
     assert (
         "No normalization, Weight norm" in shown.query("Step == 'After ReLU'")["Method"].to_list()
     )
@@ -278,17 +278,17 @@ def test_a_saved_run_lends_its_weights_at_any_epoch(drawn, warm) -> None:
     )
     assert warm.store.save(run)
     app = opened()
-    fresh = statistics(app).query("Step == 'Before normalization'")["Std"].iloc[0]
+    fresh = statistics(app).query("Step == 'Before'")["Std"].iloc[0]
     box = app.selectbox(key="_run")
     assert any("90.0%" in words for words in box.options)
     box.set_value(run.key)
     ran(app)
     assert run.key in str(app.query_params["weights"])
-    last = statistics(app).query("Step == 'Before normalization'")["Std"].iloc[0]
+    last = statistics(app).query("Step == 'Before'")["Std"].iloc[0]
     assert last == pytest.approx(100 * fresh, rel=1e-4)
     app.slider(key="_epoch").set_value(1)
     ran(app)
-    first = statistics(app).query("Step == 'Before normalization'")["Std"].iloc[0]
+    first = statistics(app).query("Step == 'Before'")["Std"].iloc[0]
     assert first == pytest.approx(10 * fresh, rel=1e-4)
     linked = opened(weights=f"{run.key}@1", view="microscope")
     assert linked.selectbox(key="_run").value == run.key

@@ -1,5 +1,6 @@
 """The batch size lab: recorded at once, live on demand, words from its numbers, hostile links."""
 
+import re
 import threading
 import time
 from dataclasses import replace
@@ -139,8 +140,12 @@ def test_recalibrating_brings_the_third_line_and_its_gain(puppet):
         for one in sweeps.recorded_study("inference")["studies"]
         if one["config"] == vars(config)
     ]
-    gain = 100 * (study["recomputed"] - study["moving"])
-    assert f"becomes {study['recomputed']:.1%}, {gain:+.1f} points" in app.success[0].value
+    words = app.success[0].value.replace("−", "-")
+    numbers = re.search(r"batches: ([\d.]+)% becomes ([\d.]+)%, ([+-][\d.]+) points", words)
+    before, after, gain = map(float, numbers.groups())
+    assert before == pytest.approx(100 * study["moving"], abs=0.005)
+    assert after == pytest.approx(100 * study["recomputed"], abs=0.005)
+    assert gain == pytest.approx(after - before, abs=1e-9)
     assert app.query_params["recalibrated"] == "on"
     app.button(key="recalibrate").click().run()
     assert "Recalibrated" not in app.success[0].value

@@ -182,7 +182,12 @@ def test_the_lesson_on_the_learning_rate_is_right(drawn):
     from normlib.training import train
 
     (lesson,) = (one for one in LESSONS if one.name == "rate")
-    changes = {SETTINGS[name].config_field: value for name, value in lesson.state.items()}
+    seeds = range(int(lesson.state["seeds"]))
+    changes = {
+        SETTINGS[name].config_field: value
+        for name, value in lesson.state.items()
+        if SETTINGS[name].config_field
+    }
     assert changes["learning_rate"] == 100 * TrainConfig().learning_rate
 
     def accuracy(method: str, **more) -> float:
@@ -193,6 +198,7 @@ def test_the_lesson_on_the_learning_rate_is_right(drawn):
     assert accuracy("batch") > 0.8
     assert accuracy("layer") > 0.8
     assert accuracy("none") < 0.3
+    assert min(accuracy("weight", seed=seed) for seed in seeds) < 0.3
     assert accuracy("batch", placement="conv") < 0.3
 
 

@@ -105,6 +105,7 @@ def test_presets_and_edits_reach_the_link():
     app = opened()
     app.button(key="x_constant").click().run()
     assert address(checked(app), "x") == steps.TABLES["constant"]
+    assert address(app, "column") == "3"  # the constant one
     app = typed(app, "x", 0, "Feature 1", "7,5")
     assert address(app, "x").startswith("7.5_")
     assert not app.warning

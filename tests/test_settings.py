@@ -120,7 +120,8 @@ def _lesson(name="activations"):
     for sentence in settings.notices():
         st.warning(sentence)
     for control in page.PAGES[chosen].controls:
-        st.text(f"{control} = {settings.control(control)!r}")
+        choices = ("batch", "layer") if (chosen, control) == ("backward", "method") else ()
+        st.text(f"{control} = {settings.control(control, choices=choices)!r}")
 
 
 def _open(**parameters) -> AppTest:
@@ -214,6 +215,22 @@ def test_a_value_too_large_for_the_next_page_is_lowered_in_words():
     assert [warning.value for warning in app.warning] == [
         "Batch size was 1,000: this page goes up to 128 and uses that."
     ]
+    app.session_state["go"] = "train"
+    app.query_params.clear()
+    assert "batch = 1000" in _says(app.run())
+
+
+def test_a_value_the_page_cannot_show_is_given_back_unless_another_is_chosen():
+    app = AppTest.from_function(_lesson, args=("train",), default_timeout=30)
+    app.query_params["batch"] = "1000"
+    app.run()
+    app.session_state["go"] = "activations"
+    app.query_params.clear()
+    app.run()
+    app.select_slider(key="batch").set_value(64).run()
+    app.session_state["go"] = "train"
+    app.query_params.clear()
+    assert "batch = 64" in _says(app.run())
 
 
 def test_the_link_may_hide_controls_but_not_their_values():
@@ -229,6 +246,25 @@ def test_a_presentation_keeps_the_controls_its_link_names():
     assert not app.slider
     assert app.select_slider(key="eps").value == 1e-5
     assert _address(app)["present"] == "eps"
+
+
+def test_a_choice_the_page_has_not_is_given_back():
+    app = AppTest.from_function(_lesson, args=("train",), default_timeout=30)
+    app.query_params["method"] = "none"
+    app.run()
+    for go, shown in (("backward", "batch"), ("train", "none")):
+        app.session_state["go"] = go
+        app.query_params.clear()
+        assert f"method = {shown!r}" in _says(app.run())
+
+
+@pytest.mark.parametrize("text", ["foo", "<script>", "eps,foo"])
+def test_a_presentation_that_makes_no_sense_is_refused_in_words(text):
+    app = _open(present=text)
+    assert [one.value for one in app.warning] == [
+        "Present takes on, off, or the names of the controls to keep."
+    ]
+    assert _address(app).get("present", "") == ("eps" if "eps" in text else "")
 
 
 def test_back_in_the_browser_is_not_mistaken_for_a_late_address():

@@ -126,7 +126,10 @@ def test_weight_norm_of_nothing_is_nothing_and_finite():
     v = steps.parse_table(steps.KERNELS["zero"], (2,), 3)
     seen = steps.weight_norm_steps(v, np.ones(3))
     assert seen.w[:, 1].tolist() == [0, 0]
-    assert np.isfinite(seen.norm).all()
+    assert seen.norm.tolist() == [5, 0, 2]
+    length, w = steps.written_weight(seen, (0, 1))
+    assert length.latex.endswith("= 0")
+    assert "10^{-15}" in w.latex and w.latex.endswith("= 0")
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,18 @@ def test_three_seeds_decide_only_where_their_ranges_are_apart():
     assert "ts range overlaps that of no normalization" in words and "With each" not in words
 
 
+def test_no_winner_is_named_where_none_learned():
+    words = tables.verdict({"batch": [run(accuracy=0.1135)], "none": [run(accuracy=0.098)]})
+    assert words == "None learned: the best reads 11.35% of the test images, as guessing does."
+
+
+def test_an_explosion_on_the_way_is_told():
+    exploded = run(accuracy=0.1135, losses=[2.3] * 5 + [1e6] * 5 + [2.3] * 90)
+    assert "from 2.30 by way of 1,000,000 to 2.30" in tables.outcome(exploded)
+    assert "has learned nothing" in tables.outcome(exploded)
+    assert "by way of" not in tables.outcome(run(losses=[2.4, 2.0, 1.0]))
+
+
 def test_a_series_that_diverged_is_named_and_not_compared():
     broken = run(report=0, accuracy=None, status="diverged", message="Diverged at step 3.")
     words = tables.verdict({"none": [broken], "batch": [run()], "layer": [run(report=0.02)]})

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from normlib.invariances import Invariance
 
 NUMBERS = ("Mean", "Std", "Min", "15 %", "50 %", "85 %", "Max")
+STEPS = {"before": "Before", "normalized": "Normalized", "relu": "After ReLU"}  # in a narrow column
 EXACT = 1e-9  # in float64, a deviation below this is rounding
 
 
@@ -59,7 +60,7 @@ def statistics_table(seen: Sequence[Seen]) -> pd.DataFrame:
     """One row per step; methods with the same numbers, but for rounding, share it."""
     rows: list[dict[str, Any]] = []
     owners: list[list[str]] = []
-    titles = stage_titles(seen)
+    titles = {step: STEPS[step] for step in stage_titles(seen)}
     for one in seen:
         for step, summary in one.steps.items():
             if step == "normalized" and summary is one.before:

@@ -139,11 +139,13 @@ def _cells_spec(
             )
         )
 
+    # Three tables side by side leave a cell no room for the large type of a presentation.
+    number = {"fontSize": 16} if presenting else {}
     return alt.layer(
         boxes,
         around,
-        words("datum.kind == 'plain'"),
-        words(lit, fontWeight="bold"),
+        words("datum.kind == 'plain'", **number),
+        words(lit, fontWeight="bold", **number),
         words("datum.kind == 'label'", fontStyle="italic"),
     ).properties(height=round(rows * (46 if presenting else 32)), title=title)
 

@@ -463,8 +463,8 @@ def _histogram_spec(
     cut = (
         alt.Chart()
         .transform_filter("datum.label")  # else each bar has a text to draw, nearly all empty
-        .mark_text(align="left", baseline="bottom", dx=3, dy=3, fontWeight=600)
-        .encode(x="right:Q", y=alt.Y("height:Q"), text="label:N")
+        .mark_text(align="right", baseline="top", dx=-3, dy=2, fontWeight=600)
+        .encode(x="left:Q", y=alt.Y("height:Q"), text="label:N")
     )
     tops = (
         alt.Chart()
@@ -618,8 +618,10 @@ def _confusion_spec(size: int) -> alt.TopLevelMixin:
     import altair as alt
 
     base = alt.Chart().encode(
-        x=alt.X("read:O", title="Read as", axis=alt.Axis(labelAngle=0, orient="top")),
-        y=alt.Y("true:O", title="True digit"),
+        x=alt.X(
+            "read:O", title="Read as", axis=alt.Axis(labelAngle=0, orient="top", labelOverlap=False)
+        ),
+        y=alt.Y("true:O", title="True digit", axis=alt.Axis(labelOverlap=False)),
         tooltip=[
             alt.Tooltip("true:O", title="true digit"),
             alt.Tooltip("read:O", title="read as"),

@@ -84,13 +84,14 @@ LESSONS: tuple[Lesson, ...] = (
         "A hundred times faster",
         10,
         "compare",
-        {"lr": 1.0, "placement": "conv and dense", "epochs": 2},
+        {"lr": 1.0, "placement": "conv and dense", "epochs": 2, "seeds": "3"},
         "The learning rate is a hundred times the report's. Which trainings survive?",
         "Press Train all. Then, in More settings, normalize the convolution only, and train again.",
         lambda: (
-            "Those with batch norm and layer norm. When the weights before them grow, so does the "
-            "root they are divided by: a step that is too long corrects itself. Behind the "
-            "convolution alone neither survives, because the dense layer's weights grow without "
+            "Batch norm and layer norm, with every seed. When the weights before them grow, so "
+            "does the root they are divided by: a step that is too long corrects itself. Weight "
+            "norm is a gamble: a long step of v corrects itself too, but nothing holds g. Behind "
+            "the convolution alone none survives, because the dense layer's weights grow without "
             "check."
         ),
         start=True,

@@ -297,12 +297,6 @@ def _share() -> None:
     if not share.open:
         return
     with share:
-        link_here = address()
-        st.markdown("This link opens the page as it is now.")
-        st.code(link_here, language=None, wrap_lines=True)
-        picture = io.BytesIO()
-        segno.make(link_here, micro=False).save(picture, kind="png", scale=8, border=3)
-        st.image(picture, width=260, alt="QR code of the link above")
         st.toggle(
             "Present",
             value=settings.presenting(),
@@ -310,6 +304,14 @@ def _share() -> None:
             help="Large type, thick lines, no side bar.",
             on_change=_present_switched,
         )
+        link_here = address()
+        st.markdown("This link opens the page as it is now.")
+        st.code(link_here, language=None, wrap_lines=True)
+        picture = io.BytesIO()
+        segno.make(link_here, micro=False).save(picture, kind="png", scale=8, border=3)
+        # Read from the last row, where the page is presented.
+        width = 420 if settings.presenting() else 260
+        st.image(picture, width=width, alt="QR code of the link above")
 
 
 def _present_switched() -> None:

@@ -48,6 +48,7 @@ _ALIASES = {
     setting.config_field: name for name, setting in SETTINGS.items() if setting.config_field
 }
 _FRAME = ("present", "hide")  # parameters of the frame around a page, not controls on it
+_ON, _OFF = ("on", "1", "true", "yes"), ("", "0", "off", "false", "no")
 
 
 @dataclass
@@ -59,6 +60,7 @@ class _State:
     limits: dict[str, float] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     marks: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    lent: dict[str, Any] = field(default_factory=dict)  # what this page cannot show, for the next
     present: str = ""
     hide: tuple[str, ...] = ()
     written: list[dict[str, str]] = field(default_factory=list)
@@ -85,6 +87,8 @@ def begin(page: str, controls: Sequence[str], limits: Mapping[str, float] | None
     state.drawn, state.drawn_before = set(), state.drawn
     moved = page != state.page
     if moved:
+        state.values |= state.lent
+        state.lent = {}
         state.page, state.controls, state.limits = page, tuple(controls), dict(limits or {})
         state.notices, state.written, state.touched = [], [], False
     url = st.query_params.to_dict()
@@ -159,8 +163,13 @@ def _read(state: _State, url: Mapping[str, str]) -> None:
                 f"{setting.label} was {setting.words(get(name))}: "
                 f"this page goes up to {setting.words(setting.high)} and uses that."
             )
-            state.values[name] = type(setting.default)(setting.high)
-    state.present = url.get("present", state.present)[:200]
+            _show_instead(name, type(setting.default)(setting.high))
+    if "present" in url:
+        parts = [part for part in re.split(r"[,;| ]", url["present"].strip().lower()) if part]
+        known = [part for part in parts if part in SETTINGS or part in (*_ON, *_OFF)]
+        if known != parts:
+            state.notices.append("Present takes on, off, or the names of the controls to keep.")
+        state.present = ",".join(known)
     hide = url.get("hide")
     if hide is not None:
         state.hide = tuple(part for part in re.split(r"[,;| ]", hide) if part in SETTINGS)
@@ -226,7 +235,7 @@ def notices() -> list[str]:
 
 def presenting() -> bool:
     """Whether the page is shown to a class: large type, thick lines, few controls."""
-    return _state().present.strip().lower() not in ("", "0", "off", "false", "no")
+    return _state().present not in _OFF
 
 
 def set_presenting(on: bool) -> None:
@@ -252,6 +261,7 @@ def put(name: str, value: Any) -> None:
     """Set a value from code (a preset, a button's callback); the widget and the link follow."""
     state = _state()
     state.values[name] = _row(name).check(value)
+    state.lent.pop(name, None)
     if name in state.controls:
         st.session_state[name] = _for_widget(name)
     _write_url(state)
@@ -298,9 +308,16 @@ def _keep_to(name: str, allowed: tuple[str, ...]) -> None:
     else:
         kept = get(name) if get(name) in allowed else allowed[0]
     if kept != get(name):
-        state.values[name] = kept
+        _show_instead(name, kept)
         st.session_state[name] = _for_widget(name)
         _write_url(state)
+
+
+def _show_instead(name: str, value: Any) -> None:
+    """Use this value where the page cannot show the session's own; the next page gets that back."""
+    state = _state()
+    state.lent.setdefault(name, get(name))
+    state.values[name] = value
 
 
 def _remember(name: str, shown: Any) -> None:
@@ -314,6 +331,7 @@ def _remember(name: str, shown: Any) -> None:
     )
     if value != get(name):
         state.values[name] = value
+        state.lent.pop(name, None)
         state.notices, state.touched = [], True
         _write_url(state)
 
