@@ -64,11 +64,12 @@ def test_histograms_share_their_axes_and_write_what_they_cut_off():
     (none_spec, none), (batch_spec, batch) = chart.panels
     assert none_spec["layer"][0]["encoding"]["x"]["scale"] == {"domain": [0, 3], "nice": False}
     assert none_spec["layer"][0]["encoding"]["y"] == batch_spec["layer"][0]["encoding"]["y"]
-    assert list(none["label"]) == ["80%", "", ""]
-    assert list(batch["label"]) == ["50%", "", ""]
-    assert list(batch["scale"]) == ["", "", "40%"]
-    heights = np.concatenate([none["height"], batch["height"]])
-    assert heights.max() == charts._ROW  # the row's top
+    words = none["left"] == none["right"]
+    assert list(none["words"][words]) == ["After ReLU", "40%", "80%"]
+    assert list(batch["words"][words]) == ["After ReLU", "40%", "50%"]
+    assert none["words"][0] == "0 to 1: 80.00%"
+    heights = np.concatenate([none["height"][~words], batch["height"][~words]])
+    assert heights.max() == pytest.approx(charts._ROW)  # the row's top
     assert heights[1] / heights[2] == 1
     assert heights[4] / heights[5] == pytest.approx(1.5)
     assert "No normalization, after relu: most values, 80%, lie from 0 to 1." in chart.summary
