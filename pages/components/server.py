@@ -58,7 +58,8 @@ def send_at_once() -> None:
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-HEAD_START = 2.0  # seconds that the first page gets to itself before TensorFlow takes the processor
+# Seconds that the first page gets to itself, before the data and then TensorFlow take the processor.
+FIRST_PAGE, HEAD_START = 0.4, 2.0
 
 
 class WarmUp:
@@ -67,13 +68,14 @@ class WarmUp:
     def __init__(self) -> None:
         self.dataset: Dataset | None = None
         self.error: BaseException | None = None
-        self._wanted = threading.Event()
+        self._wanted, self._data_wanted = threading.Event(), threading.Event()
         self._data = threading.Thread(target=self._load_data, name="data", daemon=True)
         self._imports = threading.Thread(target=self._import, name="tensorflow", daemon=True)
         self._data.start()
         self._imports.start()
 
     def _load_data(self) -> None:
+        self._data_wanted.wait(FIRST_PAGE)
         give_way()
         try:
             self.dataset = load_mnist()
@@ -108,6 +110,7 @@ class WarmUp:
         return not self._imports.is_alive() and self.error is None
 
     def wait(self, for_tensorflow: bool) -> None:
+        self._data_wanted.set()
         if for_tensorflow:
             self._wanted.set()
         (self._imports if for_tensorflow else self._data).join()
