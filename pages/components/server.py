@@ -58,8 +58,8 @@ def send_at_once() -> None:
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-# Seconds that the first page gets to itself, before the data and then TensorFlow take the processor.
-FIRST_PAGE, HEAD_START = 0.4, 2.0
+# Seconds that a first page which needs neither gets to itself before they take the processor.
+DATA_AFTER, TENSORFLOW_AFTER = 1.0, 2.0
 
 
 class WarmUp:
@@ -75,7 +75,7 @@ class WarmUp:
         self._imports.start()
 
     def _load_data(self) -> None:
-        self._data_wanted.wait(FIRST_PAGE)
+        self._data_wanted.wait(DATA_AFTER)
         give_way()
         try:
             self.dataset = load_mnist()
@@ -84,7 +84,7 @@ class WarmUp:
             raise
 
     def _import(self) -> None:
-        self._wanted.wait(HEAD_START)
+        self._wanted.wait(TENSORFLOW_AFTER)
         # TensorFlow's threads, which do the work of trainings, take their priority from this one.
         give_way()
         try:
