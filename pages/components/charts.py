@@ -169,17 +169,13 @@ def histograms(rows: Rows, stages: Mapping[str, str], x_range: tuple[float, floa
     panels, summary = [], []
     for one in methods:
         own = method == one
-        first = own.argmax()
+        full = np.flatnonzero(own & (share > 0))  # most bins of a wide axis are empty
+        of = place[full]
+        heights = feet[of] + _ROW * np.minimum(share[full] / tops[of], 1.0)
+        numbers = (full - own.argmax(), left[full], right[full], feet[of], heights, share[full])
         bars = [
-            (
-                bar - first,
-                left[bar],
-                right[bar],
-                feet[place[bar]],
-                feet[place[bar]] + _ROW * min(share[bar] / tops[place[bar]], 1.0),
-                settings.minus(f"{left[bar]:.3g} to {right[bar]:.3g}: {share[bar]:.2%}"),
-            )
-            for bar in np.flatnonzero(own & (share > 0))  # most bins of a wide axis are empty
+            (*bar, settings.minus(f"{bar[1]:.3g} to {bar[2]:.3g}: {part:.2%}"))
+            for *bar, part in zip(*(column.tolist() for column in numbers), strict=True)
         ]
         words = []
         for row, title in enumerate(stages.values()):
