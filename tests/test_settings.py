@@ -248,6 +248,20 @@ def test_a_presentation_keeps_the_controls_its_link_names():
     assert _address(app)["present"] == "eps"
 
 
+def test_what_a_new_link_asks_for_stays_on_the_next_page():
+    app = AppTest.from_function(_lesson, args=("train",), default_timeout=30)
+    app.query_params["batch"] = "1000"
+    app.run()
+    app.session_state["go"] = "activations"
+    app.query_params.clear()
+    app.run()
+    app.query_params["batch"] = "16"
+    assert "batch = 16" in _says(app.run())
+    app.session_state["go"] = "train"
+    app.query_params.clear()
+    assert "batch = 16" in _says(app.run())
+
+
 def test_a_choice_the_page_has_not_is_given_back():
     app = AppTest.from_function(_lesson, args=("train",), default_timeout=30)
     app.query_params["method"] = "none"

@@ -148,7 +148,7 @@ def _read(state: _State, url: Mapping[str, str]) -> None:
             continue
         setting = _row(name)
         try:
-            state.values[name] = setting.parse(text)
+            _set(name, setting.parse(text))
         except ValueError as error:
             state.values.pop(name, None)
             shown = re.sub(r"[^\w.,+\- ]", "?", text[:40])
@@ -165,14 +165,18 @@ def _read(state: _State, url: Mapping[str, str]) -> None:
             )
             _show_instead(name, type(setting.default)(setting.high))
     if "present" in url:
-        parts = [part for part in re.split(r"[,;| ]", url["present"].strip().lower()) if part]
+        parts = _parts(url["present"].lower())
         known = [part for part in parts if part in SETTINGS or part in (*_ON, *_OFF)]
         if known != parts:
             state.notices.append("Present takes on, off, or the names of the controls to keep.")
         state.present = ",".join(known)
     hide = url.get("hide")
     if hide is not None:
-        state.hide = tuple(part for part in re.split(r"[,;| ]", hide) if part in SETTINGS)
+        state.hide = tuple(part for part in _parts(hide) if part in SETTINGS)
+
+
+def _parts(text: str) -> list[str]:
+    return [part for part in re.split(r"[,;| ]", text) if part]
 
 
 def _write_url(state: _State) -> None:
@@ -248,7 +252,7 @@ def set_presenting(on: bool) -> None:
 def visible(name: str) -> bool:
     """Whether the link leaves this control on the page (`hide=`, and `present=` with names)."""
     state = _state()
-    named = [part for part in re.split(r"[,;| ]", state.present) if part in SETTINGS]
+    named = [part for part in _parts(state.present) if part in SETTINGS]
     return name not in state.hide and (not named or name in named)
 
 
@@ -260,8 +264,7 @@ def get(name: str) -> Any:
 def put(name: str, value: Any) -> None:
     """Set a value from code (a preset, a button's callback); the widget and the link follow."""
     state = _state()
-    state.values[name] = _row(name).check(value)
-    state.lent.pop(name, None)
+    _set(name, _row(name).check(value))
     if name in state.controls:
         st.session_state[name] = _for_widget(name)
     _write_url(state)
@@ -313,6 +316,13 @@ def _keep_to(name: str, allowed: tuple[str, ...]) -> None:
         _write_url(state)
 
 
+def _set(name: str, value: Any) -> None:
+    """What somebody asked for: it stays on the next page too."""
+    state = _state()
+    state.values[name] = value
+    state.lent.pop(name, None)
+
+
 def _show_instead(name: str, value: Any) -> None:
     """Use this value where the page cannot show the session's own; the next page gets that back."""
     state = _state()
@@ -330,8 +340,7 @@ def _remember(name: str, shown: Any) -> None:
         tuple(one for one in setting.choices if one in shown) if setting.kind == "many" else shown
     )
     if value != get(name):
-        state.values[name] = value
-        state.lent.pop(name, None)
+        _set(name, value)
         state.notices, state.touched = [], True
         _write_url(state)
 
