@@ -60,7 +60,7 @@ def function_name(config: TrainConfig) -> str:
 
 
 def _learned(config: TrainConfig) -> list[str]:
-    """Those of them that are trained."""
+    """Those of a layer's variables that are trained."""
     return [name for name in variables_of(config) if not name.startswith("moving")]
 
 

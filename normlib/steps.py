@@ -233,10 +233,14 @@ def written_out(steps: Steps, cell: tuple[int, ...]) -> list[Written]:
 
 @dataclass(frozen=True, eq=False)
 class WeightSteps:
-    """Weight norm, step by step. v, w: (inputs, C_out). norm, g: (C_out,)."""
+    """Weight norm, step by step. v, w: (inputs, C_out). norm, divisor, g: (C_out,).
+
+    divisor: what v is divided by, which is norm but for a v of 0.
+    """
 
     v: np.ndarray
     norm: np.ndarray
+    divisor: np.ndarray
     g: np.ndarray
     w: np.ndarray
 
@@ -248,10 +252,11 @@ def weight_norm_steps(v: np.ndarray, g: np.ndarray) -> WeightSteps:
     from normlib import normalize
 
     v, g = tf.constant(v, tf.float64), tf.constant(g, tf.float64)
-    # A v of 0 has the length 0; only its inverse is kept finite.
-    norm = tf.where(tf.reduce_any(v != 0, 0), 1 / normalize.inverse_norm(v), 0)
+    # A v of 0 has the length 0; only what it is divided by is kept from being 0.
+    divisor = 1 / normalize.inverse_norm(v)
+    norm = tf.where(tf.reduce_any(v != 0, 0), divisor, 0)
     w = normalize.weight_norm(v, g)
-    return WeightSteps(*(t.numpy() for t in (v, norm, g, w)))
+    return WeightSteps(*(t.numpy() for t in (v, norm, divisor, g, w)))
 
 
 def written_weight(steps: WeightSteps, cell: tuple[int, int]) -> list[Written]:
@@ -259,7 +264,6 @@ def written_weight(steps: WeightSteps, cell: tuple[int, int]) -> list[Written]:
     column = cell[1]
     norm, g, v, w = steps.norm[column], steps.g[column], steps.v[cell], steps.w[cell]
     squares = _sum([f"{bracketed(one)}^2" for one in steps.v[:, column]])
-    divided = tex(norm) if norm else r"10^{-15}"
     return [
         Written(
             "length",
@@ -269,7 +273,7 @@ def written_weight(steps: WeightSteps, cell: tuple[int, int]) -> list[Written]:
         Written(
             "w",
             r"w = g \frac{v}{\lVert v \rVert} = "
-            rf"{tex(g)} \cdot \frac{{{tex(v)}}}{{{divided}}} "
+            rf"{tex(g)} \cdot \frac{{{tex(v)}}}{{{tex(steps.divisor[column])}}} "
             rf"{equals(w)} {tex(w)}",
             w,
         ),

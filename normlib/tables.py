@@ -246,7 +246,8 @@ def outcome(run: Run) -> str:
     """What became of one training, in sentences."""
     if not run.losses:
         return run.message
-    first, last = run.losses[0], float(smoothed(run.losses)[-1])
+    curve = smoothed(run.losses)
+    first, last, peak = run.losses[0], float(curve[-1]), float(curve.max())
     sentences = [run.message] if run.message else []
     if run.status == "diverged":
         sentences.append(
@@ -254,7 +255,6 @@ def outcome(run: Run) -> str:
             "normalization, may keep them in bounds."
         )
         return " ".join(sentences)
-    peak = float(np.max(smoothed(run.losses)))
     over = f" by way of {peak:,.0f}" if peak > 10 * max(first, last, np.log(10)) else ""
     sentences.append(
         f"In {_count(len(run.losses), 'step')} the loss went from {first:,.2f}{over} to "
@@ -355,8 +355,8 @@ def verdict(runs: Mapping[str, Sequence[Run]]) -> str:
     right = {name: [100 * run.test_accuracy for run in seeds] for name, seeds in whole.items()}
     low, high = _ends(final)
     most, least = _ends(right)[::-1]
-    if max(map(max, right.values())) < 100 * GUESSING:
-        best = max(map(max, right.values()))
+    best = max(map(max, right.values()))
+    if best < 100 * GUESSING:
         guess = f"None learned: the best reads {best:.2f}% of the test images, as guessing does."
         return " ".join([guess, *sentences])
     epochs = len(next(iter(whole.values()))[0].epochs)

@@ -294,7 +294,7 @@ def show_weights() -> None:
         page.answer(
             f"The v of output {cell[1] + 1} is 0 and has no direction: its w is 0, "
             f"and g = {steps.shown(seen.g[cell[1]])} has nothing to stretch. So that nothing is "
-            "divided by 0, its length is kept at 10⁻¹⁵ there."
+            f"divided by 0, {steps.shown(seen.divisor[cell[1]])} stands for its length there."
         )
     else:
         page.answer(

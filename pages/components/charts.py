@@ -33,6 +33,9 @@ MOST_POINTS = 400  # a line on a screen shows no more
 _PADDING = {"left": 0, "right": 6, "top": 4, "bottom": 4}
 _ROW = 0.72  # of a histogram's row is bars, the rest its title
 _LINE = 0.09  # of it is half a line of text
+# Half the digits are enough for a screen, and an integer of 64 bits is no number in JavaScript.
+_HISTOGRAM = {"id": np.int32} | dict.fromkeys(("left", "right", "foot", "height"), np.float32)
+_HISTOGRAM["words"] = object
 
 
 @dataclass(frozen=True)
@@ -196,11 +199,10 @@ def histograms(rows: Rows, stages: Mapping[str, str], x_range: tuple[float, floa
                 f"{left[peak]:.3g} to {right[peak]:.3g}."
             )
         columns = zip(*bars, *words, strict=True)
-        names = ("id", "left", "right", "foot", "height", "words")
-        drawn = dict(zip(names, columns, strict=True))
-        # Half the digits are enough for a screen, and 64 bits no number in JavaScript.
-        drawn = {n: v if n == "words" else np.float32(v) for n, v in drawn.items()}
-        drawn["id"] = np.int32(drawn["id"])
+        drawn = {
+            name: np.array(column, kind)
+            for (name, kind), column in zip(_HISTOGRAM.items(), columns, strict=True)
+        }
         spec = _histogram_spec(theme.title(one), theme.color(one), len(stages), x_range)
         panels.append((spec, frame(drawn)))
     return Chart(tuple(panels), " ".join(summary), data)
