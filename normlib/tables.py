@@ -344,7 +344,7 @@ def verdict(runs: Mapping[str, Sequence[Run]]) -> str:
         if seeds and all(run.status == "finished" for run in seeds)
     }
     sentences = [
-        f"{title(name)}: {run.message}"
+        f"{title(name)}{f', seed {run.config.seed}' * (len(seeds) > 1)}: {run.message}"
         for name, seeds in runs.items()
         for run in seeds
         if run.status != "finished" and run.message

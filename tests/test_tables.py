@@ -82,6 +82,12 @@ def test_three_seeds_decide_only_where_their_ranges_are_apart():
     assert "ts range overlaps that of no normalization" in words and "With each" not in words
 
 
+def test_of_several_seeds_the_one_that_diverged_is_named():
+    broken = run(accuracy=None, status="diverged", message="Diverged at step 3.", seed=2)
+    words = tables.verdict({"none": [run(), broken], "batch": [run()], "layer": [run()]})
+    assert "No normalization, seed 2: Diverged at step 3." in words
+
+
 def test_no_winner_is_named_where_none_learned():
     words = tables.verdict({"batch": [run(accuracy=0.1135)], "none": [run(accuracy=0.098)]})
     assert words == "None learned: the best reads 11.35% of the test images, as guessing does."
