@@ -1,4 +1,4 @@
-"""The lab on the command line: `python -m normlib train | report | runs | sweep | data`."""
+"""The lab on the command line: `python -m normlib train | data`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from normlib import report_command, runs_command, sweep_command
 from normlib.command_line import progress_bar, table
 from normlib.config import CHOICES, LIMITS, TrainConfig
 from normlib.mnist import describe_source, load_mnist
@@ -43,9 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_train(commands)
-    report_command.add_parser(commands)
-    runs_command.add_parser(commands)
-    sweep_command.add_parser(commands)
     _add_data(commands)
     chosen = parser.parse_args(arguments)
     try:

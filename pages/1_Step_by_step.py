@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from normlib import steps
 from normlib.config import METHODS
-from pages.components import cells, charts, page, server, settings, source, theme, turns
-from pages.components.cells import GAP
+from pages.components import charts, controls, number_table, page, server, source, theme, turns
 from pages.components.charts import Chart
+from pages.components.number_table import GAP
+from pages.lab import arithmetic as steps
 
 FEATURES = 3
 MARGIN = 0.75  # for the names of rows, in cells
@@ -51,13 +51,13 @@ KERNEL_PRESETS = {
 
 def method_of(offered: Sequence[str]) -> str:
     """The method control, and a sentence where a link asks for one that this view has not."""
-    asked = settings.get("method")
+    asked = controls.get("method")
     if asked not in offered:
         st.info(
             f"{METHODS[asked].title} has no steps in this view, so it shows "
             f"{METHODS[offered[0]].title.lower()}."
         )
-    return settings.control("method", choices=offered)
+    return controls.control("method", choices=offered)
 
 
 def preset_buttons(name: str, titles: dict[str, str], tables: dict[str, str]) -> None:
@@ -70,15 +70,15 @@ def preset_buttons(name: str, titles: dict[str, str], tables: dict[str, str]) ->
 
 def take_preset(name: str, preset: str, tables: dict[str, str]) -> None:
     """Put the numbers in, and look at the column that they are about."""
-    settings.put(name, tables[preset])
+    controls.put(name, tables[preset])
     if preset in SPECIAL_COLUMN:
-        settings.put("column", SPECIAL_COLUMN[preset])
-        cells.forget_click()
+        controls.put("column", SPECIAL_COLUMN[preset])
+        number_table.forget_click()
 
 
 def caption_of(x: np.ndarray, method: str) -> str:
     """What a picture of the table is of."""
-    epsilon = settings.number(settings.get("eps"))
+    epsilon = controls.number(controls.get("eps"))
     examples = f"{x.shape[0]} example{'s' * (x.shape[0] != 1)}"
     return f"{examples} × {x.shape[1]} features · {METHODS[method].title} · ε {epsilon}"
 
@@ -87,31 +87,35 @@ def caption_of(x: np.ndarray, method: str) -> str:
 
 
 def show_table() -> None:
-    with page.controls():
+    with page.control_box():
         first, second, third, fourth = st.columns([1.2, 1.4, 1, 1])
         with first:
             method = method_of(ON_TABLE)
         if method != "weight":
             with second:
-                epsilon = settings.control("eps")
+                epsilon = controls.control("eps")
             with third:
-                gamma = settings.control("gamma", step=0.1)
+                gamma = controls.control("gamma", step=0.1)
             with fourth:
-                beta = settings.control("beta", step=0.1, disabled=method == "rms")
+                beta = controls.control("beta", step=0.1, disabled=method == "rms")
     if method == "weight":
         show_weights()
         return
     left, right = st.columns([1.1, 2.5], gap="medium")
     with left:
-        x = cells.edit("x", EXAMPLES, FEATURES, "Example", "Feature")
+        x = number_table.edit("x", EXAMPLES, FEATURES, "Example", "Feature")
         preset_buttons("x", PRESETS, steps.TABLES)
-    row, column = cells.choose(*x.shape)
+    row, column = number_table.choose(*x.shape)
     seen = taken_apart(method, x, gamma, beta, epsilon, row)
     with right:
         chart, widths = steps_chart(seen, (row, column))
         caption = caption_of(x, method)
         charts.show(
-            chart, caption, cells.chart_key("steps"), widths=widths, on_select=cells.take_click
+            chart,
+            caption,
+            number_table.chart_key("steps"),
+            widths=widths,
+            on_select=number_table.take_click,
         )
     show_arithmetic(steps.written_out(seen, (row, column)))
     page.answer(table_answer(seen, (row, column), gamma, beta))
@@ -121,7 +125,7 @@ def show_table() -> None:
 def taken_apart(method, x, gamma, beta, epsilon, example) -> steps.Steps:
     """The steps with the gamma and beta of the sliders, or those that undo the normalization."""
     seen = steps.normalization_steps(method, x, gamma, beta, epsilon)
-    if settings.get("affine") == "undo":
+    if controls.get("affine") == "undo":
         return steps.normalization_steps(method, x, *steps.undoing(seen, example), epsilon)
     return seen
 
@@ -131,29 +135,29 @@ def steps_chart(seen: steps.Steps, cell: tuple[int, int]) -> tuple[Chart, list[f
     lit, color = seen.shares(cell), theme.color(seen.method)
     rows, columns = seen.x.shape
     features = [f"F{number + 1}" for number in range(columns)]
-    heads = cells.labels(features, left=MARGIN)
+    heads = number_table.labels(features, left=MARGIN)
     examples = [f"E{number + 1}" for number in range(rows)]
-    names = cells.labels(examples, top=1, down=True, width=MARGIN)
+    names = number_table.labels(examples, top=1, down=True, width=MARGIN)
     titles = ("mean sq.", "root") if seen.method == "rms" else ("mean", "var.", "root")
     every = {"mean": seen.mean, "var.": seen.variance, "mean sq.": seen.variance, "root": seen.root}
     below = seen.method == "batch"
     own = [
         *heads,
         *names,
-        *cells.cells(seen.x, left=MARGIN, lit=lit, chosen=cell),
+        *number_table.cells(seen.x, left=MARGIN, lit=lit, chosen=cell),
     ]
     width = MARGIN + columns + (0 if below else GAP + len(titles))
     for index, title in enumerate(titles):
         if below:
             top = 1 + rows + GAP + index
-            own += cells.labels([title], top=top, width=MARGIN)
-            own += cells.cells(every[title][:1], top=top, left=MARGIN, lit=lit[:1], names={})
+            own += number_table.labels([title], top=top, width=MARGIN)
+            own += number_table.cells(every[title][:1], top=top, left=MARGIN, lit=lit[:1], names={})
         else:
             left = MARGIN + columns + GAP + index
-            own += cells.labels([title], left=left)
-            own += cells.cells(every[title][:, :1], left=left, lit=lit[:, :1], names={})
+            own += number_table.labels([title], left=left)
+            own += number_table.cells(every[title][:, :1], left=left, lit=lit[:, :1], names={})
     middle, last = (
-        [*heads, *names, *cells.cells(values, left=MARGIN, lit=lit, chosen=cell)]
+        [*heads, *names, *number_table.cells(values, left=MARGIN, lit=lit, chosen=cell)]
         for values in (seen.x_hat, seen.z)
     )
     only = np.zeros((1, columns), bool)
@@ -161,14 +165,14 @@ def steps_chart(seen: steps.Steps, cell: tuple[int, int]) -> tuple[Chart, list[f
     parameters = {"γ": seen.gamma} if seen.method == "rms" else {"γ": seen.gamma, "β": seen.beta}
     for index, (title, values) in enumerate(parameters.items()):
         top = 1 + rows + GAP + index
-        last += cells.labels([title], top=top, width=MARGIN)
-        last += cells.cells(values[:1], top=top, left=MARGIN, lit=only, names={})
+        last += number_table.labels([title], top=top, width=MARGIN)
+        last += number_table.cells(values[:1], top=top, left=MARGIN, lit=only, names={})
     height = 1 + rows + GAP + 3
     narrow = MARGIN + columns
     panels = (
-        cells.panel("x and its statistics", own, (height, width), color),
-        cells.panel("x̂", middle, (height, narrow), color),
-        cells.panel(
+        number_table.panel("x and its statistics", own, (height, width), color),
+        number_table.panel("x̂", middle, (height, narrow), color),
+        number_table.panel(
             "z = γ x̂" if seen.method == "rms" else "z = γ x̂ + β", last, (height, narrow), color
         ),
     )
@@ -273,18 +277,22 @@ def show_code(method: str, averaged: str = "") -> None:
 def show_weights() -> None:
     left, right = st.columns([1.1, 2.5], gap="medium")
     with left:
-        v = cells.edit("v", (2, 4), FEATURES, "Input", "Output")
-        g = cells.edit("g", (1,), FEATURES, "g", "Output")[0]
+        v = number_table.edit("v", (2, 4), FEATURES, "Input", "Output")
+        g = number_table.edit("g", (1,), FEATURES, "g", "Output")[0]
         preset_buttons("v", KERNEL_PRESETS, steps.KERNELS)
-    cell = cells.choose(*v.shape, "Input", "Output")
+    cell = number_table.choose(*v.shape, "Input", "Output")
     seen = steps.weight_norm_steps(v, g)
-    if settings.get("affine") == "undo":
+    if controls.get("affine") == "undo":
         seen = steps.weight_norm_steps(v, seen.norm)
     with right:
         chart, widths = weight_chart(seen, cell)
         caption = f"A kernel of {v.shape[0]} inputs × {v.shape[1]} outputs · Weight norm"
         charts.show(
-            chart, caption, cells.chart_key("weights"), widths=widths, on_select=cells.take_click
+            chart,
+            caption,
+            number_table.chart_key("weights"),
+            widths=widths,
+            on_select=number_table.take_click,
         )
     show_arithmetic(steps.written_weight(seen, cell))
     length = float(np.linalg.norm(seen.w[:, cell[1]]))
@@ -312,19 +320,22 @@ def weight_chart(seen: steps.WeightSteps, cell: tuple[int, int]) -> tuple[Chart,
     color = theme.color("weight")
     outputs = [f"O{number + 1}" for number in range(columns)]
     heads = [
-        *cells.labels(outputs, left=1),
-        *cells.labels([f"I{number + 1}" for number in range(rows)], top=1, down=True),
+        *number_table.labels(outputs, left=1),
+        *number_table.labels([f"I{number + 1}" for number in range(rows)], top=1, down=True),
     ]
     size = (1 + rows + GAP + 2, 1 + columns)
     below = 1 + rows + GAP
-    own = [*heads, *cells.cells(seen.v, lit=lit, chosen=cell)]
+    own = [*heads, *number_table.cells(seen.v, lit=lit, chosen=cell)]
     for index, (title, values) in enumerate((("‖v‖", seen.norm), ("g", seen.g))):
-        own += cells.labels([title], top=below + index)
-        own += cells.cells(values, top=below + index, lit=lit[:1], names={})
+        own += number_table.labels([title], top=below + index)
+        own += number_table.cells(values, top=below + index, lit=lit[:1], names={})
     panels = [
-        cells.panel("v, ‖v‖ and g", own, size, color),
-        cells.panel(
-            "w = g v / ‖v‖", [*heads, *cells.cells(seen.w, lit=lit, chosen=cell)], size, color
+        number_table.panel("v, ‖v‖ and g", own, size, color),
+        number_table.panel(
+            "w = g v / ‖v‖",
+            [*heads, *number_table.cells(seen.w, lit=lit, chosen=cell)],
+            size,
+            color,
         ),
     ]
     if rows == 2:
@@ -338,7 +349,7 @@ def weight_chart(seen: steps.WeightSteps, cell: tuple[int, int]) -> tuple[Chart,
             for name, values in (("v", seen.v), ("w", seen.w))
             if values[:, number].any()
         ]
-        panels.append(cells.arrows("Arrows: v thin, w thick", arrows, thick="w"))
+        panels.append(number_table.arrows("Arrows: v thin, w thick", arrows, thick="w"))
     table = [
         {
             "input": row + 1,
@@ -362,23 +373,23 @@ def weight_chart(seen: steps.WeightSteps, cell: tuple[int, int]) -> tuple[Chart,
 
 
 def show_convolution() -> None:
-    with page.controls():
+    with page.control_box():
         first, second, third = st.columns([1.2, 1.4, 1.2], vertical_alignment="bottom")
         with first:
             method = method_of(ON_CONVOLUTION)
         with second:
-            epsilon = settings.control("eps")
+            epsilon = controls.control("eps")
         with third:
-            seed = settings.control("seed", label="Seed of the numbers")
+            seed = controls.control("seed", label="Seed of the numbers")
     examples, height, width, channels = CONVOLUTION
     rng = np.random.default_rng(seed)
     x = rng.integers(-4, 10, CONVOLUTION).astype(float)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        options = {"on_change": cells.forget_click}
-        row = settings.control("row", choices=cells.counted(examples), **options)
-        at = settings.control("at", **options)
-        column = settings.control(
-            "column", label="Channel", choices=cells.counted(channels), **options
+        options = {"on_change": number_table.forget_click}
+        row = controls.control("row", choices=number_table.counted(examples), **options)
+        at = controls.control("at", **options)
+        column = controls.control(
+            "column", label="Channel", choices=number_table.counted(channels), **options
         )
     h, w = divmod(int(at) - 1, width)
     cell = (int(row) - 1, h, w, int(column) - 1)
@@ -398,7 +409,7 @@ def show_convolution() -> None:
         }
         for index in np.ndindex(x.shape)
     ]
-    place = settings.SETTINGS["at"].choices[at].lower()
+    place = controls.CONTROLS["at"].choices[at].lower()
     count = int(lit.sum())
     summary = (
         f"{METHODS[method].title} on {examples} examples, {height} × {width} positions and "
@@ -407,13 +418,13 @@ def show_convolution() -> None:
     )
     caption = (
         f"E example, C channel, each block {height} × {width} positions · "
-        f"{METHODS[method].title} · ε {settings.number(epsilon)} · seed {seed}"
+        f"{METHODS[method].title} · ε {controls.number(epsilon)} · seed {seed}"
     )
     charts.show(
         Chart(panels, summary, charts.frame(table)),
         caption,
-        cells.chart_key("convolution"),
-        on_select=cells.take_click,
+        number_table.chart_key("convolution"),
+        on_select=number_table.take_click,
     )
     page.answer(
         f"{METHODS[method].title} averages {averaged_words(method)}: "
@@ -456,12 +467,12 @@ def convolution_panel(title, values, lit, cell, color):
     rows = []
     for n in range(examples):
         top = 1 + n * (height + GAP)
-        rows += cells.labels([f"E{n + 1}"], top=top + (height - 1) / 2)
+        rows += number_table.labels([f"E{n + 1}"], top=top + (height - 1) / 2)
         for c in range(channels):
             left = 1 + c * (width + GAP)
             if n == 0:
-                rows += cells.labels([f"C{c + 1}"], left=left + (width - 1) / 2)
-            rows += cells.cells(
+                rows += number_table.labels([f"C{c + 1}"], left=left + (width - 1) / 2)
+            rows += number_table.cells(
                 values[n, :, :, c],
                 top=top,
                 left=left,
@@ -473,24 +484,24 @@ def convolution_panel(title, values, lit, cell, color):
                 },
             )
     size = (1 + examples * (height + GAP), 1 + channels * (width + GAP))
-    return cells.panel(title, rows, size, color)
+    return number_table.panel(title, rows, size, color)
 
 
 # ---- ReLU --------------------------------------------------------------------------------------
 
 
 def show_relu() -> None:
-    with page.controls():
+    with page.control_box():
         first, second, third = st.columns(3)
         with first:
             method = method_of(("batch", "layer", "rms"))
         with second:
-            gamma = settings.control("gamma", step=0.1)
+            gamma = controls.control("gamma", step=0.1)
         with third:
-            beta = settings.control("beta", step=0.1, disabled=method == "rms")
-    x = cells.table_of("x", EXAMPLES, FEATURES)
-    row = min(int(settings.get("row")), len(x)) - 1
-    seen = taken_apart(method, x, gamma, beta, settings.get("eps"), row)
+            beta = controls.control("beta", step=0.1, disabled=method == "rms")
+    x = number_table.table_of("x", EXAMPLES, FEATURES)
+    row = min(int(controls.get("row")), len(x)) - 1
+    seen = taken_apart(method, x, gamma, beta, controls.get("eps"), row)
     stages = {"x": seen.x, "x̂": seen.x_hat, "z = γ x̂ + β": seen.z}
     table = [
         {"stage": stage, "value": float(value), "after ReLU": max(0.0, float(value))}
@@ -499,7 +510,7 @@ def show_relu() -> None:
     ]
     cut = {stage: int((values < 0).sum()) for stage, values in stages.items()}
     panels = tuple(
-        cells.relu(f"{stage}: {cut[stage]} of {x.size} cut", values.ravel())
+        number_table.relu(f"{stage}: {cut[stage]} of {x.size} cut", values.ravel())
         for stage, values in stages.items()
     )
     summary = "Below zero, and cut by ReLU: " + ", ".join(
@@ -509,7 +520,7 @@ def show_relu() -> None:
     charts.show(Chart(panels, summary + ".", charts.frame(table)), caption, "relu")
     page.answer(relu_answer(seen, cut))
     with st.expander("The numbers come from this table", icon=":material/table:"):
-        cells.edit("x", EXAMPLES, FEATURES, "Example", "Feature")
+        number_table.edit("x", EXAMPLES, FEATURES, "Example", "Feature")
         preset_buttons("x", PRESETS, steps.TABLES)
     show_code(method)
 
@@ -540,43 +551,43 @@ def relu_answer(seen: steps.Steps, cut: dict[str, int]) -> str:
 
 
 def show_undo() -> None:
-    with page.controls():
+    with page.control_box():
         first, second, third, fourth = st.columns([1.1, 1.6, 1, 1])
         with first:
             method = method_of(ON_TABLE)
         with second:
-            undo = settings.control("affine", label="g" if method == "weight" else "") == "undo"
+            undo = controls.control("affine", label="g" if method == "weight" else "") == "undo"
         if method != "weight" and not undo:
             with third:
-                gamma = settings.control("gamma", step=0.1)
+                gamma = controls.control("gamma", step=0.1)
             with fourth:
-                beta = settings.control("beta", step=0.1, disabled=method == "rms")
+                beta = controls.control("beta", step=0.1, disabled=method == "rms")
         else:
-            gamma, beta = settings.get("gamma"), settings.get("beta")
+            gamma, beta = controls.get("gamma"), controls.get("beta")
     if method == "weight":
         show_weights()
         return
-    x = cells.table_of("x", EXAMPLES, FEATURES)
-    row = min(int(settings.get("row")), len(x)) - 1
-    seen = taken_apart(method, x, gamma, beta, settings.get("eps"), row)
+    x = number_table.table_of("x", EXAMPLES, FEATURES)
+    row = min(int(controls.get("row")), len(x)) - 1
+    seen = taken_apart(method, x, gamma, beta, controls.get("eps"), row)
     difference = np.abs(seen.z - seen.x)
     back = difference <= 1e-9 * max(1.0, float(np.abs(x).max()))
     color = theme.color(method)
     heads = [
-        *cells.labels([f"F{number + 1}" for number in range(FEATURES)], left=1),
-        *cells.labels([f"E{number + 1}" for number in range(len(x))], top=1, down=True),
+        *number_table.labels([f"F{number + 1}" for number in range(FEATURES)], left=1),
+        *number_table.labels([f"E{number + 1}" for number in range(len(x))], top=1, down=True),
     ]
     size = (1 + len(x) + GAP + 2, 1 + FEATURES)
     below = 1 + len(x) + GAP
-    last = [*heads, *cells.cells(seen.z, lit=back)]
+    last = [*heads, *number_table.cells(seen.z, lit=back)]
     for index, (title, values) in enumerate((("γ", seen.gamma), ("β", seen.beta))):
         if title == "γ" or method != "rms":
-            last += cells.labels([title], top=below + index)
-            last += cells.cells(values[:1], top=below + index, names={})
+            last += number_table.labels([title], top=below + index)
+            last += number_table.cells(values[:1], top=below + index, names={})
     panels = (
-        cells.panel("x", [*heads, *cells.cells(seen.x)], size, color),
-        cells.panel("x̂, normalized", [*heads, *cells.cells(seen.x_hat)], size, color),
-        cells.panel("z = γ x̂ + β; lit: equals x", last, size, color),
+        number_table.panel("x", [*heads, *number_table.cells(seen.x)], size, color),
+        number_table.panel("x̂, normalized", [*heads, *number_table.cells(seen.x_hat)], size, color),
+        number_table.panel("z = γ x̂ + β; lit: equals x", last, size, color),
     )
     table = [
         {
@@ -605,10 +616,10 @@ def show_undo() -> None:
 
 
 def _set_affine(undo: bool) -> None:
-    settings.put("affine", "undo" if undo else "own")
+    controls.put("affine", "undo" if undo else "own")
     if not undo:
-        settings.put("gamma", 1.0)
-        settings.put("beta", 0.0)
+        controls.put("gamma", 1.0)
+        controls.put("beta", 0.0)
 
 
 def undo_answer(seen, back, largest: float, undo: bool, example: int) -> str:
@@ -642,8 +653,8 @@ VIEWS = {
 
 with turns.take():
     page.set_up("steps")
-    view = settings.control("show", label_visibility="collapsed")
-    kernel = settings.get("method") == "weight" and view in ("table", "undo")
+    view = controls.control("show", label_visibility="collapsed")
+    kernel = controls.get("method") == "weight" and view in ("table", "undo")
     page.question(QUESTIONS["weight" if kernel else view])
     server.wait_for_tensorflow()
     VIEWS[view]()

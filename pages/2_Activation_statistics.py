@@ -14,9 +14,9 @@ from pages.components import (
     activation_views,
     activations,
     charts,
+    controls,
     page,
     server,
-    settings,
     source,
     theme,
     turns,
@@ -44,56 +44,56 @@ Configs = Mapping[str, TrainConfig]
 
 def main() -> None:
     page.set_up("activations")
-    view = settings.control("view", label_visibility="collapsed")
+    view = controls.control("view", label_visibility="collapsed")
     page.question(QUESTIONS[view])
-    shown = page.follow_sliders(controls, picture)
+    shown = page.follow_sliders(draw_controls, picture)
     code_that_ran([one for one in shown if view != "microscope" or divides(one)])
-    if any(map(settings.visible, ("seed", "weights"))):
+    if any(map(controls.visible, ("seed", "weights"))):
         st.subheader("Where these numbers come from", anchor=False)
-        with page.controls():
+        with page.control_box():
             origin()
 
 
-def controls() -> None:
-    with page.controls():
+def draw_controls() -> None:
+    with page.control_box():
         first, second, third = st.columns(3)
         with first:
-            settings.control("batch")
+            controls.control("batch")
         with second:
-            settings.control("eps")
+            controls.control("eps")
         with third:
-            settings.control("stage")
-        settings.control("methods", choices=OFFERED, wrap=True)
+            controls.control("stage")
+        controls.control("methods", choices=OFFERED, wrap=True)
 
 
 def picture() -> tuple[str, ...]:
     """Draw the view; returns the methods that it shows."""
     server.wait_for_tensorflow()
-    methods, epsilon, layer = (settings.get(name) for name in ("methods", "eps", "stage"))
+    methods, epsilon, layer = (controls.get(name) for name in ("methods", "eps", "stage"))
     if not methods:
         st.info("Choose at least one method.", icon=":material/info:")
         return ()
-    run, index = activations.saved_run(settings.get("weights"))
+    run, index = activations.saved_run(controls.get("weights"))
     weights = "fresh" if run is None else f"{run.key}@{index + 1}"
-    if run is None and settings.get("weights") != "fresh":
+    if run is None and controls.get("weights") != "fresh":
         st.warning(
             "The weights of the run in this link are not on this server, so these are fresh.",
             icon=":material/link_off:",
         )
-        settings.put("weights", "fresh")
+        controls.put("weights", "fresh")
     asked = Asked(
-        server.data().checksum, settings.get("seed"), settings.get("batch"), layer, weights
+        server.data().checksum, controls.get("seed"), controls.get("batch"), layer, weights
     )
     configs = fitting(methods, epsilon, asked)
     if not configs:
         return ()
-    more = settings.SETTINGS["stage"].words(layer).lower()
+    more = controls.CONTROLS["stage"].words(layer).lower()
     if run is not None:
         more += f" · weights of {theme.title(run.config.normalization)} after epoch {index + 1}"
     elif layer == "hidden":
         more += " (the convolution below it is normalized too)"
     caption = charts.caption_for("batch", "eps", "seed", more=more)
-    VIEWS[settings.get("view")](configs, epsilon, asked, caption)
+    VIEWS[controls.get("view")](configs, epsilon, asked, caption)
     show_digits(asked)
     return tuple(configs)
 
@@ -104,8 +104,8 @@ def picture() -> tuple[str, ...]:
 def origin() -> None:
     first, second = st.columns(2)
     with first:
-        settings.control("seed")
-    if settings.visible("weights"):
+        controls.control("seed")
+    if controls.visible("weights"):
         with second:
             weights_control()
 
@@ -117,8 +117,8 @@ def weights_control() -> None:
         for each in server.experiments().earlier(30)
         if each.epochs and each.status in ("finished", "stopped", "diverged")
     }
-    run, index = activations.saved_run(settings.get("weights"))
-    chosen = settings.get("weights").partition("@")[0] if run is not None else "fresh"
+    run, index = activations.saved_run(controls.get("weights"))
+    chosen = controls.get("weights").partition("@")[0] if run is not None else "fresh"
 
     def words(key: str) -> str:
         config = runs[key].config if key in runs else run.config if key == chosen and run else None
@@ -134,7 +134,7 @@ def weights_control() -> None:
         list(dict.fromkeys(["fresh", *([chosen] if run else []), *runs])),
         format_func=words,
         key="_run",
-        on_change=lambda: settings.put("weights", st.session_state["_run"]),
+        on_change=lambda: controls.put("weights", st.session_state["_run"]),
         help="Runs appear here once something has been trained on this server.",
     )
     first = activations.first_epoch(run) if run is not None else 1
@@ -145,7 +145,7 @@ def weights_control() -> None:
             first,
             len(run.weights),
             key="_epoch",
-            on_change=lambda: settings.put("weights", f"{chosen}@{st.session_state['_epoch']}"),
+            on_change=lambda: controls.put("weights", f"{chosen}@{st.session_state['_epoch']}"),
         )
 
 
@@ -261,7 +261,7 @@ def show_every_channel(configs: Configs, asked: Asked) -> None:
 
 
 def microscope_view(configs: Configs, epsilon: float, asked: Asked, caption: str) -> None:
-    from normlib.statistics import shrink_factors
+    from pages.lab.activations import shrink_factors
 
     sentences = []
     for method, config in configs.items():
@@ -287,7 +287,7 @@ def microscope_view(configs: Configs, epsilon: float, asked: Asked, caption: str
 
 
 def invariances_view(configs: Configs, epsilon: float, asked: Asked, caption: str) -> None:
-    from normlib import invariances
+    from pages.lab import invariances
 
     with turns.let_others():
         found = activations.deviations(configs, asked)
@@ -302,7 +302,7 @@ def invariances_view(configs: Configs, epsilon: float, asked: Asked, caption: st
         "\\* the layer-norm paper says otherwise, of dense layers. Each number is the largest "
         "change of an output, relative to the largest output, in float64."
     )
-    st.caption(settings.minus(f"{caption} · {count} digit{'s' if count > 1 else ''}"))
+    st.caption(controls.minus(f"{caption} · {count} digit{'s' if count > 1 else ''}"))
     page.answer(words.invariances_answer(found, epsilon))
     source.show_source(invariances.table, label="The code that changed weights and data")
 

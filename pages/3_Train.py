@@ -8,7 +8,7 @@ import streamlit as st
 
 from normlib.config import METHODS, TrainConfig
 from normlib.run import Run
-from pages.components import charts, page, runs, server, settings, turns
+from pages.components import charts, controls, page, server, trainings, turns
 
 
 def main() -> None:
@@ -20,11 +20,11 @@ def main() -> None:
     )
     if "run" in linked and not any(name in linked for name in ("method", *page.TRAINING)):
         # A link that names only a run means that run's settings.
-        runs.adopt(linked["run"], ("method", *page.TRAINING))
+        trainings.adopt(linked["run"], ("method", *page.TRAINING))
     left, right = st.columns([1, 2.4])
-    with left, page.controls():
-        settings.control("method")
-        runs.training_controls([settings.get("method")])
+    with left, page.control_box():
+        controls.control("method")
+        trainings.training_controls([controls.get("method")])
     with right:
         config = wanted()
         if config is None:
@@ -34,19 +34,19 @@ def main() -> None:
         act(config)
         experiment = on_screen(config)
         buttons(config, experiment)
-        runs.keeping()
+        trainings.keeping()
         if experiment is None:
             nothing_yet(config)
             return
         show(experiment)
-    if experiment.run is not None and experiment.status not in runs.LIVE:
+    if experiment.run is not None and experiment.status not in trainings.LIVE:
         examine(experiment.run)
 
 
 def wanted() -> TrainConfig | None:
     """The training that the controls describe; a sentence where there is none."""
     try:
-        return settings.to_train_config()
+        return controls.to_train_config()
     except ValueError as error:
         st.warning(str(error), icon=":material/tune:")
         return None
@@ -73,25 +73,25 @@ def warnings(config: TrainConfig) -> None:
 
 def act(config: TrainConfig) -> None:
     """Do what was asked for by a button in the run before."""
-    if runs.wished("train"):
-        runs.submit([config])
-    if runs.wished("stop"):
-        runs.stop([settings.get("run")])
-    shown = runs.at(settings.get("run"))
-    if runs.wished("others") and shown is not None:
-        runs.submit(others(shown.config))
+    if trainings.wished("train"):
+        trainings.submit([config])
+    if trainings.wished("stop"):
+        trainings.stop([controls.get("run")])
+    shown = trainings.at(controls.get("run"))
+    if trainings.wished("others") and shown is not None:
+        trainings.submit(others(shown.config))
 
 
 def on_screen(config: TrainConfig):
     """The run of these settings; where there is none, the one that the link names."""
-    experiment = runs.find(config)
+    experiment = trainings.find(config)
     if experiment is not None:
-        settings.put("run", experiment.key)
+        controls.put("run", experiment.key)
         return experiment
-    key = settings.get("run")
-    experiment = runs.at(key)
+    key = controls.get("run")
+    experiment = trainings.at(key)
     if experiment is not None:
-        from normlib import tables
+        from pages.lab import results as tables
 
         st.info(
             "These settings have not been trained yet. Below: "
@@ -99,7 +99,7 @@ def on_screen(config: TrainConfig):
             icon=":material/history:",
         )
     elif key:
-        settings.put("run", "")
+        controls.put("run", "")
         st.warning(
             "The run in this link is not on this server. Press Train to run its settings.",
             icon=":material/link_off:",
@@ -110,18 +110,18 @@ def on_screen(config: TrainConfig):
 def buttons(config: TrainConfig, experiment) -> None:
     key = config.key(server.data().checksum)
     this = experiment is not None and experiment.key == key
-    live = experiment is not None and experiment.status in runs.LIVE
-    watched = live and runs.watches(experiment)
+    live = experiment is not None and experiment.status in trainings.LIVE
+    watched = live and trainings.watches(experiment)
     over = this and experiment.status in ("finished", "diverged")
     with st.container(horizontal=True, vertical_alignment="center", key="buttons"):
-        runs.button(
+        trainings.button(
             "Train",
             "train",
             type="primary",
             icon=":material/play_arrow:",
             disabled=this and watched,
         )
-        runs.button("Stop", "stop", icon=":material/stop:", disabled=not watched)
+        trainings.button("Stop", "stop", icon=":material/stop:", disabled=not watched)
         images = min(config.train_size, len(server.data().train_labels))
         steps = -(-images // config.batch_size) * config.epochs
         words = f"{steps:,} steps, {images * config.epochs:,} images in all."
@@ -146,17 +146,17 @@ def nothing_yet(config: TrainConfig) -> None:
 
 
 def show(experiment) -> None:
-    from normlib import tables
+    from pages.lab import results as tables
 
     picture = st.container()
-    laid = runs.earlier(experiment.config, [experiment.key])
-    name, *names = runs.names([experiment, *laid], experiment.config)
+    laid = trainings.earlier(experiment.config, [experiment.key])
+    name, *names = trainings.names([experiment, *laid], experiment.config)
     caption = caption_for(experiment)
 
     def draw() -> None:
         snapshot = experiment.snapshot()
         if experiment.status not in ("finished",):
-            runs.progress(experiment)
+            trainings.progress(experiment)
         else:
             figures(experiment.run)
         curves = {name: snapshot} | dict(zip(names, laid, strict=True))
@@ -174,19 +174,19 @@ def show(experiment) -> None:
             )
 
     with picture:
-        runs.follow([experiment], draw, "live")
+        trainings.follow([experiment], draw, "live")
 
 
 def examine(run: Run) -> None:
     """What the finished run tells, closer looks at it, and its files."""
-    from normlib import tables
+    from pages.lab import results as tables
 
     page.answer(tables.outcome(run))
-    settings.control("look")
-    LOOKS[settings.get("look")](run)
+    controls.control("look")
+    LOOKS[controls.get("look")](run)
     st.subheader("Take it away", anchor=False)
-    runs.downloads(run, "run")
-    runs.chart_files(f"{run.config.normalization}_seed_{run.config.seed}", "run")
+    trainings.downloads(run, "run")
+    trainings.curve_files(f"{run.config.normalization}_seed_{run.config.seed}", "run")
 
 
 def caption_for(experiment) -> str:
@@ -211,48 +211,50 @@ def figures(run: Run) -> None:
     last = run.epochs[-1].train_loss
     loss.metric("Loss, last epoch", f"{last:.4f}" if last < 100 else f"{last:.3g}")
     speed.metric("Images per second", f"{run.images_per_second:,.0f}")
-    time.metric("Time", runs.seconds(run.seconds))
+    time.metric("Time", trainings.seconds(run.seconds))
 
 
 def others(config: TrainConfig) -> list[TrainConfig]:
     """The same training by each of the four methods, where the settings allow it."""
-    return [replace(config, normalization=method) for method in settings.FOUR_METHODS]
+    return [replace(config, normalization=method) for method in controls.FOUR_METHODS]
 
 
 def peers(run: Run) -> dict[str, Run]:
     """The runs of the four methods with these settings, as far as they are there."""
     found = {}
     for config in (run.config, *others(run.config)):
-        experiment = runs.find(config)
+        experiment = trainings.find(config)
         if experiment is not None and experiment.run is not None:
             found[config.normalization] = experiment.run
-    order = dict.fromkeys([*settings.FOUR_METHODS, run.config.normalization])
+    order = dict.fromkeys([*controls.FOUR_METHODS, run.config.normalization])
     return {method: found[method] for method in order if method in found}
 
 
 def offer_others(run: Run) -> None:
     """Train the methods that are missing in the picture."""
-    asked = {config.normalization: runs.find(config) for config in others(run.config)}
-    live = [one for one in asked.values() if one is not None and one.status in runs.LIVE]
+    asked = {config.normalization: trainings.find(config) for config in others(run.config)}
+    live = [one for one in asked.values() if one is not None and one.status in trainings.LIVE]
     if live:
         named = [(METHODS[one.config.normalization].title, one) for one in live]
-        runs.follow(live, lambda: runs.progress_of_all(named), "others_live")
+        trainings.follow(live, lambda: trainings.progress_of_all(named), "others_live")
     missing = [
         METHODS[m].title.lower()
         for m, one in asked.items()
         if one is None or (one.run is None and one not in live)
     ]
     if missing:
-        runs.button(f"Train {', '.join(missing)} too", "others", icon=":material/playlist_add:")
+        trainings.button(
+            f"Train {', '.join(missing)} too", "others", icon=":material/playlist_add:"
+        )
 
 
 # ---- what to look at -------------------------------------------------------------------------
 
 
 def mistakes(run: Run) -> None:
-    from normlib import tables
+    from pages.lab import results as tables
 
-    data = runs.data_of(run)
+    data = trainings.data_of(run)
     if run.predictions is None:
         st.caption("The test images are read at the end of a training, and this one ended early.")
         return
@@ -269,7 +271,7 @@ def mistakes(run: Run) -> None:
             st.markdown("Every test image was read correctly.")
             return
         options = {f"{true}-{read}": f"{true} read as {read}" for true, read, _ in frequent}
-        (chosen,) = runs.choose("misread", "The most frequent mistakes", options, long=True)
+        (chosen,) = trainings.choose("misread", "The most frequent mistakes", options, long=True)
         true, read = (int(digit) for digit in chosen.split("-"))
         where = tables.misread(run.predictions, data.test_labels, true, read)
         words = f"{len(where)} images of a {true} were read as a {read}"
@@ -279,10 +281,10 @@ def mistakes(run: Run) -> None:
 
 
 def percentiles(run: Run) -> None:
-    from normlib import tables
+    from pages.lab import results as tables
 
-    settings.control("stage")
-    unit = f"{settings.get('stage')}_input"
+    controls.control("stage")
+    unit = f"{controls.get('stage')}_input"
     found = peers(run)
     chart = charts.bands(tables.percentiles(found, unit), "step", "Step", "Input to ReLU")
     charts.show(
@@ -301,11 +303,11 @@ def percentiles(run: Run) -> None:
 
 
 def dead(run: Run) -> None:
-    from normlib import tables
+    from pages.lab import results as tables
 
-    settings.control("stage")
+    controls.control("stage")
     found = peers(run)
-    rows = tables.dead_units(found, settings.get("stage"))
+    rows = tables.dead_units(found, controls.get("stage"))
     charts.show(
         charts.curves(rows, "step", "share", "Step", "Dead units", percent=True, y_range=(0, 1)),
         "Units that are 0 for each of 128 validation images.",
@@ -315,7 +317,7 @@ def dead(run: Run) -> None:
 
 
 def gradients(run: Run) -> None:
-    from normlib import tables
+    from pages.lab import results as tables
 
     charts.show(
         charts.curves(
@@ -327,13 +329,13 @@ def gradients(run: Run) -> None:
 
 
 def moving(run: Run) -> None:
-    from normlib import tables
+    from pages.lab import results as tables
 
     if "moving_mean" not in run.recorded:
         st.caption("Only batch norm keeps moving statistics.")
         return
-    settings.control("channel")
-    channel = settings.get("channel")
+    controls.control("channel")
+    channel = controls.get("channel")
     for column, statistic in zip(st.columns(2), ("mean", "variance"), strict=True):
         with column:
             rows = tables.moving_statistics(run, statistic, channel)

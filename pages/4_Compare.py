@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from normlib import recorded_runs, report
 from normlib.config import CHOICES, LIMITS, METHODS, TrainConfig, slow_first
 from normlib.run import Run
-from pages.components import charts, page, runs, server, settings, turns
+from pages.components import charts, controls, page, server, trainings, turns
+from pages.lab import recorded as recorded_runs
+from pages.lab import report
 
 if TYPE_CHECKING:
-    from normlib.experiments import Experiment
+    from pages.lab.queue import Experiment
 
 MOST_METHODS = 4
 OFFERED = tuple(method for method in CHOICES["normalization"] if method != "tf_batch")
@@ -29,19 +30,19 @@ QUESTIONS = {
 
 def main() -> None:
     page.set_up("compare")
-    page.question(QUESTIONS[settings.get("among")])
+    page.question(QUESTIONS[controls.get("among")])
     left, right = st.columns([1, 2.2])  # two pills side by side in a window of 1280
-    with left, page.controls():
-        controls()
+    with left, page.control_box():
+        draw_controls()
     with right:
         configs = wanted()
         server.wait_for_tensorflow()
         if not configs:
             return
         act(configs)
-        found = {name: [runs.find(one) for one in seeds] for name, seeds in configs.items()}
+        found = {name: [trainings.find(one) for one in seeds] for name, seeds in configs.items()}
         buttons(configs, found)
-        runs.keeping()
+        trainings.keeping()
         known = {
             name: [one for one in seeds if one is not None]
             for name, seeds in found.items()
@@ -53,7 +54,9 @@ def main() -> None:
             return
         show(known)
         ended = {
-            name: [one.run for one in seeds if one.run is not None and one.status not in runs.LIVE]
+            name: [
+                one.run for one in seeds if one.run is not None and one.status not in trainings.LIVE
+            ]
             for name, seeds in known.items()
         }
         ended = {name: seeds for name, seeds in ended.items() if seeds}
@@ -64,16 +67,16 @@ def main() -> None:
 # ---- the controls ----------------------------------------------------------------------------
 
 
-def controls() -> None:
-    settings.control("among")
-    if settings.get("among") == "methods":
-        settings.control("methods", choices=OFFERED)
-        methods = settings.get("methods")
+def draw_controls() -> None:
+    controls.control("among")
+    if controls.get("among") == "methods":
+        controls.control("methods", choices=OFFERED)
+        methods = controls.get("methods")
     else:
-        settings.control("method", choices=OPERABLE)
-        settings.control("cuts")
-        methods = (settings.get("method"),)
-    settings.control("seeds")
+        controls.control("method", choices=OPERABLE)
+        controls.control("cuts")
+        methods = (controls.get("method"),)
+    controls.control("seeds")
     columns = st.columns(2)
     columns[0].button(
         "Fast",
@@ -91,20 +94,20 @@ def controls() -> None:
         "epsilon 1e-8; gamma, beta, v and g are not trained. Takes minutes.",
         width="stretch",
     )
-    runs.training_controls(methods, first=("batch", "lr", "epochs", "images", "seed"))
+    trainings.training_controls(methods, first=("batch", "lr", "epochs", "images", "seed"))
 
 
 def preset(config: TrainConfig) -> None:
     """Set every control of a training to this config's value."""
     for name in page.TRAINING:
-        settings.put(name, getattr(config, settings.SETTINGS[name].config_field))
+        controls.put(name, getattr(config, controls.CONTROLS[name].config_field))
 
 
 def wanted() -> dict[str, list[TrainConfig]]:
     """What stands side by side: series -> one training per seed."""
     try:
-        if settings.get("among") == "methods":
-            methods = settings.get("methods")
+        if controls.get("among") == "methods":
+            methods = controls.get("methods")
             if not methods:
                 st.info("Choose at least one method.", icon=":material/touch_app:")
             if len(methods) > MOST_METHODS:
@@ -113,16 +116,16 @@ def wanted() -> dict[str, list[TrainConfig]]:
                     "that you chose.",
                     icon=":material/stacked_line_chart:",
                 )
-            bases = {m: settings.to_train_config(normalization=m) for m in methods}
+            bases = {m: controls.to_train_config(normalization=m) for m in methods}
         else:
-            method = settings.get("method")
-            base = settings.to_train_config(normalization=method)
+            method = controls.get("method")
+            base = controls.to_train_config(normalization=method)
             bases = {method: base} | operated(base)
     except ValueError as error:
         st.warning(str(error), icon=":material/tune:")
         return {}
-    first = settings.get("seed")
-    last = min(first + int(settings.get("seeds")) - 1, int(LIMITS["seed"][1]))
+    first = controls.get("seed")
+    last = min(first + int(controls.get("seeds")) - 1, int(LIMITS["seed"][1]))
     return {
         name: [replace(base, seed=seed) for seed in range(first, last + 1)]
         for name, base in bases.items()
@@ -131,10 +134,10 @@ def wanted() -> dict[str, list[TrainConfig]]:
 
 def operated(base: TrainConfig) -> dict[str, TrainConfig]:
     """The chosen changes, each alone; a sentence for one that the settings do not allow."""
-    from normlib import tables
+    from pages.lab import results as tables
 
     changed = {}
-    for cut in settings.get("cuts"):
+    for cut in controls.get("cuts"):
         try:
             config = tables.surgery(base, cut)
         except ValueError as error:
@@ -154,10 +157,10 @@ def operated(base: TrainConfig) -> dict[str, TrainConfig]:
 def act(configs: Mapping[str, Sequence[TrainConfig]]) -> None:
     """Do what was asked for by a button in the run before."""
     flat = [one for seeds in zip(*configs.values(), strict=True) for one in slow_first(seeds)]
-    if runs.wished("train_all"):
-        runs.submit(flat)
-    if runs.wished("stop_all"):
-        runs.stop(config.key(server.data().checksum) for config in flat)
+    if trainings.wished("train_all"):
+        trainings.submit(flat)
+    if trainings.wished("stop_all"):
+        trainings.stop(config.key(server.data().checksum) for config in flat)
 
 
 def in_turn(configs: Mapping[str, Sequence]) -> list:
@@ -170,30 +173,32 @@ def buttons(
 ) -> None:
     flat = in_turn(found)
     over = [one is not None and one.status in ("finished", "diverged") for one in flat]
-    mine = [one is not None and one.status in runs.LIVE and runs.watches(one) for one in flat]
+    mine = [
+        one is not None and one.status in trainings.LIVE and trainings.watches(one) for one in flat
+    ]
     with st.container(horizontal=True, vertical_alignment="center", key="buttons"):
-        runs.button(
+        trainings.button(
             "Train all",
             "train_all",
             type="primary",
             icon=":material/play_arrow:",
             disabled=any(mine) and all(a or b for a, b in zip(over, mine, strict=True)),
         )
-        runs.button("Stop", "stop_all", icon=":material/stop:", disabled=not any(mine))
+        trainings.button("Stop", "stop_all", icon=":material/stop:", disabled=not any(mine))
         config = in_turn(configs)[0]
         images = min(config.train_size, len(server.data().train_labels)) * config.epochs
-        trainings = f"{len(flat)} training{'s' * (len(flat) != 1)} of {images:,} images"
+        asked = f"{len(flat)} training{'s' * (len(flat) != 1)} of {images:,} images"
         done = "all done" if all(over) else f"{sum(over)} done"
         recorded = next((one.recorded for one in flat if one is not None and one.recorded), "")
         told = f" Recorded: {recorded}. Press Train all to run them here, live." if recorded else ""
-        st.caption(f"{trainings}, {done}.{told}")
+        st.caption(f"{asked}, {done}.{told}")
 
 
 # ---- the picture -----------------------------------------------------------------------------
 
 
 def show(known: Mapping[str, Sequence[Experiment]]) -> None:
-    from normlib import tables
+    from pages.lab import results as tables
 
     flat = [one for seeds in known.values() for one in seeds]
     caption = caption_for(flat[0].config, max(map(len, known.values())))
@@ -203,29 +208,29 @@ def show(known: Mapping[str, Sequence[Experiment]]) -> None:
     if shipped:
         caption += " · recorded"
         caption += "" if len(shipped) == len(known) else f": {', '.join(shipped).lower()}"
-    if settings.get("among") == "surgery":
-        caption += f" · changes to {METHODS[settings.get('method')].title.lower()}"
+    if controls.get("among") == "surgery":
+        caption += f" · changes to {METHODS[controls.get('method')].title.lower()}"
 
     def draw() -> None:
         progress(known)
         curves(known, caption)
 
-    runs.follow(flat, draw, "live")
+    trainings.follow(flat, draw, "live")
 
 
 def progress(known: Mapping[str, Sequence[Experiment]]) -> None:
     """One bar for all, who trains and who waits; a line for each that did not finish."""
-    from normlib import tables
+    from pages.lab import results as tables
 
     flat = [(tables.title(name), one) for name, seeds in known.items() for one in seeds]
-    runs.progress_of_all(flat)
+    trainings.progress_of_all(flat)
     for name, one in flat:
-        if one.status not in (*runs.LIVE, "finished"):
+        if one.status not in (*trainings.LIVE, "finished"):
             st.markdown(f"{name}, seed {one.config.seed}: {one.message or one.status}")
 
 
 def curves(known: Mapping[str, Sequence[Experiment]], caption: str) -> None:
-    from normlib import tables
+    from pages.lab import results as tables
 
     seen = {name: [one.snapshot() for one in seeds] for name, seeds in known.items()}
     flat = [one for seeds in seen.values() for one in seeds]
@@ -281,7 +286,7 @@ def caption_for(config: TrainConfig, seeds: int) -> str:
 
 def tell(ended: Mapping[str, Sequence[Run]], wanted: int) -> None:
     """The sentence, the report's two tables, and the files. wanted: how many series in all."""
-    from normlib import tables
+    from pages.lab import results as tables
 
     verdict = tables.verdict(ended)
     if len(ended) < 2:
@@ -303,7 +308,8 @@ def tell(ended: Mapping[str, Sequence[Run]], wanted: int) -> None:
 
 
 def files(ended: Mapping[str, Sequence[Run]]) -> None:
-    from normlib import export, tables
+    from pages.lab import export
+    from pages.lab import results as tables
 
     st.subheader("Take it away", anchor=False)
     flat = {(name, run.config.seed): run for name, seeds in ended.items() for run in seeds}
@@ -335,13 +341,13 @@ def files(ended: Mapping[str, Sequence[Run]]) -> None:
             on_click="ignore",
             icon=":material/download:",
         )
-    runs.chart_files("comparison", "comparison")
+    trainings.curve_files("comparison", "comparison")
     with st.expander("One run alone, and a script that repeats it", type="compact"):
         options = {
             run.key: f"{tables.title(name)}, seed {seed}" for (name, seed), run in flat.items()
         }
-        (key,) = runs.choose("run", "Run", options, long=True)
-        runs.downloads(next(run for run in flat.values() if run.key == key), "run")
+        (key,) = trainings.choose("run", "Run", options, long=True)
+        trainings.downloads(next(run for run in flat.values() if run.key == key), "run")
 
 
 with turns.take():

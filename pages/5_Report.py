@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from normlib import report
 from normlib.config import METHODS, TrainConfig
-from normlib.experiments import Experiment
-from pages.components import charts, page, runs, server, settings, source, theme, turns
+from pages.components import charts, controls, page, server, source, theme, trainings, turns
+from pages.lab import report
+from pages.lab.queue import Experiment
 
 METHOD_COLUMNS = report.COLUMNS[:4]
 SEED = 0  # of this machine's own run
@@ -47,8 +47,8 @@ def tables_part() -> None:
         "The report trained with settings that its text does not mention. Which column changes "
         "most when its equations are followed to the letter?"
     )
-    with page.controls():
-        setting = settings.control("setting")
+    with page.control_box():
+        setting = controls.control("setting")
     place = st.empty()
     if not server.warm_up().tensorflow_is_here():
         with place.container():
@@ -58,7 +58,7 @@ def tables_part() -> None:
         tables_with_this_machine(setting)
     page.answer(change_words())
     with st.expander("Reproduce it", icon=":material/replay:"):
-        st.code(f"python -m normlib report --setting {setting}", language="bash", wrap_lines=True)
+        st.code(f"python -m pages.lab report --setting {setting}", language="bash", wrap_lines=True)
         st.download_button(
             "Recorded numbers",
             json.dumps(report.recorded(setting)),
@@ -74,21 +74,21 @@ def tables_with_this_machine(setting: str) -> None:
     """The tables, with the rows of this machine's own trainings as they come."""
     wanted = {column: report.config(column, setting, SEED) for column in report.COLUMNS}
     checksum = server.data().checksum
-    if runs.wished("run_report"):
-        runs.submit(wanted.values())
-    if runs.wished("stop_report"):
-        runs.stop(config.key(checksum) for config in wanted.values())
-    found = {column: runs.find(config) for column, config in wanted.items()}
+    if trainings.wished("run_report"):
+        trainings.submit(wanted.values())
+    if trainings.wished("stop_report"):
+        trainings.stop(config.key(checksum) for config in wanted.values())
+    found = {column: trainings.find(config) for column, config in wanted.items()}
     found = {column: each for column, each in found.items() if each is not None}
     machine_controls(setting, found)
 
     def draw() -> None:
         for column, each in found.items():
-            if each.status in runs.LIVE:
-                runs.progress(each, METHODS[column].title)
+            if each.status in trainings.LIVE:
+                trainings.progress(each, METHODS[column].title)
         tables(setting, found)
 
-    runs.follow(list(found.values()), draw, key="report_tables")
+    trainings.follow(list(found.values()), draw, key="report_tables")
 
 
 def tables(setting: str, found: dict[str, Experiment]) -> None:
@@ -142,19 +142,19 @@ def machine_controls(setting: str, found: dict[str, Experiment]) -> None:
         st.caption(f"This machine has {server.data_words()}: its numbers cannot be the report's.")
     status = [each.status for each in found.values()]
     with st.container(horizontal=True, vertical_alignment="center"):
-        if any(one in runs.LIVE for one in status):
-            runs.button("Stop", "stop_report", icon=":material/stop:")
+        if any(one in trainings.LIVE for one in status):
+            trainings.button("Stop", "stop_report", icon=":material/stop:")
         elif len(status) == len(report.COLUMNS) and set(status) <= {"finished", "diverged"}:
             st.badge("Live", icon=":material/memory:", color="green")
             st.caption(same_words(setting, found))
         else:
-            runs.button(
+            trainings.button(
                 "Run on this machine", "run_report", icon=":material/play_arrow:", type="primary"
             )
             st.caption(
                 f"Five trainings with seed {SEED}: some minutes. You may leave the page meanwhile."
             )
-    runs.keeping()
+    trainings.keeping()
 
 
 def same_words(setting: str, found: dict[str, Experiment]) -> str:
@@ -258,7 +258,7 @@ def _points(value: float) -> str:
 
 def _short(value: float) -> str:
     """A difference in as few characters as tell its size: 0.03, 1.5e-3, 0."""
-    return settings.number(float(f"{value:.1e}"))
+    return controls.number(float(f"{value:.1e}"))
 
 
 def _signed(value: float) -> str:
@@ -274,17 +274,17 @@ def library_part() -> None:
         "Will they differ by nothing, by rounding, or by more? And which side is closer to the "
         "truth?"
     )
-    with page.controls():
+    with page.control_box():
         first = st.container(horizontal=True, vertical_alignment="bottom")
         with first:
-            numbers = settings.control("numbers")
-            defaults = settings.control("defaults")
+            numbers = controls.control("numbers")
+            defaults = controls.control("defaults")
         for column, name in zip(st.columns(3), ("batch", "eps", "seed"), strict=True):
             with column:
-                settings.control(name)
-        quantity = settings.control("quantity")
+                controls.control(name)
+        quantity = controls.control("quantity")
     server.wait_for_tensorflow()
-    batch, epsilon, seed = (settings.get(name) for name in ("batch", "eps", "seed"))
+    batch, epsilon, seed = (controls.get(name) for name in ("batch", "eps", "seed"))
     with turns.let_others():
         rows = compare(server.data().checksum, numbers, batch, epsilon, seed, defaults)
     what = charts.caption_for(
@@ -302,7 +302,7 @@ def library_part() -> None:
     source.show_source(*library_sources(), label="Both sides of batch norm")
 
     st.subheader("Fig 3: does it matter to a training?", anchor=False)
-    recorded = report.recorded(settings.control("setting"))
+    recorded = report.recorded(controls.control("setting"))
     left, right = st.columns(2)
     steps = curve_steps(recorded["columns"]["batch"]["curve"]["loss"][0], recorded)
     with left:
@@ -345,11 +345,11 @@ def library_part() -> None:
 
 @st.cache_data(max_entries=16, show_spinner="Comparing with TensorFlow and Keras.")
 def compare(checksum: str, numbers: str, batch: int, epsilon: float, seed: int, defaults: bool):
-    """Own ops against the library's (`normlib.reference.compare`), as plain dictionaries."""
+    """Own ops against the library's (`pages.lab.reference.compare`), as plain dictionaries."""
     from dataclasses import asdict
 
-    from normlib import reference
     from normlib.cnn import SmallCNN
+    from pages.lab import reference
 
     net = SmallCNN(seed=seed)
     with server.experiments().interactive():
@@ -437,7 +437,8 @@ def pair_words(rows: list[dict[str, Any]], quantity: str, defaults: bool) -> str
 
 
 def library_sources():
-    from normlib import normalize, reference
+    from normlib import normalize
+    from pages.lab import reference
 
     return normalize.batch_norm, normalize.standardize, reference.tf_batch_norm
 
@@ -469,8 +470,8 @@ def layer_part() -> None:
         "Batch norm or layer norm: which one learns faster on this small convolutional network, "
         "and what does each cost per step?"
     )
-    with page.controls():
-        setting = settings.control("setting")
+    with page.control_box():
+        setting = controls.control("setting")
     server.wait_for_tensorflow()
     recorded = report.recorded(setting)
     methods = ("none", "batch", "layer")
@@ -608,9 +609,9 @@ def weight_part() -> None:
 
 def open_on_train(config: TrainConfig) -> None:
     """Go to the Train page with the settings of this training."""
-    for name, setting in settings.SETTINGS.items():
+    for name, setting in controls.CONTROLS.items():
         if setting.config_field:
-            settings.put(name, getattr(config, setting.config_field))
+            controls.put(name, getattr(config, setting.config_field))
     st.switch_page(page.ROOT / page.PAGES["train"].file)
 
 
@@ -692,4 +693,4 @@ PARTS = {"tables": tables_part, "library": library_part, "layer": layer_part, "w
 
 with turns.take():
     page.set_up("report")
-    PARTS[settings.control("part", label_visibility="collapsed")]()
+    PARTS[controls.control("part", label_visibility="collapsed")]()

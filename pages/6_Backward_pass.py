@@ -5,11 +5,22 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from normlib import backward_steps, steps
 from normlib.config import METHODS, TrainConfig
-from pages.components import cells, charts, page, runs, server, settings, source, theme, turns
-from pages.components.cells import GAP
+from pages.components import (
+    charts,
+    controls,
+    number_table,
+    page,
+    server,
+    source,
+    theme,
+    trainings,
+    turns,
+)
 from pages.components.charts import Chart
+from pages.components.number_table import GAP
+from pages.lab import arithmetic as steps
+from pages.lab import backward as backward_steps
 
 FEATURES = 3
 EXAMPLES = (1, 2, 3, 4)
@@ -41,35 +52,35 @@ QUESTIONS = {
 
 
 def show_terms() -> None:
-    with page.controls():
+    with page.control_box():
         first, second, third = st.columns([1.1, 2.2, 1.6])
         with first:
-            method = settings.control("method", choices=("batch", "layer", "rms"))
+            method = controls.control("method", choices=("batch", "layer", "rms"))
         with second:
-            kind = settings.control("dz")
+            kind = controls.control("dz")
         with third:
-            constants = settings.control("mistake", choices=("none", CONSTANTS)) == CONSTANTS
-    x = cells.table_of("x", EXAMPLES, FEATURES)
-    epsilon, gamma = settings.get("eps"), settings.get("gamma")
+            constants = controls.control("mistake", choices=("none", CONSTANTS)) == CONSTANTS
+    x = number_table.table_of("x", EXAMPLES, FEATURES)
+    epsilon, gamma = controls.get("eps"), controls.get("gamma")
     picture = st.container()
-    row, column = cells.choose(*x.shape)
+    row, column = number_table.choose(*x.shape)
     cell = (row, column)
     forward = steps.normalization_steps(method, x, gamma, 0.0, epsilon)
-    dz = backward_steps.incoming(kind, forward, cell, settings.get("seed"))
+    dz = backward_steps.incoming(kind, forward, cell, controls.get("seed"))
     seen = backward_steps.backward_steps(method, x, dz, gamma, epsilon, constants)
     with picture:
         caption = (
             f"The table of {x.shape[0]} × {x.shape[1]} of Step by step · {METHODS[method].title} · "
-            f"ε {settings.number(epsilon)} · γ {settings.number(gamma)}"
+            f"ε {controls.number(epsilon)} · γ {controls.number(gamma)}"
         )
         if kind == "random":
-            caption += f" · dz from seed {settings.get('seed')}"
+            caption += f" · dz from seed {controls.get('seed')}"
         charts.show(
             terms_chart(seen, cell),
             caption,
-            cells.chart_key("terms"),
+            number_table.chart_key("terms"),
             widths=[1, 1, 1.5],
-            on_select=cells.take_click,
+            on_select=number_table.take_click,
         )
     lines = backward_steps.written_backward(seen, cell)
     st.latex(
@@ -99,8 +110,8 @@ def terms_chart(seen: backward_steps.BackwardSteps, cell: tuple[int, int]) -> Ch
     lit, color = forward.shares(cell), theme.color(forward.method)
     rows, columns = forward.x.shape
     heads = [
-        *cells.labels([f"F{number + 1}" for number in range(columns)], left=1),
-        *cells.labels([f"E{number + 1}" for number in range(rows)], top=1, down=True),
+        *number_table.labels([f"F{number + 1}" for number in range(columns)], left=1),
+        *number_table.labels([f"E{number + 1}" for number in range(rows)], top=1, down=True),
     ]
     size = (1 + rows, 1 + columns)
     floor = 1e-13 * float(np.abs(seen.direct).max() or 1.0)
@@ -113,13 +124,19 @@ def terms_chart(seen: backward_steps.BackwardSteps, cell: tuple[int, int]) -> Ch
     terms = (seen.direct, seen.through_mean, seen.through_root, seen.dx)
     reach = max(float(np.abs(term[lit]).max()) for term in terms)
     panels = (
-        cells.panel(
-            "dz, what comes in", [*heads, *cells.cells(seen.dz, lit=lit, chosen=cell)], size, color
+        number_table.panel(
+            "dz, what comes in",
+            [*heads, *number_table.cells(seen.dz, lit=lit, chosen=cell)],
+            size,
+            color,
         ),
-        cells.panel(
-            "dx, what goes out", [*heads, *cells.cells(dx, lit=lit, chosen=cell)], size, color
+        number_table.panel(
+            "dx, what goes out",
+            [*heads, *number_table.cells(dx, lit=lit, chosen=cell)],
+            size,
+            color,
         ),
-        cells.signed_bars(f"dx of E{cell[0] + 1}, F{cell[1] + 1}", bars, reach, ""),
+        number_table.signed_bars(f"dx of E{cell[0] + 1}, F{cell[1] + 1}", bars, reach, ""),
     )
     table = [
         {
@@ -197,12 +214,12 @@ def walked(rates: tuple[float, ...], seed: int) -> backward_steps.Walk:
 
 
 def show_weight() -> None:
-    with page.controls():
+    with page.control_box():
         first, second = st.columns(2)
         with first:
-            rate = settings.control("lr")
+            rate = controls.control("lr")
         with second:
-            seed = settings.control("seed", label="Seed of the gradients dw")
+            seed = controls.control("seed", label="Seed of the gradients dw")
     rates = tuple(float(f"{rate * times:.6g}") for times in RATES)
     with turns.let_others():
         walk = walked(rates, seed)
@@ -226,7 +243,7 @@ def show_weight() -> None:
         ]
         first_norm, next_norm = float(np.linalg.norm(here.v)), float(np.linalg.norm(after))
         chart = Chart(
-            (cells.arrows("One step, learning rate 1", arrows, thick="v", size=270),),
+            (number_table.arrows("One step, learning rate 1", arrows, thick="v", size=270),),
             f"From v = (1, 0) the gradient dw = ({here.dw[0]:.3g}, {here.dw[1]:.3g}) leaves "
             f"dv = ({here.dv[0]:.3g}, {here.dv[1]:.3g}), at a right angle to v. "
             f"‖v‖ goes from {first_norm:.4g} to {next_norm:.4g}.",
@@ -247,7 +264,7 @@ def show_weight() -> None:
     with right:
         rows = [
             {
-                "method": f"Rate {settings.number(one)}",
+                "method": f"Rate {controls.number(one)}",
                 "step": step,
                 "norm": float(walk.norms[step, index]),
             }
@@ -258,7 +275,7 @@ def show_weight() -> None:
         charts.show(curve, f"dw at random, the same for each rate · g = 1 · seed {seed}", "norms")
     growth = float(np.diff(walk.norms, axis=0).min())
     ends = ", ".join(
-        f"{walk.norms[-1, index]:.4g} at {settings.number(one)}" for index, one in enumerate(rates)
+        f"{walk.norms[-1, index]:.4g} at {controls.number(one)}" for index, one in enumerate(rates)
     )
     first_turns, last_turns = walk.turns[:20, -1].mean(), walk.turns[-20:, -1].mean()
     page.answer(
@@ -271,7 +288,7 @@ def show_weight() -> None:
         + f"dv is at a right angle to v (cosine at most {np.abs(walk.cosines).max():.0e}), so each "
         "step is the short side of a triangle and the new v its long side. A longer v turns "
         "less: at "
-        f"{settings.number(rates[-1])} by {first_turns:.3g}° a step in the first 20 and by "
+        f"{controls.number(rates[-1])} by {first_turns:.3g}° a step in the first 20 and by "
         f"{last_turns:.3g}° in the last 20. So weight norm lowers its own learning rate."
     )
     from normlib import gradients
@@ -291,7 +308,7 @@ def show_weight() -> None:
 @st.cache_data(max_entries=128, show_spinner="Calculating the gradients in four ways.")
 def checked(method: str, epsilon: float, mistake: str, seed: int) -> list[dict]:
     """One row per gradient: the largest relative difference of each way from the one by hand."""
-    from normlib import gradient_check
+    from pages.lab import gradient_check
 
     x = np.random.default_rng(seed).normal(1.0, 2.0, CHECKED[method])
     planted = None if mistake == "none" else mistake
@@ -306,19 +323,20 @@ def checked(method: str, epsilon: float, mistake: str, seed: int) -> list[dict]:
 
 
 def show_check() -> None:
-    from normlib import gradient_check, gradients
+    from normlib import gradients
+    from pages.lab import gradient_check
 
-    with page.controls():
+    with page.control_box():
         first, second, third, fourth = st.columns([1.1, 1.5, 1.5, 1.1])
         with first:
-            method = settings.control("method", choices=tuple(CHECKED))
+            method = controls.control("method", choices=tuple(CHECKED))
         with second:
             mistakes = ("none", *gradient_check.mistakes(method))
-            mistake = settings.control("mistake", choices=mistakes)
+            mistake = controls.control("mistake", choices=mistakes)
         with third:
-            epsilon = settings.control("eps", disabled=method == "weight")
+            epsilon = controls.control("eps", disabled=method == "weight")
         with fourth:
-            seed = settings.control("seed")
+            seed = controls.control("seed")
     with turns.let_others(), server.experiments().interactive():
         rows = checked(method, epsilon, mistake, seed)
     names = {"x": "x", "gamma": "γ", "beta": "β", "v": "v", "g": "g"}
@@ -342,7 +360,7 @@ def show_check() -> None:
         f"gradient by hand, relative to its largest number. "
         f"✓ up to {tiny(gradient_check.TOLERANCE)}. "
         f"{METHODS[method].title} on {shape} random numbers · "
-        f"float64 · ε {settings.minus(settings.number(epsilon))} · seed {seed}"
+        f"float64 · ε {controls.minus(controls.number(epsilon))} · seed {seed}"
     )
     page.answer(check_answer(rows, mistake, names, gradient_check.TOLERANCE))
     hand = {
@@ -374,12 +392,12 @@ def verdict(difference: float, tolerance: float) -> str:
     """The difference with a green check or a red cross."""
     if difference <= tolerance:
         return f":green[:material/check: {tiny(difference)}]"
-    return f":red[:material/close: **{settings.minus(f'{difference:.2g}')}**]"
+    return f":red[:material/close: **{controls.minus(f'{difference:.2g}')}**]"
 
 
 def tiny(value: float) -> str:
     """One digit: 3e−9."""
-    return settings.minus(settings.number(float(f"{value:.0e}")))
+    return controls.minus(controls.number(float(f"{value:.0e}")))
 
 
 def check_answer(rows: list[dict], mistake: str, names: dict[str, str], tolerance: float) -> str:
@@ -417,27 +435,27 @@ def check_answer(rows: list[dict], mistake: str, names: dict[str, str], toleranc
 def configs() -> dict[str, TrainConfig]:
     """The training of each method with the settings as they stand."""
     return {
-        method: settings.to_train_config(normalization=method) for method in settings.FOUR_METHODS
+        method: controls.to_train_config(normalization=method) for method in controls.FOUR_METHODS
     }
 
 
 def show_training() -> None:
-    with page.controls():
+    with page.control_box():
         first, second, third = st.columns([1.1, 1.5, 1])
         with first:
-            stage = settings.control("stage")
+            stage = controls.control("stage")
         with second:
-            settings.control("lr")
+            controls.control("lr")
         with third:
-            settings.control("seed")
+            controls.control("seed")
     try:
         wanted = configs()
     except ValueError as error:
         st.warning(str(error))
         return
-    if runs.wished("train_missing"):
-        runs.submit(wanted.values())
-    found = {method: runs.find(config) for method, config in wanted.items()}
+    if trainings.wished("train_missing"):
+        trainings.submit(wanted.values())
+    found = {method: trainings.find(config) for method, config in wanted.items()}
     checksum = server.data().checksum
     shipped = {
         method: backward_steps.recorded_norms(config, checksum)
@@ -449,7 +467,7 @@ def show_training() -> None:
         method
         for method, one in found.items()
         if method not in shipped
-        and (one is None or (one.run is None and one.status not in runs.LIVE))
+        and (one is None or (one.run is None and one.status not in trainings.LIVE))
     ]
     if missing:
         one = wanted["none"]
@@ -457,14 +475,14 @@ def show_training() -> None:
             f"Not trained yet with these settings: "
             f"{', '.join(METHODS[method].title.lower() for method in missing)}."
         )
-        runs.button(
+        trainings.button(
             f"Train {one.epochs} epochs on {one.train_size:,} images",
             "train_missing",
             icon=":material/play_arrow:",
             type="primary",
         )
     live = [one for one in found.values() if one is not None]
-    runs.follow(live, lambda: draw_training(found, shipped, stage), "gradient_norms")
+    trainings.follow(live, lambda: draw_training(found, shipped, stage), "gradient_norms")
     from normlib import training_graphs
 
     source.show_source(training_graphs.Graphs.step, label="The training step that measured it")
@@ -480,8 +498,8 @@ def draw_training(found, shipped: dict[str, dict], stage: str) -> None:
             recorded = one.run.recorded
         else:
             recorded = one.snapshot().recorded
-            if one.status in runs.LIVE:
-                runs.progress(one, METHODS[method].title)
+            if one.status in trainings.LIVE:
+                trainings.progress(one, METHODS[method].title)
         for step, norms in zip(
             recorded.get("step", ()), recorded.get("gradient_norms", ()), strict=False
         ):
@@ -490,7 +508,7 @@ def draw_training(found, shipped: dict[str, dict], stage: str) -> None:
     if not rows:
         return
     settings_words = charts.caption_for("batch", "lr", "epochs", "images", "seed")
-    title = settings.SETTINGS["stage"].choices[stage].lower()
+    title = controls.CONTROLS["stage"].choices[stage].lower()
     chart = charts.curves(
         rows, "step", "norm", "Step", "Norm of the gradient", log=True, points=True
     )
@@ -519,7 +537,7 @@ def draw_training(found, shipped: dict[str, dict], stage: str) -> None:
 
 def jags_words() -> str:
     """Why the curves are jagged, where each epoch ends with a smaller batch than the others."""
-    config = settings.to_train_config()
+    config = controls.to_train_config()
     count = min(config.train_size, len(server.data().train_images))
     full, rest = divmod(count, config.batch_size)
     if not full or not rest:
@@ -537,21 +555,21 @@ def jags_words() -> str:
 @st.cache_data(max_entries=16, show_spinner="One step of the network for each method.")
 def bias_norms(seed: int, checksum: str, _data) -> dict[str, float]:
     config = TrainConfig(seed=seed)
-    return backward_steps.bias_gradients(config, _data, settings.FOUR_METHODS)
+    return backward_steps.bias_gradients(config, _data, controls.FOUR_METHODS)
 
 
 def show_bias() -> None:
-    with page.controls():
+    with page.control_box():
         first, second, third = st.columns([1.1, 1.5, 1])
         with first:
-            method = settings.control("method", choices=("batch", "layer"))
+            method = controls.control("method", choices=("batch", "layer"))
         with second:
-            bias = settings.control("bias", step=0.5)
+            bias = controls.control("bias", step=0.5)
         with third:
-            seed = settings.control("seed")
-    x = cells.table_of("x", EXAMPLES, FEATURES)
-    column = min(int(settings.get("column")), FEATURES) - 1
-    epsilon = settings.get("eps")
+            seed = controls.control("seed")
+    x = number_table.table_of("x", EXAMPLES, FEATURES)
+    column = min(int(controls.get("column")), FEATURES) - 1
+    epsilon = controls.get("eps")
     moved = x.copy()
     moved[:, column] += bias
     before = steps.normalization_steps(method, x, epsilon=epsilon)
@@ -561,8 +579,8 @@ def show_bias() -> None:
     lit = np.zeros(x.shape, bool)
     lit[:, column] = True
     heads = [
-        *cells.labels([f"F{number + 1}" for number in range(FEATURES)], left=1),
-        *cells.labels([f"E{number + 1}" for number in range(len(x))], top=1, down=True),
+        *number_table.labels([f"F{number + 1}" for number in range(FEATURES)], left=1),
+        *number_table.labels([f"E{number + 1}" for number in range(len(x))], top=1, down=True),
     ]
     size = (1 + len(x) + (GAP + 1 if method == "batch" else 0), 1 + FEATURES)
     color = theme.color(method)
@@ -571,18 +589,22 @@ def show_bias() -> None:
         if method != "batch":
             return []
         top = 1 + len(x) + GAP
-        own = cells.cells(seen.mean[:1], top=top, lit=lit[:1], names={})
-        return [*cells.labels(["mean"], top=top), *own]
+        own = number_table.cells(seen.mean[:1], top=top, lit=lit[:1], names={})
+        return [*number_table.labels(["mean"], top=top), *own]
 
     panels = (
-        cells.panel("x", [*heads, *cells.cells(x, lit=lit), *statistics(before)], size, color),
-        cells.panel(
+        number_table.panel(
+            "x", [*heads, *number_table.cells(x, lit=lit), *statistics(before)], size, color
+        ),
+        number_table.panel(
             f"x with {steps.shown(bias)} added to F{column + 1}",
-            [*heads, *cells.cells(moved, lit=lit), *statistics(after)],
+            [*heads, *number_table.cells(moved, lit=lit), *statistics(after)],
             size,
             color,
         ),
-        cells.panel("z; lit: as before", [*heads, *cells.cells(after.z, lit=same)], size, color),
+        number_table.panel(
+            "z; lit: as before", [*heads, *number_table.cells(after.z, lit=same)], size, color
+        ),
     )
     table = [
         {
@@ -596,7 +618,7 @@ def show_bias() -> None:
         for index in np.ndindex(x.shape)
     ]
     summary = f"With the bias {int(same.sum())} of {x.size} z are what they were without."
-    caption = f"The table of Step by step · {METHODS[method].title} · ε {settings.number(epsilon)}"
+    caption = f"The table of Step by step · {METHODS[method].title} · ε {controls.number(epsilon)}"
     charts.show(Chart(panels, summary, charts.frame(table)), caption, "bias_table")
     data = server.data()
     with turns.let_others():
@@ -638,7 +660,7 @@ VIEWS = {
 
 with turns.take():
     page.set_up("backward")
-    view = settings.control("pass", label_visibility="collapsed")
+    view = controls.control("pass", label_visibility="collapsed")
     page.question(QUESTIONS[view])
     server.wait_for_tensorflow()
     VIEWS[view]()

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from normlib import sweeps
 from normlib.config import METHODS, TrainConfig
-from normlib.sweeps import Outcome, Sweep
 from pages.components import (
     batch_charts,
     charts,
+    controls,
+    live_sweep,
     page,
-    runs,
     server,
-    settings,
     source,
-    sweeping,
+    trainings,
     turns,
 )
+from pages.lab import sweeps
+from pages.lab.sweeps import Outcome, Sweep
 
 if TYPE_CHECKING:
-    from normlib.experiments import Experiment
-    from normlib.statistics import Memory
+    from pages.lab.activations import Memory
+    from pages.lab.queue import Experiment
 
 OFFERED = tuple(method for method in METHODS if method != "tf_batch")
 MOST_METHODS = 4
@@ -51,7 +51,7 @@ QUESTIONS = {
 
 def main() -> None:
     page.set_up("batch_lab")
-    view = settings.control("lab", label_visibility="collapsed")
+    view = controls.control("lab", label_visibility="collapsed")
     page.question(QUESTIONS[view])
     {"inference": inference, "mates": mates, "sweep": sweep, "cliff": cliff}[view]()
 
@@ -59,7 +59,7 @@ def main() -> None:
 @st.cache_resource(show_spinner=False)
 def memory() -> Memory:
     """What was computed on trained networks, shared by all sessions; each a few kB to 2.4 MB."""
-    from normlib.statistics import Memory
+    from pages.lab.activations import Memory
 
     return Memory(most=48)
 
@@ -68,30 +68,30 @@ def memory() -> Memory:
 
 
 def inference() -> None:
-    with page.controls():
+    with page.control_box():
         first, second = st.columns(2, vertical_alignment="bottom")
         with first:
-            along = settings.control("against")
+            along = controls.control("against")
         with second:
-            settings.control("placement")
+            controls.control("placement")
         first, second = st.columns(2, vertical_alignment="bottom")
         with first:
-            settings.control("momentum")
+            controls.control("momentum")
         if along != "batch":
             with second:
-                settings.control("batch", label="Training batch size")
+                controls.control("batch", label="Training batch size")
     server.wait_for_tensorflow()
     config = replace(
-        sweeps.small(settings.get("placement")),
-        batch_size=settings.get("batch"),
-        momentum=settings.get("momentum"),
+        sweeps.small(controls.get("placement")),
+        batch_size=controls.get("batch"),
+        momentum=controls.get("momentum"),
     )
     configs = along_configs(along, config)
     recorded = recorded_studies()
     has_recorded = all(sweeps.name_of(one) in recorded for one in configs)
     found = act_on_networks(configs, "study")
     network_buttons(configs, found, "study", has_recorded)
-    which = sweeping.source_of(has_recorded, bool(found))
+    which = live_sweep.source_of(has_recorded, bool(found))
     if not which:
         sizes = ", ".join(map(str, sweeps.TRAINED_SIZES))
         st.markdown(
@@ -128,7 +128,7 @@ def recorded_studies() -> dict[str, dict[str, Any]]:
 
 def live_study(experiment: Experiment, every_size: bool) -> dict[str, Any]:
     """`inference.study` of a run, from memory where somebody has asked before."""
-    from normlib import inference
+    from pages.lab import inference
 
     size = min(experiment.config.batch_size, 256)
     sizes = inference.TEST_SIZES if every_size else (size,)
@@ -146,9 +146,9 @@ def show_studies(
     along: str, configs: Sequence[TrainConfig], studies: Sequence[dict[str, Any]], which: str
 ) -> None:
     config = configs[0]
-    recalibrated = settings.get("recalibrated")
-    where = settings.SETTINGS["placement"].words(config.placement).lower()
-    sweeping.mark(
+    recalibrated = controls.get("recalibrated")
+    where = controls.CONTROLS["placement"].words(config.placement).lower()
+    live_sweep.mark(
         which,
         sweeps.recorded_study("inference")["origin"],
         f"{config.train_size:,} images, {config.epochs} epoch, learning rate "
@@ -179,7 +179,7 @@ def show_studies(
         )
     shown = chosen_study(configs, studies)
     with right:
-        momentum = settings.get("momentum")
+        momentum = controls.get("momentum")
         momenta = sorted({0.5, 0.9, 0.99, 0.999, momentum})
         if len(momenta) > 4:
             momenta.remove(0.5 if momentum != 0.5 else 0.9)
@@ -194,7 +194,7 @@ def show_studies(
             icon=":material/undo:" if recalibrated else ":material/auto_fix_high:",
             type="secondary" if recalibrated else "primary",
             key="recalibrate",
-            on_click=settings.put,
+            on_click=controls.put,
             args=("recalibrated", not recalibrated),
             help="Recompute the moving statistics: the plain average over many training batches, "
             "with the weights as they are.",
@@ -204,7 +204,8 @@ def show_studies(
                 f"The plain average over {shown['batches']} training batches; no weight changed."
             )
     page.answer(study_words(along, configs, studies, recalibrated))
-    from normlib import inference, layers
+    from normlib import layers
+    from pages.lab import inference
 
     source.show_source(
         layers.BatchNorm.update,
@@ -220,8 +221,8 @@ def chosen_study(
     """The study of the settings above, or the first."""
     for config, study in zip(configs, studies, strict=True):
         if (config.batch_size, config.momentum) == (
-            settings.get("batch"),
-            settings.get("momentum"),
+            controls.get("batch"),
+            controls.get("momentum"),
         ):
             return study
     return studies[0]
@@ -301,7 +302,7 @@ def study_words(
             f"The two kinds of statistics differ most after training with batches of {largest}: "
             f"the moving ones read {abs(gaps[largest]):.1f} points {side} of the images correctly."
         )
-    momentum, steps = settings.get("momentum"), shown["steps"]
+    momentum, steps = controls.get("momentum"), shown["steps"]
     arrived = sweeps.arrived(momentum, steps)
     off = shown["off"]
     sentences.append(
@@ -312,7 +313,7 @@ def study_words(
     )
     if recalibrated:
         before, after = (round(100 * shown[name], 2) for name in ("moving", "recomputed"))
-        gain = settings.minus(f"{after - before:+.2f}")
+        gain = controls.minus(f"{after - before:+.2f}")
         sentences.append(
             f"**Recalibrated** over {shown['batches']} training batches: {before:.2f}% becomes "
             f"{after:.2f}%, {gain} points, without one training step."
@@ -345,11 +346,11 @@ def one_image_words(placement: str, right: float) -> str:
 
 def act_on_networks(configs: Sequence[TrainConfig], wish: str) -> list[Experiment] | None:
     """Do what the buttons asked for; the finished runs, or None while one is missing."""
-    if runs.wished(f"train_{wish}"):
-        runs.submit(configs, weights=True)
-    if runs.wished(f"stop_{wish}"):
-        runs.stop(config.key(server.data().checksum) for config in configs)
-    return sweeping.trained(configs)
+    if trainings.wished(f"train_{wish}"):
+        trainings.submit(configs, weights=True)
+    if trainings.wished(f"stop_{wish}"):
+        trainings.stop(config.key(server.data().checksum) for config in configs)
+    return live_sweep.trained(configs)
 
 
 def network_buttons(
@@ -359,8 +360,8 @@ def network_buttons(
     has_recorded: bool,
 ) -> None:
     """Train and Stop for a few networks, and how far they are."""
-    asked = [one for one in map(runs.find, configs) if one is not None]
-    live = [one for one in asked if one.status in runs.LIVE]
+    asked = [one for one in map(trainings.find, configs) if one is not None]
+    live = [one for one in asked if one.status in trainings.LIVE]
     if found is None:
         count = (
             f"{len(configs)} small networks, some seconds each"
@@ -368,16 +369,16 @@ def network_buttons(
             else "One small network, some seconds"
         )
         with st.container(horizontal=True, vertical_alignment="center", key=f"{wish}_buttons"):
-            sweeping.ask_button(
+            live_sweep.ask_button(
                 "Train here",
                 f"train_{wish}",
                 icon=":material/play_arrow:",
                 type="secondary" if has_recorded else "primary",
                 disabled=bool(live),
             )
-            runs.button("Stop", f"stop_{wish}", icon=":material/stop:", disabled=not live)
+            trainings.button("Stop", f"stop_{wish}", icon=":material/stop:", disabled=not live)
             st.caption(f"{count}.")
-        runs.keeping()
+        trainings.keeping()
         for one in asked:
             if one.status in ("stopped", "failed", "diverged"):
                 st.caption(f"{METHODS[one.config.normalization].title}: {one.message}")
@@ -385,31 +386,31 @@ def network_buttons(
 
         def draw() -> None:
             for one in live:
-                runs.progress(one, METHODS[one.config.normalization].title)
+                trainings.progress(one, METHODS[one.config.normalization].title)
 
-        runs.follow(live, draw, f"{wish}_live")
+        trainings.follow(live, draw, f"{wish}_live")
 
 
 # ---- batch-mates -----------------------------------------------------------------------------
 
 
 def mates() -> None:
-    with page.controls():
+    with page.control_box():
         first, second, third, fourth = st.columns([3, 3, 2, 3], vertical_alignment="bottom")
         with first:
-            size = settings.control("crowd")
+            size = controls.control("crowd")
         with second:
-            who = settings.control("mates")
+            who = controls.control("mates")
         with third:
-            settings.control("pinned", label="Test digit")
+            controls.control("pinned", label="Test digit")
         with fourth:
-            placement = settings.control("placement")
+            placement = controls.control("placement")
     server.wait_for_tensorflow()
     configs = list(sweeps.mates_configs(placement).values())
-    recorded = recorded_mates(placement, size, who, settings.get("pinned"))
+    recorded = recorded_mates(placement, size, who, controls.get("pinned"))
     found = act_on_networks(configs, "mates")
     network_buttons(configs, found, "mates", recorded is not None)
-    which = sweeping.source_of(recorded is not None, found is not None)
+    which = live_sweep.source_of(recorded is not None, found is not None)
     if not which:
         st.markdown(
             f"Recorded numbers are there for test digit {sweeps.PINNED} with random mates or only "
@@ -446,11 +447,11 @@ def recorded_mates(placement: str, size: int, who: str, pinned: int) -> dict[str
 
 def live_mates(found: Sequence[Experiment], size: int, who: str) -> dict[str, Any]:
     """The same, computed on the networks of this machine; what can be kept is kept."""
-    from normlib import inference
+    from pages.lab import inference
 
     data, kept = server.data(), memory()
     images, labels = (a[: inference.EVALUATED] for a in (data.test_images, data.test_labels))
-    pinned = min(settings.get("pinned"), len(images) - 1)
+    pinned = min(controls.get("pinned"), len(images) - 1)
     digit = None if who == "random" else int(who)
     by_method = {one.config.normalization: one for one in found}
     batch = by_method["batch"]
@@ -486,7 +487,7 @@ def live_mates(found: Sequence[Experiment], size: int, who: str) -> dict[str, An
 
 def show_mates(seen: dict[str, Any], config: TrainConfig, size: int, who: str, which: str) -> None:
     label = seen["label"]
-    sweeping.mark(
+    live_sweep.mark(
         which,
         sweeps.recorded_study("mates")["origin"],
         f"Four networks, each {config.train_size:,} images in batches of {config.batch_size}, "
@@ -521,7 +522,7 @@ def show_mates(seen: dict[str, Any], config: TrainConfig, size: int, who: str, w
         "2,000 test images under batch norm, each read with the statistics of its own batch."
     )
     page.answer(mates_words(seen, size, who))
-    from normlib import inference
+    from pages.lab import inference
 
     source.show_source(
         inference.pooled,
@@ -533,7 +534,7 @@ def show_mates(seen: dict[str, Any], config: TrainConfig, size: int, who: str, w
 
 def show_company(seen: dict[str, Any], size: int, who: str, which: str) -> None:
     """The pinned digit and its first batch, where these are the images."""
-    from normlib import inference
+    from pages.lab import inference
 
     data = server.data()
     origin = sweeps.recorded_study("mates")["origin"]["data"]["checksum"]
@@ -550,7 +551,7 @@ def show_company(seen: dict[str, Any], size: int, who: str, which: str) -> None:
 
 
 def margin_rows(seen: dict[str, Any]) -> list[dict[str, Any]]:
-    from normlib import inference
+    from pages.lab import inference
 
     label = seen["label"]
     own = inference.margin(seen["cloud"], label)
@@ -580,7 +581,7 @@ def margin_rows(seen: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def mates_words(seen: dict[str, Any], size: int, who: str) -> str:
-    from normlib import inference
+    from pages.lab import inference
 
     label = seen["label"]
     own = inference.margin(seen["cloud"], label)
@@ -623,7 +624,7 @@ def logit_words(seen: dict[str, Any]) -> str:
 
 
 def four_methods() -> tuple[str, ...]:
-    methods = settings.control("methods", choices=OFFERED, wrap=True)
+    methods = controls.control("methods", choices=OFFERED, wrap=True)
     if not methods:
         st.info("Choose at least one method.", icon=":material/touch_app:")
     if len(methods) > MOST_METHODS:
@@ -634,33 +635,33 @@ def four_methods() -> tuple[str, ...]:
 
 def paper_preset() -> None:
     plan = sweeps.PLANS["paper"]
-    settings.put("methods", plan.methods)
-    settings.put("placement", plan.base.placement)
-    settings.put("lr", plan.base.learning_rate)
-    settings.put("held", plan.held)
-    settings.put("from", "recorded")
+    controls.put("methods", plan.methods)
+    controls.put("placement", plan.base.placement)
+    controls.put("lr", plan.base.learning_rate)
+    controls.put("held", plan.held)
+    controls.put("from", "recorded")
 
 
 def plain_preset() -> None:
     plan = sweeps.PLANS["images"]
-    settings.put("methods", plan.methods)
-    settings.put("placement", plan.base.placement)
-    settings.put("lr", plan.base.learning_rate)
-    settings.put("from", "recorded")
+    controls.put("methods", plan.methods)
+    controls.put("placement", plan.base.placement)
+    controls.put("lr", plan.base.learning_rate)
+    controls.put("from", "recorded")
 
 
 def is_paper() -> bool:
     """Whether the controls stand as the preset leaves them: then its two batch sizes are shown."""
     plan = sweeps.PLANS["paper"]
     return (
-        settings.get("methods") == plan.methods
-        and settings.get("placement") == plan.base.placement
-        and settings.get("held") == plan.held
+        controls.get("methods") == plan.methods
+        and controls.get("placement") == plan.base.placement
+        and controls.get("held") == plan.held
     )
 
 
 def sweep() -> None:
-    with page.controls():
+    with page.control_box():
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button(
                 "2 to 256, four methods",
@@ -675,12 +676,12 @@ def sweep() -> None:
         methods = four_methods()
         first, second, third = st.columns([3, 3, 3], vertical_alignment="bottom")
         with first:
-            held = settings.control("held")
+            held = controls.control("held")
         with second:
-            placement = settings.control("placement")
+            placement = controls.control("placement")
         with third:
-            rate = settings.control("lr")
-        settings.control("seeds", label="Seeds when run here")
+            rate = controls.control("lr")
+        controls.control("seeds", label="Seeds when run here")
     server.wait_for_tensorflow()
     if not methods:
         return
@@ -779,13 +780,13 @@ def paper_table(plan: Sweep) -> None:
 
 
 def cliff() -> None:
-    with page.controls():
+    with page.control_box():
         methods = four_methods()
         first, second = st.columns(2, vertical_alignment="bottom")
         with first:
-            placement = settings.control("placement")
+            placement = controls.control("placement")
         with second:
-            settings.control("seeds", label="Seeds when run here")
+            controls.control("seeds", label="Seeds when run here")
     server.wait_for_tensorflow()
     if not methods:
         return
@@ -844,22 +845,22 @@ def swept(plan: Sweep, wish: str, draw) -> None:
         return
     recorded = sweeps.recorded_outcomes()
     has_recorded = all(sweeps.name_of(point.config) in recorded for point in points)
-    here = replace(plan, seeds=plan.seeds[:1] if settings.get("seeds") == "1" else RECORDED_SEEDS)
-    sweeping.buttons(here, wish, has_recorded)
-    outcomes, under_way = sweeping.live(here)
-    which = sweeping.source_of(has_recorded, bool(outcomes or under_way))
+    here = replace(plan, seeds=plan.seeds[:1] if controls.get("seeds") == "1" else RECORDED_SEEDS)
+    live_sweep.buttons(here, wish, has_recorded)
+    outcomes, under_way = live_sweep.live(here)
+    which = live_sweep.source_of(has_recorded, bool(outcomes or under_way))
     if not which:
         st.markdown("Nothing is recorded for these settings. **Run on this machine** fills it in.")
         return
     origin = sweeps.recorded("images").origin
     if which == "recorded":
         seeds = ", ".join(map(str, plan.seeds))
-        sweeping.mark(which, origin, f"Seeds {seeds}.")
+        live_sweep.mark(which, origin, f"Seeds {seeds}.")
         draw(plan, recorded)
         return
     seeds = ", ".join(map(str, here.seeds))
-    sweeping.mark(which, origin, f"Seed{'s' * (len(here.seeds) > 1)} {seeds}.")
-    sweeping.run(here, lambda now: draw(here, now), wish)
+    live_sweep.mark(which, origin, f"Seed{'s' * (len(here.seeds) > 1)} {seeds}.")
+    live_sweep.run(here, lambda now: draw(here, now), wish)
 
 
 with turns.take():

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from benchmarks.serving import CHROMIUM_FLAGS, chromium, serving
 from pages.components.page import PAGES, ROOT
+from tests.benchmarks.serving import CHROMIUM_FLAGS, chromium, serving
 
 SECONDS = 1000  # Playwright counts in milliseconds
 PICTURE = "[data-testid='stVegaLiteChart'] svg.marks"

@@ -5,12 +5,14 @@ import json
 
 import pytest
 
-from normlib import __main__, export
+from normlib import __main__
 from normlib.config import TrainConfig
 from normlib.mnist import Dataset
 from normlib.run import Run
-from normlib.store import Store
 from normlib.training import train
+from pages.lab import __main__ as lab
+from pages.lab import export
+from pages.lab.store import Store
 
 
 @pytest.fixture
@@ -66,7 +68,8 @@ def test_train_trains_what_it_was_told_and_writes_it(small, tmp_path, capsys):
 )
 def test_bad_input_gets_one_sentence(options, sentence, small, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("NORMLAB_HOME", str(tmp_path))
-    assert __main__.main(options) == 2
+    command = lab if options[0] == "runs" else __main__
+    assert command.main(options) == 2
     printed = capsys.readouterr().err.strip()
     assert sentence in printed and "\n" not in printed
 
@@ -78,14 +81,14 @@ def test_data_tells_what_would_be_used(small, capsys):
 
 def test_runs_lists_shows_and_exports(kept, tmp_path, capsys):
     table, history, whole = (tmp_path / name for name in ("list.csv", "run.csv", "run.json"))
-    assert __main__.main(["runs", "--csv", str(table)]) == 0
+    assert lab.main(["runs", "--csv", str(table)]) == 0
     listed = capsys.readouterr().out
     assert kept.key[:10] in listed and f"{kept.test_accuracy:.2%}" in listed
     (row,) = csv.DictReader(table.read_text().splitlines())
     assert row["key"] == kept.key and row["batch_size"] == "32"
 
     options = ["runs", kept.key[:6], "--csv", str(history), "--json", str(whole)]
-    assert __main__.main(options) == 0
+    assert lab.main(options) == 0
     assert f"{kept.epochs[1].report_loss:.4f}" in capsys.readouterr().out
     assert history.read_text() == export.history_csv(kept)
     assert Run.from_dict(json.loads(whole.read_text())).losses == kept.losses
@@ -93,5 +96,5 @@ def test_runs_lists_shows_and_exports(kept, tmp_path, capsys):
 
 def test_no_runs_yet_is_said(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("NORMLAB_HOME", str(tmp_path))
-    assert __main__.main(["runs"]) == 0
+    assert lab.main(["runs"]) == 0
     assert "No runs are kept" in capsys.readouterr().out

@@ -83,7 +83,7 @@ def test_what_the_method_reads_is_in_the_key_and_nothing_else():
 
 def test_a_page_can_check_settings_without_tensorflow():
     script = (
-        "import sys, normlib, normlib.experiments, normlib.store, normlib.digits\n"
+        "import sys, normlib, pages.lab.queue, pages.lab.store, normlib.digits\n"
         "normlib.TrainConfig(epochs=3), normlib.load_mnist\n"
         "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
     )

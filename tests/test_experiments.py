@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from normlib import experiments as module
 from normlib.config import TrainConfig
-from normlib.experiments import Experiment, Experiments, QueueFull
 from normlib.mnist import Dataset
 from normlib.run import EpochEnd, EpochResult, Progress, Run, Started
-from normlib.store import Store
+from pages.lab import queue as module
+from pages.lab.queue import Experiment, Experiments, QueueFull
+from pages.lab.store import Store
 
 ROOT = Path(__file__).parents[1]
 SOON = 20  # seconds within which what must happen has happened, on the slowest machine
@@ -776,7 +776,7 @@ def test_a_run_is_on_disk_before_anybody_sees_it_as_finished(lab, store, monkeyp
 
 
 def test_the_queue_and_the_store_do_without_tensorflow():
-    code = "import sys, normlib.experiments, normlib.store; print('tensorflow' in sys.modules)"
+    code = "import sys, pages.lab.queue, pages.lab.store; print('tensorflow' in sys.modules)"
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

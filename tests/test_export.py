@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from normlib import export
 from normlib.config import TrainConfig
 from normlib.run import Run
 from normlib.training import train
+from pages.lab import export
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from normlib import inference
 from normlib.config import TrainConfig
 from normlib.training import train
+from pages.lab import inference
 
 SMALL = TrainConfig(train_size=320, epochs=1, batch_size=32, hidden_units=10, momentum=0.9)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from normlib import invariances
+from pages.lab import invariances
 
 RNG = np.random.default_rng(2)
 DENSE = RNG.normal(1.0, 1.0, (12, 20)), RNG.normal(0.0, 0.1, (20, 10))

@@ -10,12 +10,12 @@ from streamlit.testing.v1 import AppTest
 
 from normlib.cnn import SmallCNN
 from normlib.config import TrainConfig
-from normlib.experiments import Experiments
 from normlib.run import EpochResult, Run
-from normlib.statistics import build, describe
-from normlib.store import Store
 from normlib.training import batches
 from pages.components import ahead, page, server
+from pages.lab.activations import build, describe
+from pages.lab.queue import Experiments
+from pages.lab.store import Store
 
 real_prepare = ahead.prepare
 PAGE = page.ROOT / page.PAGES["activations"].file
@@ -318,7 +318,7 @@ def test_the_table_of_every_channel_opens(drawn) -> None:
 
 
 def test_what_was_asked_before_is_not_computed_again(monkeypatch) -> None:
-    from normlib import statistics as module
+    from pages.lab import activations as module
 
     app = opened(eps="1e-3")
     calls = []
@@ -335,7 +335,7 @@ def test_what_was_asked_before_is_not_computed_again(monkeypatch) -> None:
 
 @pytest.mark.parametrize("view", ["histograms", "channels"])
 def test_the_other_marks_of_both_sliders_are_computed_ahead(view, monkeypatch, prepared) -> None:
-    from normlib import statistics as module
+    from pages.lab import activations as module
 
     app = opened(view=view, layer="hidden")
     assert len(prepared) == 1

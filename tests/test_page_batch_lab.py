@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from normlib import sweeps
 from normlib.config import METHODS
-from normlib.experiments import Experiments
 from normlib.run import Progress, Run, Started
 from normlib.training import train
-from pages.components import page, server, sweeping
+from pages.components import live_sweep, page, server
+from pages.lab import sweeps
+from pages.lab.queue import Experiments
 
 PAGE = page.ROOT / page.PAGES["batch_lab"].file
 
@@ -57,7 +57,7 @@ def puppet(drawn, monkeypatch) -> Puppet:
     puppet = Puppet()
     monkeypatch.setattr(server, "_warm_up", Ready(drawn))
     monkeypatch.setattr(server, "_experiments", Experiments(drawn, train=puppet, workers=2))
-    sweeping._ended.clear()
+    live_sweep._ended.clear()
     yield puppet
     puppet.go.set()
 
@@ -72,7 +72,7 @@ def trained(drawn, monkeypatch) -> None:
 
     monkeypatch.setattr(server, "_warm_up", Ready(drawn))
     monkeypatch.setattr(server, "_experiments", Experiments(drawn, train=shorter, workers=2))
-    sweeping._ended.clear()
+    live_sweep._ended.clear()
 
 
 def opened(**parameters: str) -> AppTest:
@@ -221,7 +221,7 @@ def test_a_sweep_runs_a_few_at_a_time_fills_in_and_ends(puppet):
     points = replace(sweeps.PLANS["rates"], methods=("none", "batch"), seeds=(0,)).points()
     keys = [point.config.key(server.data().checksum) for point in points]
     asked = [key for key in keys if queue.find(key) is not None]
-    assert 0 < len(asked) <= sweeping.AT_A_TIME < len(keys)
+    assert 0 < len(asked) <= live_sweep.AT_A_TIME < len(keys)
     assert not app.success
     puppet.go.set()
     until(app, lambda app: "All 16 trainings are done" in words(app))
@@ -249,7 +249,7 @@ def test_stop_stops_feeding_and_training(puppet):
         time.sleep(0.02)
     assert not under_way
     started = len(puppet.configs)
-    assert started <= sweeping.AT_A_TIME
+    assert started <= live_sweep.AT_A_TIME
     app.run()
     assert len(puppet.configs) == started
     assert not app.button(key="_run_sizes").disabled

@@ -4,11 +4,11 @@ import pytest
 import streamlit as st
 from live_pages import Puppet, Ready, charts, opened, pressed, ran, words
 
-from normlib import tables
 from normlib.config import TrainConfig
-from normlib.experiments import Experiments
-from normlib.store import Store
-from pages.components import server, settings
+from pages.components import controls, server
+from pages.lab import results as tables
+from pages.lab.queue import Experiments
+from pages.lab.store import Store
 
 QUICK = {"images": "500", "epochs": "1", "hidden": "8"}
 
@@ -56,7 +56,7 @@ def test_tables_and_sentence_are_those_of_the_runs(queue):
     app = pressed(opened("compare", **QUICK), "_train_all")
     runs = {run.config.normalization: [run] for run in ended(queue)}
     assert list(runs) == ["batch", "layer", "none", "weight"]  # those that take longest first
-    runs = {method: runs[method] for method in settings.FOUR_METHODS}  # as they are shown
+    runs = {method: runs[method] for method in controls.FOUR_METHODS}  # as they are shown
     assert {run.config.seed for (run,) in runs.values()} == {0}
     app = ran(app)
     assert app.success[0].value == tables.verdict(runs)
@@ -82,7 +82,7 @@ def test_curves_of_all_lie_in_one_picture_while_they_train(puppet):
     assert not app.button(key="_stop_all").disabled
     puppet.go.set()
     ended(server.experiments())
-    assert sorted(puppet.trained) == sorted(settings.FOUR_METHODS)
+    assert sorted(puppet.trained) == sorted(controls.FOUR_METHODS)
     assert ran(app).success
 
 
@@ -144,8 +144,8 @@ def test_surgery_changes_one_thing_per_curve(puppet):
 
 
 def tables_base() -> TrainConfig:
-    values = {name: row.default for name, row in settings.SETTINGS.items()}
-    return settings.to_train_config(values)
+    values = {name: row.default for name, row in controls.CONTROLS.items()}
+    return controls.to_train_config(values)
 
 
 def test_a_change_that_does_not_fit_is_left_out_with_its_reason(puppet):
@@ -173,7 +173,7 @@ def test_one_click_sets_the_reports_own_setting_and_one_the_fast_one(puppet):
 def settings_of(app) -> dict:
     state = app.session_state["_settings"]
     return {
-        name: state.values.get(name, settings.SETTINGS[name].default) for name in settings.SETTINGS
+        name: state.values.get(name, controls.CONTROLS[name].default) for name in controls.CONTROLS
     }
 
 
@@ -209,5 +209,5 @@ def test_students_who_press_the_same_button_share_its_trainings(puppet):
         pressed(app, "_train_all")
     puppet.go.set()
     ended(server.experiments())
-    assert sorted(puppet.trained) == sorted(settings.FOUR_METHODS)
+    assert sorted(puppet.trained) == sorted(controls.FOUR_METHODS)
     assert all(ran(app).success for app in apps)

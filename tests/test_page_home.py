@@ -11,13 +11,13 @@ import pytest
 from live_pages import Ready
 from streamlit.testing.v1 import AppTest
 
-from normlib import report
 from normlib.config import TrainConfig
-from normlib.experiments import Experiments
 from normlib.mnist import Dataset
-from pages.components import home, page, pictures, server, settings, theme
-from pages.components.lessons import LESSONS
-from pages.components.settings import SETTINGS
+from pages.components import controls, home, page, pictures, server, theme
+from pages.components.controls import CONTROLS
+from pages.components.lesson_list import LESSONS
+from pages.lab import report
+from pages.lab.queue import Experiments
 
 HOME = page.ROOT / page.PAGES["home"].file
 
@@ -158,23 +158,23 @@ def test_a_lesson_asks_for_what_its_page_has(lesson):
     controls = page.PAGES[lesson.page].controls
     assert set(lesson.state) <= set(controls)
     for name, value in lesson.state.items():
-        assert SETTINGS[name].parse(SETTINGS[name].format(value)) == value
+        assert CONTROLS[name].parse(CONTROLS[name].format(value)) == value
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
 def test_the_link_of_a_lesson_opens_its_page_as_it_says(lesson, warm):
     one = page.PAGES[lesson.page]
     app = AppTest.from_file(page.ROOT / one.file, default_timeout=120)
-    app.session_state["_settings"] = settings._State(values={"batch": 3, "eps": 0.5, "seed": 9})
-    state = {name: lesson.state.get(name, SETTINGS[name].default) for name in one.controls}
+    app.session_state["_settings"] = controls._State(values={"batch": 3, "eps": 0.5, "seed": 9})
+    state = {name: lesson.state.get(name, CONTROLS[name].default) for name in one.controls}
     for name, value in state.items():
-        app.query_params[name] = SETTINGS[name].format(value)
+        app.query_params[name] = CONTROLS[name].format(value)
     app.run()
     assert not app.exception
     assert not app.warning
     values = app.session_state["_settings"].values
     for name in one.controls:  # the same for everybody, whatever they did before
-        if SETTINGS[name].kind != "text" or name in lesson.state:
+        if CONTROLS[name].kind != "text" or name in lesson.state:
             assert values[name] == state[name]
 
 
@@ -184,9 +184,9 @@ def test_the_lesson_on_the_learning_rate_is_right(drawn):
     (lesson,) = (one for one in LESSONS if one.name == "rate")
     seeds = range(int(lesson.state["seeds"]))
     changes = {
-        SETTINGS[name].config_field: value
+        CONTROLS[name].config_field: value
         for name, value in lesson.state.items()
-        if SETTINGS[name].config_field
+        if CONTROLS[name].config_field
     }
     assert changes["learning_rate"] == 100 * TrainConfig().learning_rate
 

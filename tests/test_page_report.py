@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from normlib import report
 from normlib.config import METHODS
-from normlib.experiments import Experiments
 from normlib.run import EpochEnd, EpochResult, Progress, Run, Started
 from pages.components import page, server
+from pages.lab import report
+from pages.lab.queue import Experiments
 
 PAGE = page.ROOT / page.PAGES["report"].file
 

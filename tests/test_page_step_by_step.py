@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from normlib import steps
-from pages.components import cells
+from pages.components import number_table
+from pages.lab import arithmetic as steps
 
 PAGE = str(Path(__file__).parents[1] / "pages" / "1_Step_by_step.py")
 
@@ -177,7 +177,7 @@ def test_the_button_undoes_the_normalization():
 
 def test_read_keeps_the_numbers_that_were_typed_before():
     before = np.array([[1.0, 2.0]])
-    table, sentences = cells.read(
+    table, sentences = number_table.read(
         np.array([["5", "x"]], object), before, ["Example 1"], ["Feature 1", "Feature 2"]
     )
     assert table.tolist() == [[5.0, 2.0]]
@@ -186,7 +186,7 @@ def test_read_keeps_the_numbers_that_were_typed_before():
 
 def test_numbers_fit_their_cells():
     values = (0, -0.7071, 12.667, 1e-7, -123456.0, 99.999, 5, 1.5, 100.5, -1821.69, 1800)
-    texts = [cells.short(value) for value in values]
+    texts = [number_table.short(value) for value in values]
     assert texts == [
         *("0", "−0.71", "12.67", "1e−7", "−1.2e5", "100", "5", "1.5", "100.5", "−1822", "1800")
     ]

@@ -5,10 +5,10 @@ import streamlit as st
 from live_pages import Puppet, Ready, charts, metrics, opened, pressed, ran, words
 
 from normlib.config import TrainConfig
-from normlib.experiments import Experiments
-from normlib.store import Store
 from normlib.training import train
-from pages.components import runs, server, settings
+from pages.components import controls, server, trainings
+from pages.lab.queue import Experiments
+from pages.lab.store import Store
 
 QUICK = {"images": "500", "epochs": "1", "hidden": "8"}
 CONFIG = TrainConfig(train_size=500, epochs=1, hidden_units=8)
@@ -75,8 +75,8 @@ def test_equal_settings_in_another_browser_are_the_same_training(puppet):
 
 def settings_as_drawn(**changes) -> TrainConfig:
     """What the page trains as it opens."""
-    values = {name: row.default for name, row in settings.SETTINGS.items()}
-    return settings.to_train_config(values, **changes)
+    values = {name: row.default for name, row in controls.CONTROLS.items()}
+    return controls.to_train_config(values, **changes)
 
 
 def test_while_it_runs_the_page_tells_how_far_it_is(puppet):
@@ -198,7 +198,7 @@ def test_an_earlier_run_lies_over_the_new_one_and_says_what_differs(queue):
     assert "Batch norm, batch 64" in loss.proto.spec and "Batch norm" in loss.proto.spec
 
 
-@pytest.mark.parametrize("look", settings.SETTINGS["look"].choices)
+@pytest.mark.parametrize("look", controls.CONTROLS["look"].choices)
 @pytest.mark.parametrize("method", ["batch", "weight"])
 def test_every_look_at_a_finished_run(look, method, queue):
     config = TrainConfig(normalization=method, train_size=500, epochs=1, hidden_units=8)
@@ -220,10 +220,10 @@ def test_the_missing_methods_are_offered_and_trained(puppet):
         "Train no normalization, weight norm, layer norm too"
     )
     app = pressed(app, "_others")
-    for method in settings.FOUR_METHODS:
+    for method in controls.FOUR_METHODS:
         over(settings_as_drawn(normalization=method))
     app = ran(app)
-    assert sorted(puppet.trained) == sorted(settings.FOUR_METHODS)
+    assert sorted(puppet.trained) == sorted(controls.FOUR_METHODS)
     with pytest.raises(KeyError):
         app.button(key="_others")
 
@@ -289,6 +289,10 @@ def test_the_browser_is_known_by_the_constant_part_of_its_cookie():
         masked = bytes(a ^ b for a, b in zip(b"a token.", bytes.fromhex(mask) * 2, strict=True))
         return f"2|{mask}|{masked.hex()}|17"
 
-    assert runs._unmasked(cookie("0a0b0c0d")) == runs._unmasked(cookie("01020304")) == b"a token."
+    assert (
+        trainings._unmasked(cookie("0a0b0c0d"))
+        == trainings._unmasked(cookie("01020304"))
+        == b"a token."
+    )
     for broken in ("", "2|zz|zz|1", "1|00", "2|0a0b0c0d|abc|1"):
-        assert runs._unmasked(broken) == b""
+        assert trainings._unmasked(broken) == b""

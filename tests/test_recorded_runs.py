@@ -1,21 +1,21 @@
 """The runs that ship with the package belong to this code, these settings and the real MNIST."""
 
 from dataclasses import replace
-from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
 import streamlit as st
 from live_pages import Ready, charts, metrics, opened, pressed, words
 
-from normlib import recorded_runs
 from normlib.config import TrainConfig
-from normlib.experiments import Experiments
 from normlib.mnist import MNIST_CHECKSUM
 from normlib.run import Run
-from normlib.store import Store
 from normlib.training import train
-from pages.components import server, settings
+from pages.components import controls, server
+from pages.lab import recorded as recorded_runs
+from pages.lab.queue import Experiments
+from pages.lab.store import Store
 
 STEPS = 12
 
@@ -45,8 +45,8 @@ def server_with(drawn, monkeypatch, tmp_path):
 def test_the_keys_are_those_of_todays_code_and_of_the_settings_pages_open_with():
     keys = [config.key(MNIST_CHECKSUM) for config in recorded_runs.configs()]
     assert list(recorded_runs.recorded()) == keys
-    for method in settings.FOUR_METHODS:
-        first = settings.to_train_config({}, normalization=method)
+    for method in controls.FOUR_METHODS:
+        first = controls.to_train_config({}, normalization=method)
         shipped = recorded_runs.find(first.key(MNIST_CHECKSUM))
         assert shipped is not None and shipped.run.config.only_used() == first.only_used()
         assert shipped.run.data_checksum == MNIST_CHECKSUM
@@ -60,7 +60,7 @@ def test_each_is_whole_and_the_file_is_small():
         assert len(run.losses) == recorded_runs.EPOCHS * -(-recorded_runs.IMAGES // 64)
         assert run.predictions.shape == (10_000,) and run.predictions.max() <= 9
         assert run.epochs[0].train_loss == pytest.approx(np.mean(run.losses[:94]), rel=0.02)
-    file = resources.files("normlib") / "recorded" / "runs.json"
+    file = Path(recorded_runs.__file__).parent / "recordings" / "runs.json"
     assert len(file.read_bytes()) < 300_000
 
 
@@ -133,7 +133,7 @@ def test_the_button_trains_what_is_only_recorded(server_with):
 
     queue = server_with(MNIST_CHECKSUM, at_once)
     app = pressed(opened("train"), "_train")
-    key = settings.to_train_config({}).key(MNIST_CHECKSUM)
+    key = controls.to_train_config({}).key(MNIST_CHECKSUM)
     assert queue.find(key).wait_until_over(10)
     assert asked == ["batch"] and not queue.find(key).recorded
     assert not app.exception

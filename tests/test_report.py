@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 import normlib
-from normlib import __main__, layers, normalize, report, report_command
+from normlib import layers, normalize
 from normlib.mnist import MNIST_CHECKSUM
-from normlib.store import Store
 from normlib.training import train
+from pages.lab import __main__, report, report_command
+from pages.lab.store import Store
 
 EVERY_COLUMN = [(setting, column) for setting in report.SETTINGS for column in report.COLUMNS]
 

@@ -5,8 +5,8 @@ import socket
 import statistics
 from contextlib import ExitStack
 
-from benchmarks.serving import Server, Session, serving
 from pages.components import server
+from tests.benchmarks.serving import Server, Session, serving
 
 WITH_TENSORFLOW = """
 import streamlit as st

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from normlib import export, script
 from normlib.config import METHODS, TrainConfig
 from normlib.run import Run
 from normlib.training import train
+from pages.lab import export, script
 
 SMALL = {"epochs": 2, "train_size": 200, "batch_size": 64, "hidden_units": 12, "epsilon": 1e-3}
 CONFIGS = {

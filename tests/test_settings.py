@@ -8,18 +8,18 @@ from hypothesis import strategies as some
 from streamlit.testing.v1 import AppTest
 
 from normlib.config import METHODS, TrainConfig
-from pages.components import page, setting_table, settings
-from pages.components.settings import SETTINGS, number
+from pages.components import control_table, controls, page
+from pages.components.controls import CONTROLS, number
 
 
 @pytest.mark.parametrize("text", ["0.001", "1e-3", "1e-03", "0,001", " 1E-3 ", ".001", "1,0e-3"])
 def test_a_number_may_be_written_in_any_format(text):
-    assert SETTINGS["eps"].parse(text) == 0.001
+    assert CONTROLS["eps"].parse(text) == 0.001
 
 
 @pytest.mark.parametrize("text", ["6000", "6,000", "6.000", "6 000", "6'000", "6e3", "6000.0"])
 def test_a_whole_number_may_be_grouped(text):
-    assert SETTINGS["images"].parse(text) == 6000
+    assert CONTROLS["images"].parse(text) == 6000
 
 
 @pytest.mark.parametrize(
@@ -44,10 +44,10 @@ def test_a_whole_number_may_be_grouped(text):
 )
 def test_an_impossible_value_is_refused_in_words(name, text):
     with pytest.raises(ValueError, match=r"^it takes "):
-        SETTINGS[name].parse(text)
+        CONTROLS[name].parse(text)
 
 
-@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("setting", CONTROLS.values(), ids=CONTROLS)
 def test_every_row_reads_what_it_writes(setting):
     # A page may raise the limit, and then shows marks beyond it.
     values = [setting.default, *(mark for mark in setting.steps if mark <= setting.high)]
@@ -81,31 +81,31 @@ def test_numbers_are_written_short():
 
 
 def test_the_table_reaches_every_field_of_a_training():
-    fields = {setting.config_field for setting in SETTINGS.values()} - {""}
+    fields = {setting.config_field for setting in CONTROLS.values()} - {""}
     assert fields == set(vars(TrainConfig()))
 
 
 def test_the_defaults_are_those_of_a_training_but_for_the_faster_size():
-    assert settings.to_train_config({}) == TrainConfig(train_size=6000, epochs=2)
+    assert controls.to_train_config({}) == TrainConfig(train_size=6000, epochs=2)
 
 
 def test_settings_become_a_training():
-    config = settings.to_train_config({"batch": 8, "eps": 0.1}, normalization="layer")
+    config = controls.to_train_config({"batch": 8, "eps": 0.1}, normalization="layer")
     assert config == TrainConfig(
         batch_size=8, epsilon=0.1, normalization="layer", train_size=6000, epochs=2
     )
     with pytest.raises(ValueError, match="groups must divide"):
-        settings.to_train_config({"method": "group", "groups": 7})
+        controls.to_train_config({"method": "group", "groups": 7})
 
 
 def test_no_two_settings_share_a_name():
     with pytest.raises(ValueError, match="Two settings are called 'batch'"):
-        setting_table._table([SETTINGS["batch"], SETTINGS["batch"]])
+        control_table._table([CONTROLS["batch"], CONTROLS["batch"]])
 
 
 def test_every_page_names_known_settings_once():
     for one in page.PAGES.values():
-        assert set(one.controls) <= set(SETTINGS)
+        assert set(one.controls) <= set(CONTROLS)
         assert len(set(one.controls)) == len(one.controls)
         assert set(one.limits) <= set(one.controls)
 
@@ -113,15 +113,15 @@ def test_every_page_names_known_settings_once():
 def _lesson(name="activations"):
     import streamlit as st
 
-    from pages.components import page, settings
+    from pages.components import controls, page
 
     chosen = st.session_state.get("go", name)
-    settings.begin(chosen, page.PAGES[chosen].controls, page.PAGES[chosen].limits)
-    for sentence in settings.notices():
+    controls.begin(chosen, page.PAGES[chosen].controls, page.PAGES[chosen].limits)
+    for sentence in controls.notices():
         st.warning(sentence)
     for control in page.PAGES[chosen].controls:
         choices = ("batch", "layer") if (chosen, control) == ("backward", "method") else ()
-        st.text(f"{control} = {settings.control(control, choices=choices)!r}")
+        st.text(f"{control} = {controls.control(control, choices=choices)!r}")
 
 
 def _open(**parameters) -> AppTest:
@@ -299,10 +299,10 @@ def test_a_link_to_share_leaves_out_the_defaults():
     def short():
         import streamlit as st
 
-        from pages.components import page, settings
+        from pages.components import controls, page
 
-        settings.begin("activations", page.PAGES["activations"].controls)
-        st.json(settings.link_parameters(settings.drawn_controls(), changed_only=True))
+        controls.begin("activations", page.PAGES["activations"].controls)
+        st.json(controls.link_parameters(controls.drawn_controls(), changed_only=True))
 
     app = AppTest.from_function(short, default_timeout=30)
     app.query_params["batch"] = "7"
@@ -311,11 +311,11 @@ def test_a_link_to_share_leaves_out_the_defaults():
 
 
 def test_all_choices_are_methods_that_exist():
-    assert set(settings.FOUR_METHODS) <= set(METHODS)
+    assert set(controls.FOUR_METHODS) <= set(METHODS)
 
 
 def test_the_minus_of_print_stands_before_numbers_only() -> None:
     text = "-3 to -.5, (-2), x = -1e-5, 1e-8; leave-one-out, 5-10, `x[-1]`, 2026-01-02, ?x=-3"
-    assert settings.minus(text) == (
+    assert controls.minus(text) == (
         "−3 to −.5, (−2), x = −1e−5, 1e−8; leave-one-out, 5-10, `x[-1]`, 2026-01-02, ?x=-3"
     )

@@ -9,7 +9,7 @@ import pytest
 from normlib.cnn import SmallCNN
 from normlib.config import TrainConfig
 from normlib.run import Run
-from normlib.statistics import (
+from pages.lab.activations import (
     PERCENTILES,
     Memory,
     build,

@@ -11,8 +11,10 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as some
 
-from normlib import backward_steps, normalize, steps
+from normlib import normalize
 from normlib.config import TrainConfig
+from pages.lab import arithmetic as steps
+from pages.lab import backward as backward_steps
 
 TABLE = steps.parse_table(steps.TABLES["default"], (4,), 3)
 CONVOLUTION = np.random.default_rng(1).normal(3.0, 2.0, (3, 2, 2, 4))

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from normlib import store as store_module
 from normlib.config import TrainConfig
 from normlib.run import EpochResult, Run
-from normlib.store import Store
+from pages.lab import store as store_module
+from pages.lab.store import Store
 
 ROOT = Path(__file__).parents[1]
 KILLS = int(os.environ.get("NORMLAB_KILLS", "10"))
@@ -224,7 +224,7 @@ def test_what_failed_leaves_no_trace(store):
 _START_AND_WAIT = """
 import sys
 from normlib.config import TrainConfig
-from normlib.store import Store
+from pages.lab.store import Store
 store = Store(sys.argv[1])
 store.mark_started("a key", TrainConfig(seed=7), "MNIST", "abc")
 print("started", flush=True)
@@ -452,7 +452,7 @@ def test_a_home_that_cannot_be_made_is_a_problem_and_no_more(tmp_path):
 _READ_ONLY = """
 import codecs, os, sys
 from normlib.config import TrainConfig
-from normlib.store import Store
+from pages.lab.store import Store
 if os.geteuid() == 0:  # root may write everywhere, nobody may not
     codecs.lookup("cp437")  # of zip files; nobody may not be able to import it later
     os.setgroups([])
@@ -503,7 +503,7 @@ _WRITE_UNTIL_REFUSED = """
 import sys
 sys.path.insert(0, "tests")
 from test_store import make_run
-from normlib.store import Store
+from pages.lab.store import Store
 store = Store(sys.argv[1])
 for seed in range(1000):
     run = make_run(seed)
@@ -548,7 +548,7 @@ _SAVE_FOR_EVER = """
 import itertools, sys
 sys.path.insert(0, "tests")
 from test_store import make_run
-from normlib.store import Store
+from pages.lab.store import Store
 store = Store(sys.argv[1])
 base = int(sys.argv[2])
 for seed in itertools.count(base):

@@ -2,13 +2,14 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from normlib import __main__, sweep_command, sweeps
 from normlib.config import METHODS, TrainConfig
-from normlib.sweeps import Outcome, Sweep
+from pages.lab import __main__, sweep_command, sweeps
+from pages.lab.sweeps import Outcome, Sweep
 
 
 def outcomes(sweep: Sweep, accuracy) -> dict[str, Outcome]:
@@ -236,9 +237,8 @@ def test_the_command_refuses_a_folder_that_is_not_there(capsys, tmp_path):
 
 
 def test_recorded_files_stay_small():
-    from importlib import resources
 
-    folder = resources.files("normlib") / "recorded"
+    folder = Path(sweeps.__file__).parent / "recordings"
     names = [*(f"sweep-{plan}" for plan in sweeps.PLANS), "inference", "mates"]
     for name in names:
         assert len((folder / f"{name}.json").read_bytes()) < 128 * 1024

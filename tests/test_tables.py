@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from normlib import tables
 from normlib.config import TrainConfig
 from normlib.run import EpochResult, Run
+from pages.lab import results as tables
 
 
 def run(losses=(2.0, 1.0), report=0.01, accuracy=0.9, status="finished", message="", **config):

@@ -11,7 +11,7 @@ import numpy as np
 from normlib.config import TrainConfig
 from pages.components import activation_charts, activation_words, activations, ahead, charts, server
 from pages.components.activations import Asked
-from pages.components.setting_table import EPSILONS
+from pages.components.control_table import EPSILONS
 
 if TYPE_CHECKING:
     import pyarrow as pa

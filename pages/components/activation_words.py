@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pages.components import charts, settings, theme
+from pages.components import charts, controls, theme
 from pages.components.activations import Asked, Seen, divides
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from normlib.invariances import Invariance
+    from pages.lab.invariances import Invariance
 
 NUMBERS = ("Mean", "Std", "Min", "15 %", "50 %", "85 %", "Max")
 STEPS = {"before": "Before", "normalized": "Normalized", "relu": "After ReLU"}  # in a narrow column
@@ -23,8 +23,8 @@ EXACT = 1e-9  # in float64, a deviation below this is rounding
 
 def short(value: float) -> str:
     """Two digits: 0.43, 5.3e-4."""
-    text = settings.number(float(f"{value:.2g}")) if np.isfinite(value) else str(value)
-    return settings.minus(text)
+    text = controls.number(float(f"{value:.2g}")) if np.isfinite(value) else str(value)
+    return controls.minus(text)
 
 
 def unit_of(layer: str) -> str:
@@ -111,7 +111,7 @@ def owners_words(owners: list[str], seen: Sequence[Seen]) -> str:
 
 def invariances_table(found: Mapping[str, Sequence[Invariance]]) -> pd.DataFrame:
     """One row per change, one column per method."""
-    from normlib.invariances import TRANSFORMATIONS
+    from pages.lab.invariances import TRANSFORMATIONS
 
     rows = []
     for index, change in enumerate(TRANSFORMATIONS):
@@ -179,7 +179,7 @@ def reasons(one: Seen, asked: Asked, epsilon: float) -> Iterable[str]:
         typical, whose = float(np.median(variance)), "median channel's" if per_channel else "whole"
         if epsilon > 0.1 * typical > 0:
             yield (
-                f"ε = {settings.number(epsilon)} is {short(epsilon / typical)} times the {whose} "
+                f"ε = {controls.number(epsilon)} is {short(epsilon / typical)} times the {whose} "
                 f"variance, {short(typical)}: the root is larger than the spread, and dividing by "
                 "it leaves less than 1."
             )
@@ -230,13 +230,13 @@ def microscope_answer(
         elif len(places) <= 12 and " " not in unit:  # others have no number on the axis
             names = f" ({unit}{'s' if len(places) > 1 else ''} {', '.join(map(str, places))})"
         text += (
-            f"{who} below ε = {settings.number(epsilon)}{names}: epsilon flattens "
+            f"{who} below ε = {controls.number(epsilon)}{names}: epsilon flattens "
             f"{'them' if len(places) > 1 else 'it'} to less than 71% of the spread."
         )
     elif not zero:
         left = np.floor(1e4 * factors.min()) / 1e4  # 99.99 % is not 100 %
         text += (
-            f"{'All lie' if count > 1 else 'It lies'} above ε = {settings.number(epsilon)}; "
+            f"{'All lie' if count > 1 else 'It lies'} above ε = {controls.number(epsilon)}; "
             f"at least {left:.2%} of the spread is left."
         )
     return text
@@ -256,7 +256,7 @@ def invariances_answer(found: Mapping[str, Sequence[Invariance]], epsilon: float
     if worst.deviation < EXACT:
         return f"{text} What is left of them is rounding, at most {short(worst.deviation)}."
     return (
-        f"{text} Where it says ≈, ε = {settings.number(epsilon)} lets up to "
+        f"{text} Where it says ≈, ε = {controls.number(epsilon)} lets up to "
         f"{short(worst.deviation)} through ({theme.title(worst.method)}, {worst.transformation}): "
         "it does not grow with what it is added to."
     )

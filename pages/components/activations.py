@@ -16,15 +16,15 @@ import streamlit as st
 
 from normlib.config import TrainConfig
 from pages.components import page, server
-from pages.components.setting_table import BATCH_SIZES
+from pages.components.control_table import BATCH_SIZES
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from normlib.cnn import SmallCNN
-    from normlib.invariances import Invariance
     from normlib.run import Run
-    from normlib.statistics import Memory, Summary
+    from pages.lab.activations import Memory, Summary
+    from pages.lab.invariances import Invariance
 
     T = TypeVar("T")
 
@@ -72,7 +72,7 @@ def memory() -> Memory:
 
     A summary is some 20 kB.
     """
-    from normlib.statistics import Memory
+    from pages.lab.activations import Memory
 
     return Memory(most=512)
 
@@ -80,7 +80,7 @@ def memory() -> Memory:
 @st.cache_resource(show_spinner=False)
 def networks() -> Memory:
     """The latest networks, 2.4 MB each."""
-    from normlib.statistics import Memory
+    from pages.lab.activations import Memory
 
     return Memory(most=24)
 
@@ -88,7 +88,7 @@ def networks() -> Memory:
 @st.cache_resource(show_spinner=False)
 def pictures() -> Memory:
     """The latest pictures ready to be sent, with their words and tables; some 60 kB each."""
-    from normlib.statistics import Memory
+    from pages.lab.activations import Memory
 
     return Memory(most=384)
 
@@ -192,7 +192,7 @@ def network_of(config: TrainConfig, run: Run | None, epoch: int, hurry: bool = T
 
     The one that is kept serves every epsilon.
     """
-    from normlib.statistics import build, with_epsilon
+    from pages.lab.activations import build, with_epsilon
 
     kept = replace(config, epsilon=TrainConfig().epsilon)
     name = (kept, None if run is None else run.key, epoch)
@@ -208,7 +208,7 @@ def see(configs: Mapping[str, TrainConfig], asked: Asked, hurry: bool = True) ->
 
     hurry: somebody waits, so trainings wait meanwhile; otherwise all is done in this thread.
     """
-    from normlib.statistics import look
+    from pages.lab.activations import look
 
     kept, images = _as_fast(memory(), hurry), batch_images(asked)
     run, epoch = saved_run(asked.weights)
@@ -234,7 +234,7 @@ def see(configs: Mapping[str, TrainConfig], asked: Asked, hurry: bool = True) ->
 
 def variances_of(config: TrainConfig, asked: Asked) -> np.ndarray:
     """What stands under the method's roots, (n,), whatever epsilon is; empty where it has none."""
-    from normlib.statistics import divided_variances
+    from pages.lab.activations import divided_variances
 
     images, (run, epoch) = batch_images(asked), saved_run(asked.weights)
 
@@ -247,7 +247,7 @@ def variances_of(config: TrainConfig, asked: Asked) -> np.ndarray:
 
 def deviations(configs: Mapping[str, TrainConfig], asked: Asked) -> dict[str, list[Invariance]]:
     """What each method does not notice, on this batch and these weights."""
-    from normlib import invariances
+    from pages.lab import invariances
 
     images = batch_images(asked)[:INVARIANCE_IMAGES]
     run, epoch = saved_run(asked.weights)
@@ -272,7 +272,7 @@ def deviations(configs: Mapping[str, TrainConfig], asked: Asked) -> dict[str, li
 
 def every_channel(configs: Mapping[str, TrainConfig], asked: Asked) -> dict[str, pd.DataFrame]:
     """Every statistic of every channel, percentiles and all, by method."""
-    from normlib.statistics import describe
+    from pages.lab.activations import describe
 
     images, (run, epoch) = batch_images(asked), saved_run(asked.weights)
     tables = {}

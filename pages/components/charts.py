@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from pages.components import server, settings, theme
+from pages.components import controls, server, theme
 
 if TYPE_CHECKING:
     import altair as alt
@@ -69,7 +69,7 @@ def show(
     on_select: called with the key of the panel in which the reader clicked a mark;
         `st.session_state[key]["selection"]` then holds what the parameters of its spec selected.
     """
-    config = theme.config(settings.presenting())
+    config = theme.config(controls.presenting())
     with st.container(key=key, gap="xsmall"):
         alone = len(chart.panels) == 1
         columns = [st.container()] if alone else st.columns(widths or len(chart.panels))
@@ -83,11 +83,11 @@ def show(
                 alt=_in_words(spec),
                 on_select=partial(on_select, f"{key}_{index}") if clickable else "ignore",
             )
-        st.caption(settings.minus(caption))
+        st.caption(controls.minus(caption))
         numbers = st.expander("Numbers", key=f"{key}_numbers", on_change="rerun", type="compact")
         if numbers.open:
             with numbers:
-                st.markdown(settings.minus(chart.summary))
+                st.markdown(controls.minus(chart.summary))
                 st.dataframe(chart.table, hide_index=True, key=f"{key}_table", alt=chart.summary)
 
 
@@ -125,7 +125,7 @@ def caption_for(*names: str, data: str = "", more: str = "") -> str:
     """`MNIST · batch size 64 · seed 0`: the data and these settings as they stand."""
     parts = [data or server.data_words()]
     for name in names:
-        setting, value = settings.SETTINGS[name], settings.get(name)
+        setting, value = controls.CONTROLS[name], controls.get(name)
         parts.append(f"{setting.label.lower()} {setting.words(value).lower()}")
     return " · ".join([*parts, more] if more else parts)
 
@@ -167,7 +167,7 @@ def histograms(rows: Rows, stages: Mapping[str, str], x_range: tuple[float, floa
         tall = shares[-1] if len(shares) else 1.0
         below = shares[shares < tall / 2]
         spiky = 0 < (shares >= tall / 2).sum() <= len(methods)
-        tops[row] = _round_up(1.1 * (below[-1] if spiky and len(below) else tall))
+        tops[row] = round_up(1.1 * (below[-1] if spiky and len(below) else tall))
     feet = np.arange(len(stages) - 1.0, -1.0, -1.0)
     panels, summary = [], []
     for one in methods:
@@ -177,7 +177,7 @@ def histograms(rows: Rows, stages: Mapping[str, str], x_range: tuple[float, floa
         heights = feet[of] + _ROW * np.minimum(share[full] / tops[of], 1.0)
         numbers = (full - own.argmax(), left[full], right[full], feet[of], heights, share[full])
         bars = [
-            (*bar, settings.minus(f"{bar[1]:.3g} to {bar[2]:.3g}: {part:.2%}"))
+            (*bar, controls.minus(f"{bar[1]:.3g} to {bar[2]:.3g}: {part:.2%}"))
             for *bar, part in zip(*(column.tolist() for column in numbers), strict=True)
         ]
         words = []
@@ -223,7 +223,7 @@ def channel_spread(rows: Rows, y_range: tuple[float, float] | None = None) -> Ch
     data = frame(rows)
     low, high = data["mean"] - data["std"], data["mean"] + data["std"]
     data = data.assign(low=low, high=high)
-    y_range = y_range or (-_round_up(max(0.0, -float(low.min()))), _round_up(float(high.max())))
+    y_range = y_range or (-round_up(max(0.0, -float(low.min()))), round_up(float(high.max())))
     panels, summary = [], []
     for method in _methods(data):
         own = data[data["method"] == method]
@@ -423,7 +423,7 @@ def _tiles(images: np.ndarray, columns: int, scale: int, gap: int, background: i
 # ---- specs, written in Altair ----------------------------------------------------------------
 
 
-def _spec(build: Callable[..., alt.TopLevelMixin]) -> Callable[..., dict[str, Any]]:
+def spec(build: Callable[..., alt.TopLevelMixin]) -> Callable[..., dict[str, Any]]:
     """The builder's chart as a dictionary, made once for equal arguments. Do not change it."""
 
     @lru_cache(maxsize=256)
@@ -443,7 +443,7 @@ def _without_data(spec: Any) -> Any:
     return {key: _without_data(part) for key, part in spec.items() if key not in left_out}
 
 
-@_spec
+@spec
 def _histogram_spec(
     title: str, color: str, rows: int, x_range: tuple[float, float]
 ) -> alt.TopLevelMixin:
@@ -491,7 +491,7 @@ def _histogram_spec(
     return alt.layer(bars, words).properties(height=40 + 120 * rows, title=title)
 
 
-@_spec
+@spec
 def _spread_spec(title: str, color: str, y_range: tuple[float, float]) -> alt.TopLevelMixin:
     import altair as alt
 
@@ -510,7 +510,7 @@ def _spread_spec(title: str, color: str, y_range: tuple[float, float]) -> alt.To
     return alt.layer(spread, mean).properties(height=230, title=title)
 
 
-@_spec
+@spec
 def _curves_spec(
     x: str,
     y: str,
@@ -569,7 +569,7 @@ def _curves_spec(
     return alt.layer(*layers).properties(height=320)
 
 
-@_spec
+@spec
 def _bars_spec(methods: tuple[str, ...], value_title: str, number: str) -> alt.TopLevelMixin:
     import altair as alt
 
@@ -584,7 +584,7 @@ def _bars_spec(methods: tuple[str, ...], value_title: str, number: str) -> alt.T
     ).properties(height={"step": 36})
 
 
-@_spec
+@spec
 def _dots_spec(
     labels: tuple[str, ...], series: tuple[str, ...], value_title: str, floor: float
 ) -> alt.TopLevelMixin:
@@ -618,7 +618,7 @@ def _dots_spec(
     return alt.layer(marks, names).properties(height={"step": 46})
 
 
-@_spec
+@spec
 def _confusion_spec(size: int) -> alt.TopLevelMixin:
     import altair as alt
 
@@ -710,7 +710,7 @@ def _thinned(data: pd.DataFrame) -> pd.DataFrame:
     return data.iloc[np.linspace(0, len(data) - 1, MOST_POINTS).round().astype(int)]
 
 
-def _round_up(value: float) -> float:
+def round_up(value: float) -> float:
     """The next 1, 1.5, 2, 3, 4, 5, 6 or 8 times a power of ten: axes that seldom change."""
     if value <= 0 or not math.isfinite(value):
         return 1.0

@@ -12,7 +12,7 @@ import streamlit as st
 
 from normlib.mnist import UPLOAD_LIMIT, Dataset, read_upload
 from pages.components import page, pictures, server, theme
-from pages.components.lessons import LESSONS, Lesson
+from pages.components.lesson_list import LESSONS, Lesson
 
 METHODS = ("none", "batch", "layer", "weight")
 # What tells the methods apart; everything else is the formula that they share.

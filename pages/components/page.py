@@ -22,7 +22,7 @@ import segno
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
-from pages.components import server, settings, turns
+from pages.components import controls, server, turns
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ TRAINING = (
 class Page:
     """One page as the navigation shows it.
 
-    controls: the settings on it, in the order of its link (rows of `settings.SETTINGS`).
+    controls: the settings on it, in the order of its link (rows of `controls.CONTROLS`).
     limits: upper limits that differ on this page.
     """
 
@@ -159,8 +159,8 @@ def set_up(name: str) -> None:
     """
     page = PAGES[name]
     server.warm_up()
-    settings.begin(name, page.controls, page.limits)
-    presenting = settings.presenting()
+    controls.begin(name, page.controls, page.limits)
+    presenting = controls.presenting()
     st.set_page_config(
         page_title=page.title if name == "home" else f"{page.title} · Normalization Lab",
         page_icon=TAB_ICON,
@@ -175,7 +175,7 @@ def set_up(name: str) -> None:
     title.title(page.title, anchor=False, width="stretch")
     with title:
         _share()
-    for sentence in settings.notices():
+    for sentence in controls.notices():
         st.warning(sentence, icon=":material/link_off:")
 
 
@@ -186,11 +186,11 @@ def question(text: str) -> None:
 
 def answer(text: str) -> None:
     """The answer, in words computed from what is on screen."""
-    st.success(settings.minus(text), icon=":material/check_circle:", title="What the picture says")
+    st.success(controls.minus(text), icon=":material/check_circle:", title="What the picture says")
 
 
-def controls() -> AbstractContextManager:
-    """The bordered row in which a page draws its controls: `with page.controls(): …`."""
+def control_box() -> AbstractContextManager:
+    """The bordered row in which a page draws its controls: `with page.control_box(): …`."""
     return st.container(border=True)
 
 
@@ -204,9 +204,9 @@ def follow_sliders(draw_controls: Callable[[], None], draw_picture: Callable[[],
     whole: list[Any] = []  # what the whole page was drawn with
 
     def part() -> None:
-        with turns.take(), settings.taking_in():
+        with turns.take(), controls.taking_in():
             draw_controls()
-            now = draw_picture(), list(settings.notices())
+            now = draw_picture(), list(controls.notices())
         if whole and (whole != [now] or st.session_state.get("_link_on_screen")):
             st.rerun()
         whole[:] = [now]
@@ -233,9 +233,9 @@ def link(
     if not (ROOT / page.file).exists():
         return
     label = label or ("Home" if name == "home" else page.title)
-    parameters = settings.link_parameters(page.controls, state)
+    parameters = controls.link_parameters(page.controls, state)
     if state is None:
-        settings.offered(name, parameters)
+        controls.offered(name, parameters)
     try:
         st.page_link(
             str(ROOT / page.file),
@@ -252,7 +252,7 @@ def link(
 
 def address() -> str:
     """The link to what is on screen, without what is at its default: short enough to scan."""
-    state = settings.link_parameters(settings.drawn_controls(), changed_only=True)
+    state = controls.link_parameters(controls.drawn_controls(), changed_only=True)
     bare = (st.context.url or "").split("?")[0]
     return f"{bare}?{urlencode(state, safe=',')}" if state else bare
 
@@ -299,7 +299,7 @@ def _share() -> None:
     with share:
         st.toggle(
             "Present",
-            value=settings.presenting(),
+            value=controls.presenting(),
             key="_present",
             help="Large type, thick lines, no side bar.",
             on_change=_present_switched,
@@ -310,12 +310,12 @@ def _share() -> None:
         picture = io.BytesIO()
         segno.make(link_here, micro=False).save(picture, kind="png", scale=8, border=3)
         # Read from the last row, where the page is presented.
-        width = 420 if settings.presenting() else 260
+        width = 420 if controls.presenting() else 260
         st.image(picture, width=width, alt="QR code of the link above")
 
 
 def _present_switched() -> None:
-    settings.set_presenting(st.session_state["_present"])
+    controls.set_presenting(st.session_state["_present"])
 
 
 # The dark theme's accent is light enough to read as text; on it, white would not be. Canvas is

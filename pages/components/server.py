@@ -20,10 +20,11 @@ import streamlit as st
 import normlib
 from normlib.mnist import Dataset, load_mnist
 from normlib.threads import give_way
+from pages import lab
 from pages.components import turns
 
 if TYPE_CHECKING:
-    from normlib.experiments import Experiments
+    from pages.lab.queue import Experiments
 
 
 def freeze_after_imports() -> None:
@@ -90,9 +91,10 @@ class WarmUp:
         try:
             # On Apple silicon TensorFlow must come before pandas and pyarrow, or it hangs.
             tensorflow = importlib.import_module("tensorflow")
-            for module in pkgutil.iter_modules(normlib.__path__, "normlib."):
-                if not module.name.endswith("__main__"):
-                    importlib.import_module(module.name)
+            for package in (normlib, lab):
+                for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+                    if not module.name.endswith("__main__"):
+                        importlib.import_module(module.name)
             for name in ("pandas", "pyarrow", "altair"):
                 importlib.import_module(name)
             tensorflow.config.list_logical_devices()  # starts the threads
@@ -201,8 +203,8 @@ def experiments() -> Experiments:
     """The one queue of trainings of this process, on the server's data; it keeps its runs."""
     global _experiments
     wait_for_tensorflow()
-    from normlib.experiments import Experiments
-    from normlib.store import Store
+    from pages.lab.queue import Experiments
+    from pages.lab.store import Store
 
     dataset = warm_up().dataset
     assert dataset is not None

@@ -1,6 +1,6 @@
 """A run taken away as files: its history as CSV, its settings as JSON, its data.
 
-The script that repeats it is written by `normlib.script`.
+The script that repeats it is written by `pages.lab.script`.
 """
 
 from __future__ import annotations

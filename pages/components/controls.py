@@ -18,15 +18,15 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from normlib.config import TrainConfig
-from pages.components.setting import Setting, minus, number
-from pages.components.setting_table import FOUR_METHODS, METHOD_TITLES, MISTAKES, SETTINGS
+from pages.components.control_kinds import Control, minus, number
+from pages.components.control_table import CONTROLS, FOUR_METHODS, METHOD_TITLES, MISTAKES
 
 # A page needs no other import for its controls and the words about them.
 __all__ = [
+    "CONTROLS",
     "FOUR_METHODS",
     "METHOD_TITLES",
     "MISTAKES",
-    "SETTINGS",
     "begin",
     "control",
     "drawn_controls",
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 _ALIASES = {
-    setting.config_field: name for name, setting in SETTINGS.items() if setting.config_field
+    setting.config_field: name for name, setting in CONTROLS.items() if setting.config_field
 }
 _FRAME = ("present", "hide")  # parameters of the frame around a page, not controls on it
 _ON, _OFF = ("on", "1", "true", "yes"), ("", "0", "off", "false", "no")
@@ -131,20 +131,20 @@ def _take_in(state: _State) -> None:
 
 
 def _managed(url: Mapping[str, str]) -> dict[str, str]:
-    return {key: text for key, text in url.items() if key in SETTINGS or key in _FRAME}
+    return {key: text for key, text in url.items() if key in CONTROLS or key in _FRAME}
 
 
-def _row(name: str) -> Setting:
+def _row(name: str) -> Control:
     """The table's row with this page's limit in it."""
-    setting = SETTINGS[name]
+    setting = CONTROLS[name]
     high = _state().limits.get(name)
-    return setting if high is None else Setting(**(vars(setting) | {"high": high}))
+    return setting if high is None else Control(**(vars(setting) | {"high": high}))
 
 
 def _read(state: _State, url: Mapping[str, str]) -> None:
     for key, text in url.items():
         name = _ALIASES.get(key, key)
-        if name not in SETTINGS:
+        if name not in CONTROLS:
             continue
         setting = _row(name)
         try:
@@ -166,13 +166,13 @@ def _read(state: _State, url: Mapping[str, str]) -> None:
             _show_instead(name, type(setting.default)(setting.high))
     if "present" in url:
         parts = _parts(url["present"].lower())
-        known = [part for part in parts if part in SETTINGS or part in (*_ON, *_OFF)]
+        known = [part for part in parts if part in CONTROLS or part in (*_ON, *_OFF)]
         if known != parts:
             state.notices.append("Present takes on, off, or the names of the controls to keep.")
         state.present = ",".join(known)
     hide = url.get("hide")
     if hide is not None:
-        state.hide = tuple(part for part in _parts(hide) if part in SETTINGS)
+        state.hide = tuple(part for part in _parts(hide) if part in CONTROLS)
 
 
 def _parts(text: str) -> list[str]:
@@ -186,7 +186,7 @@ def _write_url(state: _State) -> None:
     others = {
         key: text
         for key, text in st.query_params.to_dict().items()
-        if key not in _ALIASES and key not in SETTINGS and key not in _FRAME
+        if key not in _ALIASES and key not in CONTROLS and key not in _FRAME
     }
     if st.query_params.to_dict() != ours | others:
         st.query_params.from_dict(ours | others)
@@ -207,13 +207,13 @@ def link_parameters(
     """
     state = _state()
     shown = {
-        name: get(name) if values is None else values.get(name, SETTINGS[name].default)
+        name: get(name) if values is None else values.get(name, CONTROLS[name].default)
         for name in controls
     }
     parameters = {
-        name: SETTINGS[name].format(value)
+        name: CONTROLS[name].format(value)
         for name, value in shown.items()
-        if not changed_only or value != SETTINGS[name].default
+        if not changed_only or value != CONTROLS[name].default
     }
     if state.present:
         parameters["present"] = state.present
@@ -252,13 +252,13 @@ def set_presenting(on: bool) -> None:
 def visible(name: str) -> bool:
     """Whether the link leaves this control on the page (`hide=`, and `present=` with names)."""
     state = _state()
-    named = [part for part in _parts(state.present) if part in SETTINGS]
+    named = [part for part in _parts(state.present) if part in CONTROLS]
     return name not in state.hide and (not named or name in named)
 
 
 def get(name: str) -> Any:
     """The value of a setting in this session, drawn on this page or not."""
-    return _state().values.get(name, SETTINGS[name].default)
+    return _state().values.get(name, CONTROLS[name].default)
 
 
 def put(name: str, value: Any) -> None:
@@ -284,7 +284,7 @@ def control(name: str, *, label: str = "", choices: Sequence[str] = (), **widget
     setting = _row(name)
     if choices:
         _keep_to(name, tuple(one for one in setting.choices if one in choices))
-        setting = Setting(
+        setting = Control(
             **(vars(setting) | {"choices": {one: setting.choices[one] for one in choices}})
         )
     # Streamlit tells the browser of a value only in the run that set it. A widget that first
@@ -305,7 +305,7 @@ def control(name: str, *, label: str = "", choices: Sequence[str] = (), **widget
 def _keep_to(name: str, allowed: tuple[str, ...]) -> None:
     """Leave only what this page offers in the value, or the first of it."""
     state = _state()
-    if SETTINGS[name].kind == "many":
+    if CONTROLS[name].kind == "many":
         # An emptied choice stays empty: the page asks for one.
         kept: Any = tuple(one for one in get(name) if one in allowed) or (get(name) and allowed)
     else:
@@ -333,7 +333,7 @@ def _show_instead(name: str, value: Any) -> None:
 def _remember(name: str, shown: Any) -> None:
     """Take over what a widget shows; an emptied choice keeps the value it had."""
     state = _state()
-    setting = SETTINGS[name]
+    setting = CONTROLS[name]
     if shown is None or (setting.kind == "choice" and shown not in setting.choices):
         return
     value = (
@@ -347,10 +347,10 @@ def _remember(name: str, shown: Any) -> None:
 
 def _for_widget(name: str) -> Any:
     value = get(name)
-    return list(value) if SETTINGS[name].kind == "many" else value
+    return list(value) if CONTROLS[name].kind == "many" else value
 
 
-def _usual_widget(setting: Setting) -> str:
+def _usual_widget(setting: Control) -> str:
     if setting.steps:
         return "steps"
     if setting.kind == "choice":
@@ -362,12 +362,12 @@ def _usual_widget(setting: Setting) -> str:
     )
 
 
-def _slider(setting: Setting, common: dict[str, Any]) -> Any:
+def _slider(setting: Control, common: dict[str, Any]) -> Any:
     kind = type(setting.default)
     return st.slider(min_value=kind(setting.low), max_value=kind(setting.high), **common)
 
 
-def _steps(setting: Setting, common: dict[str, Any]) -> Any:
+def _steps(setting: Control, common: dict[str, Any]) -> Any:
     """A slider over marks; a value between them, from a link, becomes a mark for this session."""
     marks = _state().marks
     value = get(setting.name)
@@ -378,14 +378,14 @@ def _steps(setting: Setting, common: dict[str, Any]) -> Any:
     return st.select_slider(options=options, format_func=setting.words, **common)
 
 
-def _number(setting: Setting, common: dict[str, Any]) -> Any:
+def _number(setting: Control, common: dict[str, Any]) -> Any:
     kind = type(setting.default)
     return st.number_input(
         min_value=kind(setting.low), max_value=kind(setting.high), step=kind(1), **common
     )
 
 
-_WIDGETS: dict[str, Callable[[Setting, dict[str, Any]], Any]] = {
+_WIDGETS: dict[str, Callable[[Control, dict[str, Any]], Any]] = {
     "slider": _slider,
     "steps": _steps,
     "number": _number,
@@ -418,7 +418,7 @@ def to_train_config(values: Mapping[str, Any] | None = None, **changes: Any) -> 
     """
     fields = {
         setting.config_field: get(name) if values is None else values.get(name, setting.default)
-        for name, setting in SETTINGS.items()
+        for name, setting in CONTROLS.items()
         if setting.config_field
     }
     return TrainConfig(**(fields | changes))

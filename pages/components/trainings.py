@@ -19,10 +19,10 @@ import streamlit as st
 from normlib.config import TrainConfig, reads
 from normlib.mnist import Dataset
 from normlib.run import Run
-from pages.components import page, server, settings, turns, vector
+from pages.components import chart_files, controls, page, server, turns
 
 if TYPE_CHECKING:
-    from normlib.experiments import Experiment
+    from pages.lab.queue import Experiment
 
 TICK_SECONDS = 1.0
 # Somebody who has just pressed a button looks at the screen: sooner, until the curve begins.
@@ -42,16 +42,16 @@ def training_controls(methods: Iterable[str], first: Iterable[str] = MAIN) -> No
     read = [name for name in page.TRAINING if any(_reads(method, name) for method in methods)]
     for name in read:
         if name in first:
-            settings.control(name)
-    folded = [name for name in read if name not in first and settings.visible(name)]
+            controls.control(name)
+    folded = [name for name in read if name not in first and controls.visible(name)]
     if folded:
         with st.expander("More settings", icon=":material/tune:", type="compact"):
             for name in folded:
-                settings.control(name)
+                controls.control(name)
 
 
 def _reads(method: str, name: str) -> bool:
-    return reads(method, settings.SETTINGS[name].config_field)
+    return reads(method, controls.CONTROLS[name].config_field)
 
 
 # ---- who asks --------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ def submit(configs: Iterable[TrainConfig], weights: bool = False) -> None:
 
     weights: train again what is known, but of whose weights nothing is left.
     """
-    from normlib.experiments import QueueFull
+    from pages.lab.queue import QueueFull
 
     queue, data = server.experiments(), server.data()
     for config in configs:
@@ -147,12 +147,12 @@ def adopt(key: str, names: Iterable[str]) -> None:
     if experiment is None:
         return
     for name in names:
-        field = settings.SETTINGS[name].config_field
+        field = controls.CONTROLS[name].config_field
         if field and _reads(experiment.config.normalization, name):
             # A run from the command line may lie beyond what this page's controls can show; the
             # page then says what differs.
             with suppress(ValueError):
-                settings.put(name, getattr(experiment.config, field))
+                controls.put(name, getattr(experiment.config, field))
 
 
 def data_of(run: Run) -> Dataset | None:
@@ -289,13 +289,13 @@ def choose(
     row of buttons or, where the list is long, from a drop-down list.
     Returns the chosen values. In the link they stand with commas between.
     """
-    chosen = [one for one in settings.get(name).split(",") if one in options]
+    chosen = [one for one in controls.get(name).split(",") if one in options]
     chosen = chosen[: several or 1] or ([] if several else list(options)[:1])
     key = f"_{name}"
     kept = st.session_state.get(key)
     if kept is None or any(one not in options for one in (kept if several else [kept])):
         st.session_state[key] = chosen if several else (chosen or [None])[0]
-    if not settings.visible(name):
+    if not controls.visible(name):
         return chosen
     common = {
         "format_func": lambda value: options.get(value, value),
@@ -315,12 +315,12 @@ def choose(
 
 def _chosen(name: str, key: str) -> None:
     value = st.session_state[key]
-    settings.put(name, ",".join(value) if isinstance(value, list) else value or "")
+    controls.put(name, ",".join(value) if isinstance(value, list) else value or "")
 
 
 def earlier(shown: TrainConfig, without: Iterable[str]) -> list[Run]:
     """Offer the runs that this server keeps, to lay over the one shown; returns the chosen."""
-    from normlib import tables
+    from pages.lab import results as tables
 
     hidden, data = set(without), server.data()
     options = {}
@@ -350,7 +350,7 @@ def earlier(shown: TrainConfig, without: Iterable[str]) -> list[Run]:
 
 def names(shown: Sequence[Run], base: TrainConfig) -> list[str]:
     """The name of each run's curve: its method where that is enough, else what differs."""
-    from normlib import tables
+    from pages.lab import results as tables
 
     described = [tables.describe(run.config, base) for run in shown]
     named: list[str] = []
@@ -369,7 +369,7 @@ def names(shown: Sequence[Run], base: TrainConfig) -> list[str]:
 
 def downloads(run: Run, key: str) -> None:
     """The run as files: history, settings, everything, and a script that repeats it."""
-    from normlib import export, script
+    from pages.lab import export, script
 
     data = data_of(run)
     stem = script.file_name(run.config).removesuffix(".py")
@@ -421,9 +421,9 @@ def downloads(run: Run, key: str) -> None:
             )
 
 
-def chart_files(stem: str, key: str) -> None:
+def curve_files(stem: str, key: str) -> None:
     """The two curves as vector graphics; as PNG each chart offers itself."""
-    vector.save_buttons(
+    chart_files.save_buttons(
         {"loss": "Loss (SVG)", "accuracy": "Accuracy (SVG)"}, stem=stem, key=f"{key}_svg"
     )
     st.caption("As PNG: point at a chart, and press the arrow at its upper right corner.")

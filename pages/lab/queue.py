@@ -18,12 +18,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from normlib import recorded_runs
 from normlib.config import TrainConfig
 from normlib.mnist import Dataset
 from normlib.run import EpochEnd, EpochResult, Event, Progress, Run, Started
-from normlib.store import RunSummary, Store
 from normlib.threads import give_way
+from pages.lab import recorded as recorded_runs
+from pages.lab.store import RunSummary, Store
 
 QUEUE_LIMIT = 200
 SESSION_LIMIT = 40

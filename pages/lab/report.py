@@ -20,7 +20,6 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +206,7 @@ def recorded(setting: str) -> dict[str, Any]:
     """The reproduction that ships with the package: three seeds on the full MNIST."""
     if setting not in SETTINGS:
         raise ValueError(f"The setting must be one of {', '.join(SETTINGS)}, not {setting!r}.")
-    file = resources.files("normlib") / "recorded" / f"{setting}.json"
+    file = Path(__file__).parent / "recordings" / f"{setting}.json"
     return json.loads(file.read_text(encoding="utf-8"))
 
 

@@ -154,7 +154,7 @@ def check(
     the formulas by hand and the library's op stay right.
     Raises ValueError for an unknown method or mistake, and for a tensor that is too large.
     """
-    from normlib import reference  # Keras takes its time to load, and only this needs it
+    from pages.lab import reference
 
     if method not in _CHECKED:
         raise ValueError(f"There is a check for {', '.join(_CHECKED)}, not for {method!r}.")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from normlib.steps import format_table, parse_cell, parse_table, shown
-from pages.components import charts, settings, theme
+from pages.components import charts, controls, theme
+from pages.lab.arithmetic import format_table, parse_cell, parse_table, shown
 
 if TYPE_CHECKING:
     import altair as alt
@@ -60,9 +60,9 @@ def short(value: float) -> str:
     if value == 0 or 0.005 <= abs(value) < 10_000:
         digits = 2 if abs(value) < 99.995 else 1 if abs(value) < 999.95 else 0
         text = f"{value:.{digits}f}"
-        return settings.minus(text.rstrip("0").rstrip(".") if digits else text)
+        return controls.minus(text.rstrip("0").rstrip(".") if digits else text)
     mantissa, _, exponent = f"{value:.1e}".partition("e")
-    return settings.minus(f"{mantissa.removesuffix('.0')}e{int(exponent)}")
+    return controls.minus(f"{mantissa.removesuffix('.0')}e{int(exponent)}")
 
 
 def labels(
@@ -90,11 +90,11 @@ def panel(
     color: str,
 ) -> tuple[dict[str, Any], Any]:
     """One picture of cells, for `charts.Chart`. size: (rows, columns) of the whole, in cells."""
-    spec = _cells_spec(title, size, color, settings.presenting())
+    spec = _cells_spec(title, size, color, controls.presenting())
     return spec, charts.frame(list(rows))
 
 
-@charts._spec
+@charts.spec
 def _cells_spec(
     title: str, size: tuple[float, float], color: str, presenting: bool
 ) -> alt.TopLevelMixin:
@@ -160,8 +160,8 @@ def choose(
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("The chosen cell, by hand", anchor=False, width="content")
         options = {"on_change": forget_click, "width": "content"}
-        first = settings.control("row", label=row, choices=counted(rows), **options)
-        second = settings.control("column", label=column, choices=counted(columns), **options)
+        first = controls.control("row", label=row, choices=counted(rows), **options)
+        second = controls.control("column", label=column, choices=counted(columns), **options)
     return int(first) - 1, int(second) - 1
 
 
@@ -188,19 +188,19 @@ def take_click(panel_key: str) -> None:
         names = ("row", "column") if len(places) == 2 else ("row", "at", "column")
         for name, place in zip(names, places, strict=False):
             if place:
-                settings.put(name, place)
+                controls.put(name, place)
 
 
 def table_of(name: str, rows: Sequence[int], columns: int) -> np.ndarray:
-    """The numbers of a "text" row of `settings.SETTINGS`; a sentence where a link has no such."""
-    setting = settings.SETTINGS[name]
+    """The numbers of a "text" row of `controls.CONTROLS`; a sentence where a link has no such."""
+    setting = controls.CONTROLS[name]
     try:
-        return parse_table(settings.get(name), rows, columns)
+        return parse_table(controls.get(name), rows, columns)
     except ValueError as error:
         st.warning(
             f"The link's {setting.label.lower()} cannot be used. {error} This page uses another."
         )
-        settings.put(name, setting.default)
+        controls.put(name, setting.default)
         return parse_table(setting.default, rows, columns)
 
 
@@ -214,7 +214,7 @@ def edit(
 ) -> np.ndarray:
     """Draw the table of a setting for the reader to edit, and return its numbers.
 
-    name: a "text" row of `settings.SETTINGS`. rows: how many rows it may have.
+    name: a "text" row of `controls.CONTROLS`. rows: how many rows it may have.
     row_name, column_name: "Example", "Feature". A cell that holds no number keeps the one it had,
     and a sentence says so; so does a link whose table cannot be read.
     """
@@ -247,14 +247,14 @@ def edit(
                 for column, title in enumerate(column_names)
             },
         },
-        alt=f"{settings.SETTINGS[name].label}: {text.replace('_', ', ')}",
+        alt=f"{controls.CONTROLS[name].label}: {text.replace('_', ', ')}",
     )
     table, sentences = read(edited.to_numpy(), table, row_names, column_names)
     for sentence in sentences:
         st.warning(sentence)
     state["last"] = format_table(table)
-    if state["last"] != settings.get(name):
-        settings.put(name, state["last"])
+    if state["last"] != controls.get(name):
+        controls.put(name, state["last"])
     if help:
         st.caption(help)
     return table
@@ -289,7 +289,7 @@ def arrows(
     data = charts.frame(list(rows))
     for start in ("x0", "y0"):
         data[start] = data[start].fillna(0.0) if start in data else 0.0
-    reach = charts._round_up(1.15 * float(np.abs(data[["x", "y", "x0", "y0"]].to_numpy()).max()))
+    reach = charts.round_up(1.15 * float(np.abs(data[["x", "y", "x0", "y0"]].to_numpy()).max()))
     # Angles in Vega are degrees clockwise from straight up.
     data["turn"] = np.degrees(np.arctan2(data["x"] - data["x0"], data["y"] - data["y0"]))
     data["full"] = [not thick or name.startswith(thick) for name in data["series"]]
@@ -300,12 +300,12 @@ def arrows(
     for end, start in (("x", "x0"), ("y", "y0")):
         data[f"{end}_name"] = np.where(middle, (data[end] + data[start]) / 2, data[end])
     data["moves"] = (data["x"] != data["x0"]) | (data["y"] != data["y0"])
-    size = round(1.4 * size) if settings.presenting() else size
+    size = round(1.4 * size) if controls.presenting() else size
     spec = _arrows_spec(title, reach, tuple(dict.fromkeys(data["group"])), size)
     return spec, data
 
 
-@charts._spec
+@charts.spec
 def _arrows_spec(title: str, reach: float, groups: tuple[str, ...], size: int) -> alt.TopLevelMixin:
     import altair as alt
 
@@ -353,7 +353,7 @@ def relu(title: str, values: np.ndarray) -> tuple[dict[str, Any], Any]:
     """Numbers on the curve of ReLU: crosses where they are cut, dots where they pass."""
     values = np.asarray(values, float)
     low, high = (
-        charts._round_up(1.1 * max(0.0, float(end))) for end in (-values.min(), values.max())
+        charts.round_up(1.1 * max(0.0, float(end))) for end in (-values.min(), values.max())
     )
     high, low = max(high, low / 4), max(low, high / 4)
     data = charts.frame(
@@ -366,7 +366,7 @@ def relu(title: str, values: np.ndarray) -> tuple[dict[str, Any], Any]:
     return _relu_spec(title, low, high), data
 
 
-@charts._spec
+@charts.spec
 def _relu_spec(title: str, low: float, high: float) -> alt.TopLevelMixin:
     import altair as alt
 
@@ -418,16 +418,16 @@ def signed_bars(
         {
             "label": [label for label, _ in rows],
             "value": [value for _, value in rows],
-            "text": [settings.minus(shown(value, 3)) for _, value in rows],
+            "text": [controls.minus(shown(value, 3)) for _, value in rows],
             "sign": ["positive" if value >= 0 else "negative" for _, value in rows],
             "sum": [index == len(rows) - 1 for index in range(len(rows))],
         }
     )
     labels = tuple(label for label, _ in rows)
-    return _signed_bars_spec(title, labels, charts._round_up(1.3 * reach), value_title), data
+    return _signed_bars_spec(title, labels, charts.round_up(1.3 * reach), value_title), data
 
 
-@charts._spec
+@charts.spec
 def _signed_bars_spec(
     title: str, labels: tuple[str, ...], reach: float, value_title: str
 ) -> alt.TopLevelMixin:

@@ -1,4 +1,4 @@
-"""`python -m normlib sweep`: compute the recorded sweeps, as many trainings at once as cores."""
+"""`python -m pages.lab sweep`: compute the recorded sweeps, as many trainings at once as cores."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from normlib import report, sweeps
 from normlib.config import CHOICES, TrainConfig
-from normlib.experiments import Experiments
 from normlib.mnist import Dataset, describe_source, load_mnist
 from normlib.run import Run
-from normlib.sweeps import Outcome, Sweep
+from pages.lab import report, sweeps
+from pages.lab.queue import Experiments
+from pages.lab.sweeps import Outcome, Sweep
 
 _SESSION = "sweep"
 _VALIDATION = 500  # a sweep shows test accuracies: a short look at the others is enough
@@ -74,7 +74,7 @@ def sweep_json(name: str, data: Dataset, sweep: Sweep | None = None) -> str:
 
 def study_json(name: str, data: Dataset) -> str:
     """Train the networks of a study and look at them; its file's text."""
-    from normlib import inference
+    from pages.lab import inference
 
     versions: dict[str, str] = {}
     if name == "inference":

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-from normlib import report
-from normlib.steps import TABLES
+from pages.lab import report
+from pages.lab.arithmetic import TABLES
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from normlib import sweeps
 from normlib.config import TrainConfig
-from normlib.sweeps import Outcome, Point, Sweep
-from pages.components import runs, server, settings
+from pages.components import controls, server, trainings
+from pages.lab import sweeps
+from pages.lab.sweeps import Outcome, Point, Sweep
 
 if TYPE_CHECKING:
-    from normlib.experiments import Experiment
-    from normlib.statistics import Memory
+    from pages.lab.activations import Memory
+    from pages.lab.queue import Experiment
 
 AT_A_TIME = 8  # trainings of a sweep that wait or run
 ENDED = ("finished", "diverged")
@@ -33,7 +33,7 @@ SOURCES = {"recorded": "Recorded", "live": "This machine"}
 def source_of(has_recorded: bool, has_live: bool) -> str:
     """Which numbers to show, "recorded", "live" or "" where there are none; a choice if both."""
     if has_recorded and has_live:
-        return settings.control("from", label_visibility="collapsed")
+        return controls.control("from", label_visibility="collapsed")
     return "recorded" if has_recorded else "live" if has_live else ""
 
 
@@ -59,7 +59,7 @@ def ask_button(label: str, wish: str, **widget: Any) -> None:
 
 def _asked(wish: str) -> None:
     st.session_state.setdefault("_wishes", set()).add(wish)
-    settings.put("from", "live")
+    controls.put("from", "live")
 
 
 # ---- what has come ---------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def _asked(wish: str) -> None:
 @st.cache_resource(show_spinner=False)
 def _ended() -> Memory:
     """The outcomes of trainings that have ended, by key: small, unlike the runs."""
-    from normlib.statistics import Memory
+    from pages.lab.activations import Memory
 
     return Memory(most=20_000)
 
@@ -99,7 +99,7 @@ def look(key: str) -> Outcome | Experiment | None:
         summary = queue.store.summary(key) if queue.store is not None else None
         if summary is not None and summary.status in ENDED:
             return Outcome(summary.status, summary.test_accuracy, summary.steps, summary.seconds)
-        experiment = runs.at(key)
+        experiment = trainings.at(key)
         if experiment is not None and experiment.run is not None and experiment.status in ENDED:
             return Outcome.of(experiment.run)
         raise _NotYet(experiment)
@@ -117,7 +117,7 @@ def live(sweep: Sweep) -> tuple[dict[str, Outcome], list[Experiment]]:
         known = look(key)
         if isinstance(known, Outcome):
             outcomes[name] = known
-        elif known is not None and known.status in runs.LIVE:
+        elif known is not None and known.status in trainings.LIVE:
             under_way.append(known)
     return outcomes, under_way
 
@@ -134,7 +134,7 @@ def stop(sweep: Sweep) -> None:
     """Stop feeding it, and stop watching what is under way."""
     _sweeping().discard(sweep)
     keys = {key for _, _, key in keyed(sweep, server.data().checksum)}
-    runs.stop(key for key in keys if not isinstance(look(key), Outcome))
+    trainings.stop(key for key in keys if not isinstance(look(key), Outcome))
 
 
 def feed(sweep: Sweep, outcomes: dict[str, Outcome], under_way: Sequence[Experiment]) -> bool:
@@ -151,7 +151,7 @@ def feed(sweep: Sweep, outcomes: dict[str, Outcome], under_way: Sequence[Experim
     if not missing and not busy:
         _sweeping().discard(sweep)
     if room > 0 and missing:
-        runs.submit(missing[:room])
+        trainings.submit(missing[:room])
     return room > 0 and bool(missing)
 
 
@@ -169,7 +169,7 @@ def run(sweep: Sweep, draw: Callable[[dict[str, Outcome]], None], key: str) -> N
             progress(sweep, now, going)
         draw(now)
 
-    runs.follow(under_way, look_again, key)
+    trainings.follow(under_way, look_again, key)
 
 
 def progress(sweep: Sweep, outcomes: dict[str, Outcome], under_way: Sequence[Experiment]) -> None:
@@ -188,14 +188,14 @@ def progress(sweep: Sweep, outcomes: dict[str, Outcome], under_way: Sequence[Exp
 
 def buttons(sweep: Sweep, wish: str, has_recorded: bool) -> None:
     """Run and Stop for a sweep, and how large it is."""
-    if runs.wished(f"run_{wish}"):
+    if trainings.wished(f"run_{wish}"):
         _sweeping().add(sweep)
         feed(sweep, *live(sweep))
-    if runs.wished(f"stop_{wish}"):
+    if trainings.wished(f"stop_{wish}"):
         stop(sweep)
     outcomes, under_way = live(sweep)
     total = len(sweep.points())
-    going = sweep in _sweeping() or any(runs.watches(one) for one in under_way)
+    going = sweep in _sweeping() or any(trainings.watches(one) for one in under_way)
     complete = len(outcomes) == total
     with st.container(horizontal=True, vertical_alignment="center", key=f"{wish}_buttons"):
         ask_button(
@@ -205,7 +205,9 @@ def buttons(sweep: Sweep, wish: str, has_recorded: bool) -> None:
             type="secondary" if has_recorded else "primary",
             disabled=complete or going,
         )
-        runs.button("Stop", f"stop_{wish}", icon=":material/stop:", disabled=complete or not going)
+        trainings.button(
+            "Stop", f"stop_{wish}", icon=":material/stop:", disabled=complete or not going
+        )
         st.caption(
             f"All {total} trainings are done on this machine."
             if complete
@@ -213,7 +215,7 @@ def buttons(sweep: Sweep, wish: str, has_recorded: bool) -> None:
             if going
             else f"{total} small trainings, a few seconds each."
         )
-    runs.keeping()
+    trainings.keeping()
 
 
 # ---- a few trainings whose networks are looked at --------------------------------------------
@@ -221,6 +223,6 @@ def buttons(sweep: Sweep, wish: str, has_recorded: bool) -> None:
 
 def trained(configs: Sequence[TrainConfig]) -> list[Experiment] | None:
     """Their finished runs, weights and all; None while one is missing."""
-    found = [runs.find(config) for config in configs]
+    found = [trainings.find(config) for config in configs]
     whole = all(one is not None and one.status == "finished" and one.run.weights for one in found)
     return found if whole else None

@@ -2,7 +2,7 @@
 
 A `Sweep` is a list of configs along one setting, for each method and seed; an `Outcome` is what
 is left of a training in such a picture. Recorded sweeps ship with the package as JSON
-(`python -m normlib sweep` writes them). Nothing here needs TensorFlow.
+(`python -m pages.lab sweep` writes them). Nothing here needs TensorFlow.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -519,4 +519,4 @@ def recorded_study(name: str) -> dict[str, Any]:
 
 
 def _file(name: str):
-    return resources.files("normlib") / "recorded" / f"{name}.json"
+    return Path(__file__).parent / "recordings" / f"{name}.json"

@@ -1,6 +1,6 @@
 """Images per second of the report's CNN: normlib as the app trains, Keras and PyTorch, in turns.
 
-    python -m benchmarks.throughput --torch-python ~/torch/bin/python --json throughput.json
+    python -m tests.benchmarks.throughput --torch-python ~/torch/bin/python --json throughput.json
 
 Every contestant lives in a process of its own and trains the same network on the same images with
 plain gradient descent. They take turns, so that whatever else the machine does meets them all; a
@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 METHODS = ("none", "batch", "layer", "weight")
 FILTERS, UNITS, CLASSES = 30, 100, 10
 LEARNING_RATE, EPSILON, MOMENTUM = 0.01, 1e-5, 0.9
@@ -69,9 +69,9 @@ class Normlib:
         import threading
 
         from normlib.config import TrainConfig
-        from normlib.experiments import Experiments
         from normlib.run import Progress
         from normlib.training import train
+        from pages.lab.queue import Experiments
 
         moments: dict[int, list[tuple[float, int]]] = {}
         begun, ends = threading.Barrier(together), [float("inf")]
@@ -407,9 +407,9 @@ def report_runs(count: int) -> dict[str, object]:
     """The report's four runs as the app does them: how long all of them take together."""
     code = """
 import json, sys, time
-from normlib import report
+from pages.lab import report
 from normlib.config import slow_first
-from normlib.experiments import Experiments
+from pages.lab.queue import Experiments
 from normlib.mnist import load_mnist
 import normlib.training
 data = load_mnist()
@@ -492,7 +492,7 @@ def main() -> None:
     of = {batch: ratios(found, count) for batch, found in middle.items()}
     document = {
         "what": "images per second of the report's CNN; to be read as ratios",
-        "command": " ".join(["python -m benchmarks.throughput", *sys.argv[1:]]),
+        "command": " ".join(["python -m tests.benchmarks.throughput", *sys.argv[1:]]),
         "machine": {"cores": count, "processor": processor(), "python": platform.python_version()},
         "load": {"before": load_before[0], "after": os.getloadavg()[0]},
         "data": data.name,

@@ -1,6 +1,6 @@
 """A script of plain TensorFlow that repeats one training, and needs nothing of this project.
 
-It is written out for one config; `normlib.script_normalization` writes its normalization.
+It is written out for one config; `pages.lab.script_normalization` writes its normalization.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import textwrap
 from normlib.config import METHODS, TrainConfig
 from normlib.mnist import Dataset
 from normlib.run import Run
-from normlib.script_normalization import (
+from pages.lab.script_normalization import (
     counts,
     function_name,
     has_moving,
@@ -18,7 +18,7 @@ from normlib.script_normalization import (
     on_activations,
     variables_of,
 )
-from normlib.script_normalization import parts as normalization
+from pages.lab.script_normalization import parts as normalization
 
 
 def write(config: TrainConfig, data: Dataset, run: Run | None = None) -> str:

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from normlib import normalize, sweeps
+from normlib import normalize
 from normlib.cnn import CLASSES, SmallCNN
 from normlib.layers import BatchNorm
 from normlib.mnist import Dataset
 from normlib.run import Run
 from normlib.runtime import DEVICE
-from normlib.statistics import build
+from pages.lab import sweeps
+from pages.lab.activations import build
 
 EVALUATED = 2_000  # test images, the first of them
 RECOMPUTED_FROM = 4_096  # training images, the first of them

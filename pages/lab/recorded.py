@@ -1,6 +1,6 @@
 """The trainings that ship with the package, so that a page of trainings opens on a result.
 
-    python -m normlib.recorded_runs normlib/recorded/runs.json      # records them again
+    python -m pages.lab.recorded pages/lab/recordings/runs.json      # records them again
 
 Each is a `Run` without its weights, its numbers cut to five digits, under the key that the run
 had: after a change of normlib's version, or on other data, none of them is found. Nothing here
@@ -15,7 +15,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ def find(key: str) -> Recorded | None:
 @lru_cache
 def recorded() -> dict[str, Recorded]:
     """Every recorded run by its key."""
-    file = resources.files("normlib") / "recorded" / "runs.json"
+    file = Path(__file__).parent / "recordings" / "runs.json"
     return from_json(file.read_text(encoding="utf-8"))
 
 
@@ -93,8 +92,8 @@ def main(arguments: Sequence[str]) -> int:
     import datetime
 
     from normlib.mnist import describe_source, load_mnist
-    from normlib.report import machine
     from normlib.training import train
+    from pages.lab.report import machine
 
     (file,) = arguments
     data = load_mnist()

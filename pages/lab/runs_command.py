@@ -1,4 +1,4 @@
-"""`python -m normlib runs`: list, show and export the runs that the app and the report kept."""
+"""`python -m pages.lab runs`: list, show and export the runs that the app and the report kept."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from normlib import export
 from normlib.command_line import table
 from normlib.config import METHODS, TrainConfig
 from normlib.run import Run
-from normlib.store import RunSummary, Store
+from pages.lab import export
+from pages.lab.store import RunSummary, Store
 
 _KEY_SHOWN = 10
 _COLUMNS = ("key", "status", "data_name", "steps", "epochs", "train_loss", "test_accuracy")

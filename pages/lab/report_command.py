@@ -1,4 +1,4 @@
-"""`python -m normlib report`: reproduce the report's tables, as many trainings at once as cores."""
+"""`python -m pages.lab report`: the report's tables, one training per core at a time."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from normlib import report
 from normlib.config import LIMITS, METHODS
 from normlib.digits import draw_digits
-from normlib.experiments import LIVE, Experiment, Experiments
 from normlib.mnist import Dataset, describe_source, load_mnist
 from normlib.run import Event, Progress
-from normlib.store import Store
+from pages.lab import report
+from pages.lab.queue import LIVE, Experiment, Experiments
+from pages.lab.store import Store
 
 _SESSION = "report"
 _LOOK_SECONDS = 0.5

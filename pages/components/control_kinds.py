@@ -11,7 +11,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Setting:
+class Control:
     """One control.
 
     name: its URL parameter and its widget's key.
@@ -96,7 +96,7 @@ def _plain(text: str) -> str:
     return re.sub(r"[\s_+]+", "-", text.strip().lower())
 
 
-def _parse_int(setting: Setting, text: str) -> int:
+def _parse_int(setting: Control, text: str) -> int:
     # In a whole number a comma, point, space or quote before three digits only groups them.
     if re.fullmatch(r"[1-9]\d{0,2}([,. '_ ]\d{3})+", text):
         text = re.sub(r"\D", "", text)
@@ -106,7 +106,7 @@ def _parse_int(setting: Setting, text: str) -> int:
     return int(value)
 
 
-def _parse_float(setting: Setting, text: str) -> float:
+def _parse_float(setting: Control, text: str) -> float:
     try:
         value = float(text.replace(",", ".").replace("−", "-"))  # 0,001 is 0.001 to half the world
     except ValueError:
@@ -116,19 +116,19 @@ def _parse_float(setting: Setting, text: str) -> float:
     return value
 
 
-def _parse_choice(setting: Setting, text: str) -> str:
+def _parse_choice(setting: Control, text: str) -> str:
     for choice, title in setting.choices.items():
         if _plain(text) in (_plain(choice), _plain(title)):
             return choice
     raise ValueError(setting.possible())
 
 
-def _parse_many(setting: Setting, text: str) -> tuple[str, ...]:
+def _parse_many(setting: Control, text: str) -> tuple[str, ...]:
     chosen = {_parse_choice(setting, part) for part in re.split(r"[,;|]", text) if part.strip()}
     return tuple(choice for choice in setting.choices if choice in chosen)
 
 
-def _parse_flag(setting: Setting, text: str) -> bool:
+def _parse_flag(setting: Control, text: str) -> bool:
     if text.lower() in ("on", "1", "true", "yes"):
         return True
     if text.lower() in ("off", "0", "false", "no"):
@@ -136,7 +136,7 @@ def _parse_flag(setting: Setting, text: str) -> bool:
     raise ValueError(setting.possible())
 
 
-_PARSERS: dict[str, Callable[[Setting, str], Any]] = {
+_PARSERS: dict[str, Callable[[Control, str], Any]] = {
     "int": _parse_int,
     "float": _parse_float,
     "choice": _parse_choice,

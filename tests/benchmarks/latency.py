@@ -1,6 +1,6 @@
 """How long a user waits, in a real Chromium: for the first page, a slider, a curve, a comparison.
 
-    python -m benchmarks.latency --json latency.json
+    python -m tests.benchmarks.latency --json latency.json
 
 A slider is dragged with the mouse and let go: in the lab, on an otherwise empty page with the same
 picture under it, and on one with a sentence under it, in turns. The clock is the browser's own:
@@ -37,11 +37,12 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from benchmarks.serving import (  # noqa: E402
+from pages.components.activations import BATCH_MARKS  # noqa: E402
+from tests.benchmarks.serving import (  # noqa: E402
     CHROMIUM_FLAGS,
     Server,
     Session,
@@ -49,7 +50,6 @@ from benchmarks.serving import (  # noqa: E402
     serving,
     start,
 )
-from pages.components.activations import BATCH_MARKS  # noqa: E402
 
 PICTURE_ALONE = Path(__file__).with_name("bare_picture.py")
 # Without a module of the lab: it also shows how fast an empty page opens.
@@ -369,7 +369,7 @@ def main() -> None:
         parser.error("There is no Chromium on this machine.")
     document: dict[str, object] = {
         "what": "waiting in a real browser; milliseconds for the slider, seconds for the rest",
-        "command": " ".join(["python -m benchmarks.latency", *sys.argv[1:]]),
+        "command": " ".join(["python -m tests.benchmarks.latency", *sys.argv[1:]]),
         "load": {"before": os.getloadavg()[0]},
     }
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as name:

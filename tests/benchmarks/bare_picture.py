@@ -1,6 +1,6 @@
 """The activation page's slider and its picture, made beforehand, on an otherwise empty page.
 
-What Streamlit, the charts and the browser take by themselves: `benchmarks.latency` serves it
+What Streamlit, the charts and the browser take by themselves: `tests.benchmarks.latency` serves it
 beside the lab.
 """
 
@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.components import activation_charts, activation_words, activations, server, theme
 from pages.components.charts import Chart
-from pages.components.setting_table import FOUR_METHODS, SETTINGS
+from pages.components.control_table import FOUR_METHODS, SETTINGS
 
 
 @st.cache_resource

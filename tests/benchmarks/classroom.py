@@ -1,7 +1,7 @@
 """A class on one server: thirty browser tabs' worth of real websocket sessions, for five minutes.
 
-    python -m benchmarks.classroom --json classroom.json
-    python -m benchmarks.classroom --kills 50
+    python -m tests.benchmarks.classroom --json classroom.json
+    python -m tests.benchmarks.classroom --kills 50
 
 Every student moves sliders on the activation page once a second, and now and then goes to the
 training page, presses Train, watches for a few seconds, and comes back. Some of it the teacher
@@ -32,11 +32,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from benchmarks.serving import Server, Session, query, serving, start  # noqa: E402
+from tests.benchmarks.serving import Server, Session, query, serving, start  # noqa: E402
 
 MOST_SESSIONS, MOST_SECONDS = 200, 3600
 PERIOD = 1.0  # seconds between two moves of a student
@@ -45,7 +45,7 @@ LESSON = 30.0  # seconds for which the teacher's instructions stay the same
 # A file that the server adds a line to whenever a training begins or is saved.
 TAP = """
 import os, sys, time
-from normlib.store import Store
+from pages.lab.store import Store
 
 def tapped(method, word):
     def call(self, *arguments, **options):
@@ -315,7 +315,7 @@ async def one_life(server: Server, seed: int, seconds: float, promised: set[str]
 
 def kill_again_and_again(kills: int, seed: int) -> dict[str, object]:
     """Kill the server so many times; what was lost, what was damaged."""
-    from normlib.store import Store
+    from pages.lab.store import Store
 
     dice, promised = random.Random(seed), set()
     lost: set[str] = set()
@@ -370,7 +370,7 @@ def main() -> None:
     if not 1 <= options.sessions <= MOST_SESSIONS or not 1 <= options.seconds <= MOST_SECONDS:
         parser.error(f"At most {MOST_SESSIONS} sessions and {MOST_SECONDS} seconds.")
     document: dict[str, object] = {
-        "command": " ".join(["python -m benchmarks.classroom", *sys.argv[1:]]),
+        "command": " ".join(["python -m tests.benchmarks.classroom", *sys.argv[1:]]),
         "load": {"before": os.getloadavg()[0]},
     }
     if options.kills:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from normlib import report, sweeps
 from normlib.config import LIMITS, METHODS, TrainConfig
-from normlib.steps import KERNELS, TABLES
-from normlib.tables import SURGERY
-from pages.components.setting import Setting
+from pages.components.control_kinds import Control
+from pages.lab import report, sweeps
+from pages.lab.arithmetic import KERNELS, TABLES
+from pages.lab.results import SURGERY
 
 FOUR_METHODS = ("none", "batch", "weight", "layer")
 # Few enough that a class which drags the slider meets what somebody has seen before, and the server
@@ -17,7 +17,7 @@ FOUR_METHODS = ("none", "batch", "weight", "layer")
 BATCH_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 EPSILONS = tuple(float(f"1e{power}") for power in range(-8, 1))
 LEARNING_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0)
-# As in `normlib.gradient_check`, which needs TensorFlow.
+# As in `pages.lab.gradient_check`, which needs TensorFlow.
 MISTAKES = (
     "statistics as constants",
     "wrong axes",
@@ -32,19 +32,19 @@ _COUNTED = {str(number): str(number) for number in range(1, 5)}
 METHOD_TITLES = {name: method.title for name, method in METHODS.items()}
 
 
-def _from_config(name: str, config_field: str, label: str, **others: Any) -> Setting:
+def _from_config(name: str, config_field: str, label: str, **others: Any) -> Control:
     """A row whose default and limits are those of `TrainConfig`, unless said otherwise."""
     default = others.pop("default", getattr(TrainConfig(), config_field))
     kind = {bool: "flag", int: "int", float: "float", str: "choice"}[type(default)]
     if config_field in LIMITS:
         low, high = LIMITS[config_field]
         others = {"low": low, "high": high} | others
-    return Setting(name, label, kind, default, config_field=config_field, **others)
+    return Control(name, label, kind, default, config_field=config_field, **others)
 
 
-def _table(rows: Iterable[Setting]) -> dict[str, Setting]:
+def _table(rows: Iterable[Control]) -> dict[str, Control]:
     """The rows by name; two with one name are an error, since a value travels by its name."""
-    table: dict[str, Setting] = {}
+    table: dict[str, Control] = {}
     for row in rows:
         if row.name in table:
             raise ValueError(f"Two settings are called {row.name!r}: {table[row.name].label} …")
@@ -52,7 +52,7 @@ def _table(rows: Iterable[Setting]) -> dict[str, Setting]:
     return table
 
 
-SETTINGS: dict[str, Setting] = _table(
+CONTROLS: dict[str, Control] = _table(
     [
         _from_config(
             "batch",
@@ -74,7 +74,7 @@ SETTINGS: dict[str, Setting] = _table(
         _from_config(
             "seed", "seed", "Seed", help="Decides the first weights and the order of the images."
         ),
-        Setting(
+        Control(
             "methods",
             "Methods",
             "many",
@@ -90,7 +90,7 @@ SETTINGS: dict[str, Setting] = _table(
             widget="select",
             help="How the network normalizes.",
         ),
-        Setting(
+        Control(
             "stage",
             "Layer",
             "choice",
@@ -186,9 +186,9 @@ SETTINGS: dict[str, Setting] = _table(
             help="Group norm only: how many groups the 30 channels form.",
         ),
         # Train, Compare
-        Setting("run", "Run", "text", ""),
-        Setting("over", "Earlier runs", "text", ""),
-        Setting(
+        Control("run", "Run", "text", ""),
+        Control("over", "Earlier runs", "text", ""),
+        Control(
             "look",
             "Look at",
             "choice",
@@ -201,16 +201,16 @@ SETTINGS: dict[str, Setting] = _table(
                 "moving": "Moving statistics",
             },
         ),
-        Setting("misread", "Mistake", "text", ""),
-        Setting("channel", "Channel", "int", 0, "One filter of the convolution.", high=29),
-        Setting(
+        Control("misread", "Mistake", "text", ""),
+        Control("channel", "Channel", "int", 0, "One filter of the convolution.", high=29),
+        Control(
             "among",
             "Compare",
             "choice",
             "methods",
             choices={"methods": "Methods", "surgery": "Surgery"},
         ),
-        Setting(
+        Control(
             "cuts",
             "Changes",
             "many",
@@ -218,7 +218,7 @@ SETTINGS: dict[str, Setting] = _table(
             choices=SURGERY,
             help="Each change alone is one more curve from the same start.",
         ),
-        Setting(
+        Control(
             "seeds",
             "Seeds",
             "choice",
@@ -228,7 +228,7 @@ SETTINGS: dict[str, Setting] = _table(
             "band, and take three times as long.",
         ),
         # Step by step, Backward pass
-        Setting(
+        Control(
             "show",
             "View",
             "choice",
@@ -240,28 +240,28 @@ SETTINGS: dict[str, Setting] = _table(
                 "undo": "Gamma and beta",
             },
         ),
-        Setting("x", "Table", "text", TABLES["default"]),
-        Setting("v", "Kernel", "text", KERNELS["two"]),
-        Setting("g", "Lengths", "text", "2_1_1"),
-        Setting("row", "Example", "choice", "3", choices=_COUNTED),
-        Setting("column", "Feature", "choice", "2", choices=_COUNTED),
-        Setting(
+        Control("x", "Table", "text", TABLES["default"]),
+        Control("v", "Kernel", "text", KERNELS["two"]),
+        Control("g", "Lengths", "text", "2_1_1"),
+        Control("row", "Example", "choice", "3", choices=_COUNTED),
+        Control("column", "Feature", "choice", "2", choices=_COUNTED),
+        Control(
             "at",
             "Position",
             "choice",
             "1",
             choices={"1": "Top left", "2": "Top right", "3": "Bottom left", "4": "Bottom right"},
         ),
-        Setting("gamma", "Gamma", "float", 1.0, "Multiplies every x̂.", low=-3.0, high=3.0),
-        Setting("beta", "Beta", "float", 0.0, "Is added to every γ x̂.", low=-3.0, high=3.0),
-        Setting(
+        Control("gamma", "Gamma", "float", 1.0, "Multiplies every x̂.", low=-3.0, high=3.0),
+        Control("beta", "Beta", "float", 0.0, "Is added to every γ x̂.", low=-3.0, high=3.0),
+        Control(
             "affine",
             "Gamma and beta",
             "choice",
             "own",
             choices={"own": "Sliders", "undo": "γ = root, β = mean"},
         ),
-        Setting(
+        Control(
             "pass",
             "View",
             "choice",
@@ -274,7 +274,7 @@ SETTINGS: dict[str, Setting] = _table(
                 "bias": "The bias",
             },
         ),
-        Setting(
+        Control(
             "dz",
             "Incoming gradient dz",
             "choice",
@@ -287,7 +287,7 @@ SETTINGS: dict[str, Setting] = _table(
             },
             help="How much the loss would change with each z.",
         ),
-        Setting(
+        Control(
             "mistake",
             "Planted mistake",
             "choice",
@@ -296,8 +296,8 @@ SETTINGS: dict[str, Setting] = _table(
             widget="select",
             help="Put into the layer that the tape differentiates.",
         ),
-        Setting("bias", "Bias added to the feature", "float", 2.0, low=-5.0, high=5.0),
-        Setting(
+        Control("bias", "Bias added to the feature", "float", 2.0, low=-5.0, high=5.0),
+        Control(
             "view",
             "View",
             "choice",
@@ -310,14 +310,14 @@ SETTINGS: dict[str, Setting] = _table(
             },
             help="Four ways to look at the same activations.",
         ),
-        Setting(
+        Control(
             "weights",
             "Weights",
             "text",
             "fresh",
             help="The first weights of this seed, or those that a training has learned.",
         ),
-        Setting(
+        Control(
             "part",
             "Part of the report",
             "choice",
@@ -329,7 +329,7 @@ SETTINGS: dict[str, Setting] = _table(
                 "weight": "Why weight norm lost",
             },
         ),
-        Setting(
+        Control(
             "setting",
             "Trained",
             "choice",
@@ -338,7 +338,7 @@ SETTINGS: dict[str, Setting] = _table(
             help="The report left gamma, beta and weight norm's v and g untrained, and normalized "
             "the test images with their own statistics. Its equations say otherwise.",
         ),
-        Setting(
+        Control(
             "numbers",
             "Numbers",
             "choice",
@@ -347,7 +347,7 @@ SETTINGS: dict[str, Setting] = _table(
             help="What both sides get: the convolution of the first images, or random numbers with "
             "mean 0 and standard deviation 1.",
         ),
-        Setting(
+        Control(
             "quantity",
             "Compare",
             "choice",
@@ -362,7 +362,7 @@ SETTINGS: dict[str, Setting] = _table(
             },
             help="dx, dgamma and dbeta are gradients; for weight norm dv and dg take their place.",
         ),
-        Setting(
+        Control(
             "defaults",
             "Library defaults",
             "flag",
@@ -370,7 +370,7 @@ SETTINGS: dict[str, Setting] = _table(
             help="Leave epsilon, momentum and axes on the library's side as it has them.",
         ),
         # Batch size lab
-        Setting(
+        Control(
             "lab",
             "View",
             "choice",
@@ -382,7 +382,7 @@ SETTINGS: dict[str, Setting] = _table(
                 "cliff": "Learning-rate cliff",
             },
         ),
-        Setting(
+        Control(
             "against",
             "Along",
             "choice",
@@ -394,15 +394,15 @@ SETTINGS: dict[str, Setting] = _table(
             },
             help="What changes from left to right.",
         ),
-        Setting("recalibrated", "Recalibrated", "flag", False),
-        Setting(
+        Control("recalibrated", "Recalibrated", "flag", False),
+        Control(
             "from",
             "Numbers",
             "choice",
             "recorded",
             choices={"recorded": "Recorded", "live": "This machine"},
         ),
-        Setting(
+        Control(
             "crowd",
             "Batch size m",
             "int",
@@ -412,7 +412,7 @@ SETTINGS: dict[str, Setting] = _table(
             steps=sweeps.MATES_SIZES,
             help="The pinned digit and its m − 1 mates.",
         ),
-        Setting(
+        Control(
             "mates",
             "Mates",
             "choice",
@@ -420,7 +420,7 @@ SETTINGS: dict[str, Setting] = _table(
             choices={"random": "Random digits"} | {str(d): f"Only {d}s" for d in range(10)},
             widget="select",
         ),
-        Setting(
+        Control(
             "pinned",
             "Pinned test digit",
             "int",
@@ -429,7 +429,7 @@ SETTINGS: dict[str, Setting] = _table(
             high=1_999,
             widget="number",
         ),
-        Setting(
+        Control(
             "held",
             "Equal for all",
             "choice",

@@ -17,7 +17,7 @@ import numpy as np
 
 from normlib.config import TrainConfig
 from normlib.mnist import Dataset
-from normlib.steps import (
+from pages.lab.arithmetic import (
     Steps,
     Written,
     averaged_axes,
@@ -260,7 +260,7 @@ def bias_gradients(
     return found
 
 
-RECORDED = Path(__file__).parent / "recorded" / "gradient_norms.json"
+RECORDED = Path(__file__).parent / "recordings" / "gradient_norms.json"
 RECORDED_METHODS = ("none", "batch", "weight", "layer")
 RECORDED_CONFIG = TrainConfig(train_size=6_000)
 
