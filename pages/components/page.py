@@ -1,11 +1,11 @@
 """What every page does first, and the frame around it: navigation, data, link, presentation.
 
-A page begins
+A page is its lessons:
 
     from pages.components import page
-    page.set_up("activations")
+    from pages.lessons.step_by_step import convolution, table
 
-and then goes: a question to predict, the controls, the picture, the answer computed from it.
+    page.show("steps", {"table": table, "convolution": convolution})
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import urlencode
 
 import segno
@@ -54,6 +54,7 @@ TRAINING = (
 class Page:
     """One page as the navigation shows it.
 
+    view: the control that chooses the lesson, "" where there is one lesson.
     controls: the settings on it, in the order of its link (rows of `controls.CONTROLS`).
     limits: upper limits that differ on this page.
     """
@@ -64,6 +65,7 @@ class Page:
     icon: str
     group: str
     about: str
+    view: str = ""
     controls: tuple[str, ...] = ()
     limits: dict[str, float] = field(default_factory=dict)
 
@@ -79,6 +81,7 @@ PAGES: dict[str, Page] = {
             "calculate",
             "Understand",
             "A small table, every step of every method with the numbers put in.",
+            "show",
             (
                 *("show", "method", "eps", "gamma", "beta", "affine", "row", "column", "at"),
                 *("x", "v", "g", "seed"),
@@ -91,6 +94,7 @@ PAGES: dict[str, Page] = {
             "bar_chart",
             "Understand",
             "One batch of digits, and what each method does to its activations.",
+            "view",
             ("view", "batch", "eps", "seed", "stage", "methods", "weights"),
             {"batch": 128},  # more images look the same, and thirty students wait for them
         ),
@@ -101,6 +105,7 @@ PAGES: dict[str, Page] = {
             "undo",
             "Understand",
             "The gradient in three terms, checked four ways.",
+            "pass",
             (
                 *("pass", "method", "eps", "gamma", "dz", "mistake", "row", "column", "bias"),
                 *("stage", "lr", "seed", "x"),
@@ -113,6 +118,7 @@ PAGES: dict[str, Page] = {
             "play_circle",
             "Experiment",
             "Train the small network with your settings, live.",
+            "",
             ("method", *TRAINING, "look", "stage", "misread", "channel", "over", "run"),
             {"batch": 1024},
         ),
@@ -123,6 +129,7 @@ PAGES: dict[str, Page] = {
             "compare_arrows",
             "Experiment",
             "The methods side by side: same start, same batches.",
+            "among",
             ("among", "methods", "method", "cuts", "seeds", *TRAINING, "run"),
             {"batch": 1024},
         ),
@@ -133,6 +140,7 @@ PAGES: dict[str, Page] = {
             "groups",
             "Experiment",
             "Small batches, batch-mates, training against inference.",
+            "lab",
             (
                 *("lab", "against", "batch", "momentum", "placement", "recalibrated"),
                 *("crowd", "mates", "pinned", "methods", "held", "lr", "seeds", "from"),
@@ -145,10 +153,40 @@ PAGES: dict[str, Page] = {
             "fact_check",
             "Check",
             "The report's three tables, reproduced, and why weight norm lost.",
+            "part",
             ("part", "setting", "numbers", "quantity", "defaults", "batch", "eps", "seed"),
         ),
     )
 }
+
+
+class Lesson(Protocol):
+    """One lesson: a module of `pages.lessons`.
+
+    A lesson that has something to show before TensorFlow is loaded sets WAITS = True and calls
+    `server.wait_for_tensorflow` itself.
+    """
+
+    @property
+    def QUESTION(self) -> str | Callable[[], str]: ...
+
+    def show(self) -> None: ...
+
+
+def show(name: str, lessons: Mapping[str, Lesson]) -> None:
+    """Show a page of `PAGES`: its frame, the choice of lesson, the question, the lesson.
+
+    lessons: value of the page's view control -> lesson; a page without one has one lesson.
+    """
+    with turns.take():
+        set_up(name)
+        view = PAGES[name].view
+        key = controls.control(view, label_visibility="collapsed") if view else next(iter(lessons))
+        lesson = lessons[key]
+        question(lesson.QUESTION if isinstance(lesson.QUESTION, str) else lesson.QUESTION())
+        if not getattr(lesson, "WAITS", False):
+            server.wait_for_tensorflow()
+        lesson.show()
 
 
 def set_up(name: str) -> None:
@@ -222,7 +260,7 @@ def link(
     *,
     label: str = "",
     icon: str = "",
-    width: str = "content",
+    width: Literal["content", "stretch"] = "content",
     state: Mapping[str, Any] | None = None,
 ) -> None:
     """A link to a page that takes the settings along.

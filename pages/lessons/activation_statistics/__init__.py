@@ -1,0 +1,1 @@
+"""Activation statistics: one batch of digits, and what each method does to it."""

@@ -1,0 +1,1 @@
+"""Backward pass: the gradient in three terms."""

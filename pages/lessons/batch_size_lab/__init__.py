@@ -1,0 +1,1 @@
+"""Batch size lab: small batches, batch-mates, training against inference."""

@@ -1,0 +1,1 @@
+"""Compare: methods side by side, same start, same batches."""

@@ -1,0 +1,1 @@
+"""Report: the three tables of the report, reproduced."""

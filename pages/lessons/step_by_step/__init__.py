@@ -1,0 +1,1 @@
+"""Step by step: a small table, and the arithmetic of every cell."""

@@ -1,0 +1,1 @@
+"""Train: one network with chosen settings, live, and looks at what it learned."""
