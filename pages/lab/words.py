@@ -40,11 +40,15 @@ def number(value: float) -> str:
 
 
 def rounded(value: float, digits: int = 4) -> str:
-    """A number to so many significant digits, without trailing zeros: 3.667, −1.2e−5, 0."""
+    """A number to so many significant digits, without trailing zeros: 3.667, 12350, −1.2e−5, 0.
+
+    An exponent stands only where it makes the number shorter.
+    """
     text = f"{value + 0.0:.{digits}g}"  # + 0.0: no negative zero
     if "e" in text:
         mantissa, _, exponent = text.partition("e")
-        text = f"{mantissa}e{int(exponent)}"
+        short = 1e-3 <= abs(value) < 1e7
+        text = f"{float(text):.0f}" if short else f"{mantissa}e{int(exponent)}"
     return minus(text)
 
 
@@ -70,3 +74,10 @@ def minus(text: str) -> str:
     A hyphen within a word, a range, code or a link's query stays one.
     """
     return re.sub(r"(?<![\w)`[=&?/.-])-(?=\.?\d)|(?<=\de)-(?=\d)", "−", text)
+
+
+def verbatim(text: str) -> str:
+    """Somebody's text, to stand in Markdown as it was typed: no link, no formula, no emphasis."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
