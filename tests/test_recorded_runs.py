@@ -1,7 +1,6 @@
 """The runs that ship with the package belong to this code, these settings and the real MNIST."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,7 +43,7 @@ def server_with(drawn, monkeypatch, tmp_path):
 
 def test_the_keys_are_those_of_todays_code_and_of_the_settings_pages_open_with():
     keys = [config.key(MNIST_CHECKSUM) for config in recorded_runs.configs()]
-    assert list(recorded_runs.recorded()) == keys
+    assert list(recorded_runs.trainings()) == keys
     for method in controls.FOUR_METHODS:
         first = controls.to_train_config({}, normalization=method)
         shipped = recorded_runs.find(first.key(MNIST_CHECKSUM))
@@ -53,21 +52,19 @@ def test_the_keys_are_those_of_todays_code_and_of_the_settings_pages_open_with()
     assert recorded_runs.find(TrainConfig(seed=1, train_size=6000, epochs=2).key("")) is None
 
 
-def test_each_is_whole_and_the_file_is_small():
-    for shipped in recorded_runs.recorded().values():
+def test_each_is_whole():
+    for shipped in recorded_runs.trainings().values():
         run = shipped.run
         assert run.status == "finished" and len(run.epochs) == recorded_runs.EPOCHS
         assert len(run.losses) == recorded_runs.EPOCHS * -(-recorded_runs.IMAGES // 64)
         assert run.predictions.shape == (10_000,) and run.predictions.max() <= 9
         assert run.epochs[0].train_loss == pytest.approx(np.mean(run.losses[:94]), rel=0.02)
-    file = Path(recorded_runs.__file__).parent / "recordings" / "runs.json"
-    assert len(file.read_bytes()) < 300_000
 
 
 @pytest.mark.parametrize("method", recorded_runs.METHODS)
 def test_todays_code_takes_the_recorded_steps(mnist, method):
     (shipped,) = [
-        one for one in recorded_runs.recorded().values() if one.run.config.normalization == method
+        one for one in recorded_runs.trainings().values() if one.run.config.normalization == method
     ]
     count = []
 
@@ -81,26 +78,40 @@ def test_todays_code_takes_the_recorded_steps(mnist, method):
 
 
 def test_the_recorded_accuracy_is_that_of_the_recorded_predictions(mnist):
-    for shipped in recorded_runs.recorded().values():
+    for shipped in recorded_runs.trainings().values():
         right = np.mean(shipped.run.predictions == mnist.test_labels)
         assert right == pytest.approx(shipped.run.test_accuracy, abs=1e-5)
 
 
-def test_a_file_reads_what_it_writes(drawn):
+def test_a_recording_reads_what_it_writes(drawn, tmp_path, monkeypatch):
     run = train(TrainConfig(train_size=128, epochs=1, hidden_units=8), drawn)
-    text = recorded_runs.to_json([run], {"date": "today", "machine": "a clock"})
-    back = recorded_runs.from_json(text)[run.key]
-    assert back.origin == "today, a clock"
+    monkeypatch.setattr(recorded_runs, "FOLDER", tmp_path)
+    origin = recorded_runs.origin(drawn, run.versions)
+    recorded_runs.write("some", recorded_runs.to_content([run]), origin, tmp_path)
+    content = recorded_runs.read("some")
+    back = recorded_runs.from_content(content)[run.key]
+    assert content["origin"] == origin and origin["data"]["checksum"] == drawn.checksum
+    assert back.origin == f"{origin['date']}, {origin['machine']}"
     assert back.run.config == run.config and back.run.key == run.key
     np.testing.assert_allclose(back.run.losses, run.losses, rtol=1e-4)
     assert (back.run.predictions == run.predictions).all()
+
+
+@pytest.mark.parametrize("file", sorted(recorded_runs.FOLDER.iterdir()), ids=lambda one: one.stem)
+def test_every_recording_is_in_the_one_format(file):
+    content = recorded_runs.read(file.stem)
+    assert next(iter(content)) == "origin"
+    assert set(content["origin"]) == {"date", "machine", "data", "versions"}
+    assert content["origin"]["data"] == {"name": "MNIST", "checksum": MNIST_CHECKSUM}
+    assert recorded_runs.as_json(content) == file.read_text(encoding="utf-8")
+    assert len(file.read_bytes()) < 128 * 1024
 
 
 def test_train_and_compare_open_on_the_recorded_result(server_with):
     server_with(MNIST_CHECKSUM)
     (batch,) = [
         one.run
-        for one in recorded_runs.recorded().values()
+        for one in recorded_runs.trainings().values()
         if one.run.config.normalization == "batch"
     ]
     app = opened("train")

@@ -8,15 +8,15 @@ TensorFlow is imported by the first calculation, not by this module.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from normlib.config import TrainConfig
 from normlib.mnist import Dataset
+from normlib.run import Run
 from pages.lab.arithmetic import (
     Steps,
     Written,
@@ -26,6 +26,7 @@ from pages.lab.arithmetic import (
     normalization_steps,
     tex,
 )
+from pages.lab.recorded import read
 
 INCOMING = ("random", "one", "equal", "along")
 
@@ -260,7 +261,6 @@ def bias_gradients(
     return found
 
 
-RECORDED = Path(__file__).parent / "recordings" / "gradient_norms.json"
 RECORDED_METHODS = ("none", "batch", "weight", "layer")
 RECORDED_CONFIG = TrainConfig(train_size=6_000)
 
@@ -270,25 +270,21 @@ def recorded_norms(config: TrainConfig, checksum: str) -> dict[str, list] | None
 
     As in a run's `recorded`: "step", and "gradient_norms" of the three kernels.
     """
-    shipped = json.loads(RECORDED.read_text(encoding="utf-8"))
-    return shipped["runs"].get(config.key(checksum))
+    key = config.key(checksum)
+    return next((one for one in read("gradient-norms")["runs"] if one["key"] == key), None)
 
 
-def record_norms(data: Dataset) -> None:
-    """Train what `recorded_norms` offers, and write it down again."""
-    from normlib.runtime import versions
-    from normlib.training import train
-
-    runs = {}
-    for method in RECORDED_METHODS:
-        config = replace(RECORDED_CONFIG, normalization=method)
-        run = train(config, data)
-        runs[config.key(data.checksum)] = {
-            "method": method,
+def norms_of(runs: Iterable[Run]) -> dict[str, Any]:
+    """The gradient norms of these runs, as the recording "gradient-norms"."""
+    found = [
+        {
+            "key": run.key,
+            "method": run.config.normalization,
             "step": run.recorded["step"],
             "gradient_norms": [
                 [float(f"{norm:.4g}") for norm in norms] for norms in run.recorded["gradient_norms"]
             ],
         }
-    shipped = {"data": data.name, "versions": versions(), "runs": runs}
-    RECORDED.write_text(json.dumps(shipped) + "\n", encoding="utf-8")
+        for run in runs
+    ]
+    return {"runs": found}

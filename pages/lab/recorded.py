@@ -1,18 +1,22 @@
-"""The trainings that ship with the package, so that a page of trainings opens on a result.
+"""What ships with the lab as numbers: one format, one reader, one writer.
 
-    python -m pages.lab.recorded pages/lab/recordings/runs.json      # records them again
+Every file in `recordings/` is a JSON object
 
-Each is a `Run` without its weights, its numbers cut to five digits, under the key that the run
-had: after a change of normlib's version, or on other data, none of them is found. Nothing here
-needs TensorFlow, apart from recording.
+    {"origin": {"date", "machine", "data": {"name", "checksum"}, "versions"}, ...content}
+
+with one line for each list or row, so that a change of one shows as one. `read(name)` gives it
+back, `write(name, content, origin)` writes it, and `python -m pages.lab record [NAME ...]` makes
+them all again. Nothing here needs TensorFlow.
 """
 
 from __future__ import annotations
 
 import base64
+import datetime
 import json
-import sys
-from collections.abc import Mapping, Sequence
+import os
+import platform
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,15 +25,75 @@ from typing import Any
 import numpy as np
 
 from normlib.config import TrainConfig
+from normlib.mnist import Dataset
 from normlib.run import Run
 
-METHODS, IMAGES, EPOCHS = ("none", "batch", "weight", "layer"), 6_000, 2
-DIGITS = 5
+FOLDER = Path(__file__).parent / "recordings"
+
+# The trainings with which the pages of trainings open; their numbers are cut to five digits.
+METHODS, IMAGES, EPOCHS, DIGITS = ("none", "batch", "weight", "layer"), 6_000, 2, 5
+
+
+# ---- every recording -------------------------------------------------------------------------
+
+
+@lru_cache
+def read(name: str) -> dict[str, Any]:
+    """The recording of this name, such as "report-as-run"; the same object each time."""
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def write(
+    name: str, content: Mapping[str, Any], origin: Mapping[str, Any], folder: Path = FOLDER
+) -> Path:
+    """Write a recording, as `read` reads it; returns its file."""
+    file = folder / f"{name}.json"
+    file.write_text(as_json({"origin": dict(origin), **content}), encoding="utf-8")
+    return file
+
+
+def origin(data: Dataset, versions: Mapping[str, str]) -> dict[str, Any]:
+    """Where numbers come from that are made now: day, machine in words, data, versions."""
+    return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": machine(),
+        "data": {"name": data.name, "checksum": data.checksum},
+        "versions": dict(versions),
+    }
+
+
+def machine() -> str:
+    """This machine in words."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        named = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        name = named[0].partition(":")[2].strip() if named else name
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} cores, {name}, {platform.system()}"
+
+
+def as_json(value: Any) -> str:
+    """JSON with one line for each list of numbers and each flat dictionary."""
+    return _lines(value, "") + "\n"
+
+
+def _lines(value: Any, indent: str) -> str:
+    inner = indent + " "
+    if isinstance(value, dict) and any(isinstance(one, (dict, list)) for one in value.values()):
+        items = [f"{inner}{json.dumps(name)}: {_lines(one, inner)}" for name, one in value.items()]
+        return "{\n" + ",\n".join(items) + f"\n{indent}}}"
+    if isinstance(value, list) and any(isinstance(one, dict) for one in value):
+        return "[\n" + ",\n".join(inner + _lines(one, inner) for one in value) + f"\n{indent}]"
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+
+# ---- recorded trainings ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """A run that ships with the package; `origin` says in words when and on what it ran."""
+    """A training that ships with the lab; `origin` says in words when and on what it ran."""
 
     key: str
     run: Run
@@ -42,67 +106,42 @@ def configs() -> list[TrainConfig]:
 
 
 def find(key: str) -> Recorded | None:
-    """The recorded run with this key: of these very settings, data and version of normlib."""
-    return recorded().get(key)
+    """The recorded training with this key: of these very settings, data and version of normlib."""
+    return trainings().get(key)
 
 
 @lru_cache
-def recorded() -> dict[str, Recorded]:
-    """Every recorded run by its key."""
-    file = Path(__file__).parent / "recordings" / "runs.json"
-    return from_json(file.read_text(encoding="utf-8"))
+def trainings() -> dict[str, Recorded]:
+    """Every recorded training by the key that it had."""
+    return from_content(read("runs"))
 
 
-def to_json(runs: Sequence[Run], origin: Mapping[str, str]) -> str:
-    """Runs as a file, one line for each. origin: "date" and "machine"."""
-    lines = []
+def to_content(runs: Iterable[Run]) -> dict[str, Any]:
+    """Runs without their weights, every fraction cut to `DIGITS` digits, as a recording."""
+    found = []
     for run in runs:
         one = {"key": run.key, **_cut(run.to_dict())}
         if run.predictions is not None:
             one["predictions"] = base64.b64encode(run.predictions.tobytes()).decode()
-        lines.append(json.dumps(one, allow_nan=False, separators=(",", ":")))
-    head = json.dumps(dict(origin))
-    return f'{{"origin": {head},\n "runs": [\n' + ",\n".join(lines) + "\n ]}\n"
+        found.append(one)
+    return {"runs": found}
 
 
-def from_json(text: str) -> dict[str, Recorded]:
-    """What `to_json` wrote, by key."""
-    content = json.loads(text)
-    origin = "{date}, {machine}".format(**content["origin"])
+def from_content(content: Mapping[str, Any]) -> dict[str, Recorded]:
+    """The runs of a recording, by key."""
+    words = "{date}, {machine}".format(**content["origin"])
     found = {}
     for one in content["runs"]:
         arrays = {}
         if "predictions" in one:
             arrays["predictions"] = np.frombuffer(base64.b64decode(one["predictions"]), np.uint8)
-        found[one["key"]] = Recorded(one["key"], Run.from_dict(one, arrays), origin)
+        found[one["key"]] = Recorded(one["key"], Run.from_dict(one, arrays), words)
     return found
 
 
 def _cut(value: Any) -> Any:
-    """`value` with every fraction in it cut to `DIGITS` significant digits."""
     if isinstance(value, dict):
         return {name: _cut(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_cut(item) for item in value]
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Train what is recorded, one after the other, and write it to the file that is named."""
-    import datetime
-
-    from normlib.mnist import describe_source, load_mnist
-    from normlib.training import train
-    from pages.lab.report import machine
-
-    (file,) = arguments
-    data = load_mnist()
-    print(describe_source(data))
-    runs = [train(config, data) for config in configs()]
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    Path(file).write_text(to_json(runs, {"date": today, "machine": machine()}), encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

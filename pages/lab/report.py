@@ -14,19 +14,16 @@ A reproduction is plain JSON (`collect` makes it, `recorded` reads the shipped o
 from __future__ import annotations
 
 import datetime
-import json
-import os
-import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from normlib.config import METHODS, TrainConfig
 from normlib.run import Run
+from pages.lab import recorded as recordings
 
 COLUMNS = ("none", "batch", "weight", "layer", "tf_batch")
 SETTINGS = {"as-run": "As the report ran it", "as-written": "As its equations say"}
@@ -109,7 +106,7 @@ def collect(
         "filters": _rounded(filters(runs["weight"][0]), 4),
         "data": {"name": first.data_name, "checksum": first.data_checksum},
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "machine": machine(),
+        "machine": recordings.machine(),
         "versions": dict(first.versions),
     }
 
@@ -158,17 +155,6 @@ def steps_to(accuracies: Sequence[float], level: float) -> int | None:
     return int(reached[0]) + ACCURACY_WINDOW if len(reached) else None
 
 
-def machine() -> str:
-    """This machine in words."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        named = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        name = named[0].partition(":")[2].strip() if named else name
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} cores, {name}, {platform.system()}"
-
-
 def _means_of_last(values: Sequence[float]) -> np.ndarray:
     """The means over `ACCURACY_WINDOW` values in a row; element i ends with value i + window."""
     sums = np.cumsum([0.0, *values])
@@ -206,8 +192,8 @@ def recorded(setting: str) -> dict[str, Any]:
     """The reproduction that ships with the package: three seeds on the full MNIST."""
     if setting not in SETTINGS:
         raise ValueError(f"The setting must be one of {', '.join(SETTINGS)}, not {setting!r}.")
-    file = Path(__file__).parent / "recordings" / f"{setting}.json"
-    return json.loads(file.read_text(encoding="utf-8"))
+    content = dict(recordings.read(f"report-{setting}"))
+    return {**content, **content.pop("origin")}
 
 
 # ---- the three tables ------------------------------------------------------------------------

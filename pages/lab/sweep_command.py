@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 import sys
 import threading
 import time
@@ -16,7 +14,7 @@ from typing import Any
 from normlib.config import CHOICES, TrainConfig
 from normlib.mnist import Dataset, describe_source, load_mnist
 from normlib.run import Run
-from pages.lab import report, sweeps
+from pages.lab import recorded, sweeps
 from pages.lab.queue import Experiments
 from pages.lab.sweeps import Outcome, Sweep
 
@@ -69,7 +67,7 @@ def sweep_json(name: str, data: Dataset, sweep: Sweep | None = None) -> str:
         return Outcome.of(run)
 
     outcomes = train_all((point.config for point in sweep.points()), data, keep, name)
-    return sweeps.to_json(sweep, outcomes, origin(data, versions))
+    return _file(sweeps.to_content(sweep, outcomes), data, versions)
 
 
 def study_json(name: str, data: Dataset) -> str:
@@ -94,17 +92,11 @@ def study_json(name: str, data: Dataset) -> str:
             versions.update(runs[0].versions)
             views.append(inference.mates_view(runs, data))
         content = {"views": views}
-    return _lines({"origin": origin(data, versions), **content})
+    return _file(content, data, versions)
 
 
-def origin(data: Dataset, versions: dict[str, str]) -> dict[str, Any]:
-    """Where recorded numbers come from: data, day, machine in words, versions."""
-    return {
-        "data": {"name": data.name, "checksum": data.checksum},
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "machine": report.machine(),
-        "versions": dict(versions),
-    }
+def _file(content: dict[str, Any], data: Dataset, versions: dict[str, str]) -> str:
+    return recorded.as_json({"origin": recorded.origin(data, versions), **content})
 
 
 def train_all(
@@ -156,16 +148,3 @@ def train_all(
             raise RuntimeError(experiment.message)
         kept[name] = keep(experiment.run)
     return kept
-
-
-def _lines(value: Any, indent: str = "") -> str:
-    """JSON with one line for each list of numbers and each flat dictionary."""
-    inner = indent + " "
-    nested = (dict, list)
-    if isinstance(value, dict) and any(isinstance(one, nested) for one in value.values()):
-        items = [f"{inner}{json.dumps(k)}: {_lines(v, inner)}" for k, v in value.items()]
-        return "{\n" + ",\n".join(items) + f"\n{indent}}}" + ("" if indent else "\n")
-    if isinstance(value, list) and any(isinstance(one, dict) for one in value):
-        items = [f"{inner}{_lines(one, inner)}" for one in value]
-        return "[\n" + ",\n".join(items) + f"\n{indent}]"
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))

@@ -7,17 +7,16 @@ is left of a training in such a picture. Recorded sweeps ship with the package a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from normlib.config import CHOICES, LIMITS, METHODS, TrainConfig
 from normlib.run import Run
+from pages.lab import recorded as recordings
 
 FOUR = ("none", "batch", "weight", "layer")
 SIZES = (2, 4, 8, 32, 128, 256)
@@ -476,34 +475,32 @@ class Recorded:
     origin: dict[str, Any]
 
 
-def to_json(sweep: Sweep, outcomes: Mapping[str, Outcome], origin: Mapping[str, Any]) -> str:
-    """A sweep as a file: its settings, where it comes from, one line per training."""
-    lines = []
-    for point in sweep.points():
-        outcome = outcomes[name_of(point.config)]
-        one = {"method": point.method, "value": point.value, "seed": point.seed, **asdict(outcome)}
-        lines.append("  " + json.dumps(one))
-    head = json.dumps({"sweep": sweep.to_dict(), "origin": dict(origin)}, indent=1)
-    results = ",\n".join(lines)
-    return f'{head[:-2]},\n "results": [\n{results}\n ]\n}}\n'
+def to_content(sweep: Sweep, outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
+    """A sweep as a recording: its settings, and a row for each training."""
+    rows = [
+        {"method": point.method, "value": point.value, "seed": point.seed}
+        | asdict(outcomes[name_of(point.config)])
+        for point in sweep.points()
+    ]
+    return {"sweep": sweep.to_dict(), "results": rows}
 
 
-def from_json(text: str) -> Recorded:
-    """The sweep that `to_json` wrote."""
-    data = json.loads(text)
-    sweep = Sweep.from_dict(data["sweep"])
+def from_content(content: Mapping[str, Any]) -> Recorded:
+    """The sweep of a recording."""
+    sweep = Sweep.from_dict(content["sweep"])
     outcomes = {}
-    for one in data["results"]:
-        config = sweep.config(one.pop("method"), one.pop("value"), one.pop("seed"))
-        outcomes[name_of(config)] = Outcome(**one)
-    return Recorded(sweep, outcomes, data["origin"])
+    for row in content["results"]:
+        config = sweep.config(row["method"], row["value"], row["seed"])
+        kept = {name: row[name] for name in ("status", "accuracy", "steps", "seconds")}
+        outcomes[name_of(config)] = Outcome(**kept)
+    return Recorded(sweep, outcomes, content["origin"])
 
 
 @lru_cache
 def recorded(plan: str) -> Recorded:
     """The recorded sweep of `PLANS`; KeyError for another name."""
     PLANS[plan]
-    return from_json(_file(f"sweep-{plan}").read_text(encoding="utf-8"))
+    return from_content(recordings.read(f"sweep-{plan}"))
 
 
 @lru_cache
@@ -512,11 +509,6 @@ def recorded_outcomes() -> dict[str, Outcome]:
     return {name: one for plan in PLANS for name, one in recorded(plan).outcomes.items()}
 
 
-@lru_cache
 def recorded_study(name: str) -> dict[str, Any]:
     """The numbers recorded on trained networks: "inference" or "mates"."""
-    return json.loads(_file(name).read_text(encoding="utf-8"))
-
-
-def _file(name: str):
-    return Path(__file__).parent / "recordings" / f"{name}.json"
+    return recordings.read(name)
