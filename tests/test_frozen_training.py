@@ -15,6 +15,7 @@ from frozen import RECORDING, freeze, frozen
 import normlib
 
 STEPS = 20
+CLOSE = 5  # steps in which rounding has not yet grown; after twenty it was seen to reach 0.001
 CONFIGS = {
     "none": {"normalization": "none"},
     "batch": {},
@@ -83,7 +84,9 @@ def test_a_training_takes_the_frozen_steps(name, data):
         assert now == recordings[machine()][data.name][name]
         return
     then = next(iter(recordings.values()))[data.name][name]
-    assert run.losses == pytest.approx([float.fromhex(loss) for loss in then["losses"]], rel=1e-4)
+    losses = [float.fromhex(loss) for loss in then["losses"]]
+    assert run.losses[:CLOSE] == pytest.approx(losses[:CLOSE], rel=1e-4)
+    assert run.losses == pytest.approx(losses, rel=5e-3)
     assert run.test_accuracy == pytest.approx(then["test_accuracy"], abs=0.005)
 
 
