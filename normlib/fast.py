@@ -13,8 +13,8 @@ from functools import partial
 
 import tensorflow as tf
 
-from normlib import normalize
 from normlib.gradients import sum_to
+from normlib.normalize import axes_of, checked_epsilon, lengths, total
 from normlib.runtime import custom_gradient, fused
 
 
@@ -36,7 +36,8 @@ def normalized(
     No gradient flows into mean and variance.
     """
     x = tf.convert_to_tensor(x)
-    axes = normalize.resolved(axes, x.shape.rank)
+    axes = axes_of(x, axes)
+    checked_epsilon(epsilon)
     parameters = [tf.convert_to_tensor(p) for p in (gamma, beta) if p is not None]
 
     @custom_gradient
@@ -45,7 +46,7 @@ def normalized(
         mean = _total(x, axes) / count
         if not center:
             mean = tf.zeros_like(mean)
-        centered = x - normalize.as_row(mean, x) if center else x
+        centered = x - as_row(mean, x) if center else x
         variance = _sum_of_squares(centered, axes) / count
         inverse = tf.math.rsqrt(variance + epsilon) if scale else tf.ones_like(variance)
         z = _z(centered, inverse, gamma, tf.zeros([], x.dtype) if beta is None else beta)
@@ -119,7 +120,7 @@ def _dot(a: tf.Tensor, b: tf.Tensor, parameter: tf.Tensor) -> tf.Tensor:
 def _weighted_total(x: tf.Tensor, gamma: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
     """The sum of gamma * x over `axes`; for one number per example, as x @ gamma."""
     if not _per_example(x, gamma, axes):
-        return normalize.total(x * normalize.as_row(gamma, x), axes)
+        return total(x * as_row(gamma, x), axes)
     products = tf.reshape(x, [-1, gamma.shape.num_elements()]) @ tf.reshape(gamma, [-1, 1])
     return tf.reshape(products, [-1] + [1] * gamma.shape.rank)
 
@@ -134,7 +135,7 @@ def _sum_to(
     if weights is None:
         return sum_to(values, gamma, _total)
     if not _per_example(values, gamma, axes):
-        return sum_to(values * normalize.as_row(weights, values), gamma, _total)
+        return sum_to(values * as_row(weights, values), gamma, _total)
     return sum_to(values, gamma, partial(_total, weights=weights))
 
 
@@ -146,7 +147,7 @@ def _per_example(x: tf.Tensor, gamma: tf.Tensor, axes: Sequence[int]) -> bool:
 def _sum_of_squares(x: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
     """The sum of x² over `axes`, by an op that adds squares up without writing them down."""
     norms = tf.math.reduce_euclidean_norm(x, axes[0], keepdims=True)
-    return normalize.total(tf.square(norms), axes[1:])
+    return total(tf.square(norms), axes[1:])
 
 
 def _total(x: tf.Tensor, axes: Sequence[int], weights: tf.Tensor | None = None) -> tf.Tensor:
@@ -155,16 +156,32 @@ def _total(x: tf.Tensor, axes: Sequence[int], weights: tf.Tensor | None = None) 
     weights: one for each example, in place of the ones.
     """
     if not axes or axes[0] != 0:
-        return normalize.total(x, axes)
-    n, *others = _lengths(x, range(x.shape.rank))
+        return total(x, axes)
+    n, *others = lengths(x)
     row = tf.ones([1, n], x.dtype) if weights is None else tf.reshape(weights, [1, n])
     first = row @ tf.reshape(x, [n, -1])
-    return normalize.total(tf.reshape(first, [1, *others]), axes[1:])
+    return total(tf.reshape(first, [1, *others]), axes[1:])
 
 
 def _count(x: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
-    return tf.cast(math.prod(_lengths(x, axes)), x.dtype)
+    return tf.cast(math.prod(lengths(x)[axis] for axis in axes), x.dtype)
 
 
-def _lengths(x: tf.Tensor, axes: Sequence[int]) -> list[int | tf.Tensor]:
-    return [tf.shape(x)[axis] if x.shape[axis] is None else x.shape[axis] for axis in axes]
+def as_row(a: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """`a` with the axes of x, repeated along all but the first where it has length 1 there.
+
+    Broadcasting would give the same numbers. But a CPU multiplies one long row twice as fast as
+    30 channels at a time; and the gradient of gamma, which is added up over whatever was repeated,
+    is added up in short sums, for the reason given in `total`.
+    """
+    a = tf.convert_to_tensor(a, x.dtype)
+    if 0 < a.shape.rank < x.shape.rank:
+        a = tf.reshape(a, [1] * (x.shape.rank - a.shape.rank) + a.shape)
+    if not a.shape.rank or a.shape[0] != 1:
+        return a
+    repeated = list(a.shape)
+    for axis in range(x.shape.rank - 1, 0, -1):
+        if repeated[axis] == 1 != x.shape[axis]:
+            repeated[axis] = lengths(x)[axis]
+            a = tf.broadcast_to(a, repeated)
+    return a

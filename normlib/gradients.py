@@ -12,7 +12,18 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from normlib import normalize
+from normlib.normalize import (
+    AXES,
+    average,
+    axes_of,
+    direction,
+    fitting,
+    floating,
+    ranked,
+    split_channels,
+    standardize,
+    total,
+)
 
 
 class Terms(NamedTuple):
@@ -40,13 +51,44 @@ class KernelGradients(NamedTuple):
     dg: tf.Tensor
 
 
+def backward(
+    method: str,
+    x: tf.Tensor,
+    gamma: tf.Tensor | None,
+    beta: tf.Tensor | None,
+    epsilon: float,
+    dz: tf.Tensor,
+    groups: int = 1,
+) -> Gradients:
+    """The gradients of `normalize.apply`, batch norm in training.
+
+        dx_hat = gamma * dz,  dgamma = sum(dz * x_hat),  dbeta = sum(dz)
+
+    and dx the sum of `backward_terms`. The sums run over every number that shared one gamma or
+    beta. Arguments as there; dz: the shape of x. Raises what `apply` raises.
+    """
+    x = ranked(method, floating(x, "x"))
+    dz = tf.broadcast_to(fitting(dz, x, "dz"), tf.shape(x))
+    dx_hat = dz if gamma is None else dz * fitting(gamma, x, "gamma")
+    center, axes = method != "rms", AXES[method](x.shape.rank)
+    view = partial(split_channels, groups=groups) if method == "group" else tf.identity
+    x_hat, _, variance = standardize(view(x), axes, epsilon, center)
+    root = tf.sqrt(variance + tf.constant(epsilon, x.dtype))
+    dx = backward_terms(view(dx_hat), x_hat, root, axes, center).dx
+    x_hat = tf.reshape(x_hat, tf.shape(x))
+    return Gradients(
+        tf.reshape(dx, tf.shape(x)),
+        None if gamma is None else sum_to(dz * x_hat, gamma),
+        None if beta is None else sum_to(dz, fitting(beta, x, "beta")),
+    )
+
+
 def backward_terms(
     dx_hat: tf.Tensor,
     x_hat: tf.Tensor,
     root: tf.Tensor,
     axes: int | Sequence[int],
     center: bool = True,
-    scale: bool = True,
 ) -> Terms:
     """The three paths by which the loss depends on x; dx is their sum.
 
@@ -56,129 +98,17 @@ def backward_terms(
     The last two take away what normalizing made impossible: a common shift of the averaged
     numbers, and a common stretch.
     dx_hat, x_hat: any shape. root: sqrt(variance + ε), broadcasts against them.
-    center, scale: as `standardize` had them; the term of a step left out is 0.
+    center: as `standardize` had it; without it the mean's term is 0.
     """
-    axes = normalize.resolved(axes, len(x_hat.shape))
-    average = partial(normalize.average, axes=axes)
-    root = root if scale else tf.ones_like(root)
+    x_hat = floating(x_hat, "x_hat")
+    dx_hat, root = fitting(dx_hat, x_hat, "dx_hat"), fitting(root, x_hat, "root")
+    averaged = partial(average, axes=axes_of(x_hat, axes))
     nothing = tf.zeros_like(x_hat)
     return Terms(
         direct=dx_hat / root,
-        mean=nothing - average(dx_hat) / root if center else nothing,
-        projection=-x_hat * average(dx_hat * x_hat) / root if scale else nothing,
+        mean=nothing - averaged(dx_hat) / root if center else nothing,
+        projection=-x_hat * averaged(dx_hat * x_hat) / root,
     )
-
-
-def standardize_backward(
-    dx_hat: tf.Tensor,
-    x_hat: tf.Tensor,
-    root: tf.Tensor,
-    axes: int | Sequence[int],
-    center: bool = True,
-    scale: bool = True,
-) -> tf.Tensor:
-    """The gradient of `standardize` in x.
-
-        dx = (dx_hat - average(dx_hat) - x_hat * average(dx_hat * x_hat)) / root
-
-    Arguments as in `backward_terms`, whose sum this is, in fewer passes over the data.
-    """
-    axes = normalize.resolved(axes, len(x_hat.shape))
-    dx = dx_hat
-    row = partial(normalize.as_row, x=x_hat)
-    if center:
-        dx = dx - row(normalize.average(dx_hat, axes))
-    if scale:
-        dx = (dx - x_hat * row(normalize.average(dx_hat * x_hat, axes))) * row(1 / root)
-    return dx
-
-
-def scale_shift_backward(
-    dz: tf.Tensor, x_hat: tf.Tensor, gamma: tf.Tensor | None, beta: tf.Tensor | None
-) -> Gradients:
-    """The gradient of `scale_shift`; its dx is that of x_hat.
-
-        dx_hat = gamma * dz,  dgamma = sum(dz * x_hat),  dbeta = sum(dz)
-
-    The sums run over every number that shared one gamma or beta. None for one that is None.
-    """
-    return Gradients(
-        dz if gamma is None else dz * normalize.as_row(gamma, dz),
-        None if gamma is None else sum_to(dz * x_hat, gamma),
-        None if beta is None else sum_to(dz, beta),
-    )
-
-
-def batch_norm_backward(
-    dz: tf.Tensor,
-    x: tf.Tensor,
-    gamma: tf.Tensor | None,
-    beta: tf.Tensor | None,
-    epsilon: float,
-) -> Gradients:
-    """The gradient of `batch_norm` in training: averages over all axes but the last."""
-    return _backward(dz, x, gamma, beta, epsilon, range(len(x.shape) - 1))
-
-
-def layer_norm_backward(
-    dz: tf.Tensor,
-    x: tf.Tensor,
-    gamma: tf.Tensor | None,
-    beta: tf.Tensor | None,
-    epsilon: float,
-    axes: int | Sequence[int] | None = None,
-) -> Gradients:
-    """The gradient of `layer_norm`: averages over all axes but the first, unless given."""
-    axes = range(1, len(x.shape)) if axes is None else axes
-    return _backward(dz, x, gamma, beta, epsilon, axes)
-
-
-def group_norm_backward(
-    dz: tf.Tensor,
-    x: tf.Tensor,
-    gamma: tf.Tensor | None,
-    beta: tf.Tensor | None,
-    epsilon: float,
-    groups: int,
-) -> Gradients:
-    """The gradient of `group_norm`: that of (N, ..., G, C/G), put back in the shape of x."""
-    split = partial(normalize.split_channels, groups=groups)
-    dx, dgamma, dbeta = _backward(
-        split(dz),
-        split(x),
-        None if gamma is None else split(gamma),
-        None if beta is None else split(beta),
-        epsilon,
-        normalize.group_axes(len(x.shape)),
-    )
-    return Gradients(
-        tf.reshape(dx, tf.shape(x)),
-        None if gamma is None else tf.reshape(dgamma, [-1]),
-        None if beta is None else tf.reshape(dbeta, [-1]),
-    )
-
-
-def instance_norm_backward(
-    dz: tf.Tensor,
-    x: tf.Tensor,
-    gamma: tf.Tensor | None,
-    beta: tf.Tensor | None,
-    epsilon: float,
-) -> Gradients:
-    """The gradient of `instance_norm`: averages over the positions."""
-    return _backward(dz, x, gamma, beta, epsilon, range(1, len(x.shape) - 1))
-
-
-def rms_norm_backward(
-    dz: tf.Tensor,
-    x: tf.Tensor,
-    gamma: tf.Tensor | None,
-    epsilon: float,
-    axes: int | Sequence[int] | None = None,
-) -> Gradients:
-    """The gradient of `rms_norm`: without the mean's term, as no mean was subtracted."""
-    axes = range(1, len(x.shape)) if axes is None else axes
-    return _backward(dz, x, gamma, None, epsilon, axes, center=False)
 
 
 def weight_norm_backward(dw: tf.Tensor, v: tf.Tensor, g: tf.Tensor) -> KernelGradients:
@@ -187,25 +117,17 @@ def weight_norm_backward(dw: tf.Tensor, v: tf.Tensor, g: tf.Tensor) -> KernelGra
         u_c = v_c / ||v_c||,  dg_c = sum(dw_c * u_c),  dv_c = g_c / ||v_c|| * (dw_c - u_c * dg_c)
 
     dv is orthogonal to v: it turns v and never shortens it, so every step makes ||v|| grow.
-    dw, v: (..., C_out). g: (C_out,).
+    A channel with v = 0 gets 0. dw, v: (..., C_out). g: (C_out,), or one number for all.
     """
-    inverse = normalize.inverse_norm(v)
-    u = v * inverse
-    along = tf.reduce_sum(dw * u, axis=range(len(v.shape) - 1))
-    g = tf.convert_to_tensor(g, v.dtype)
-    return KernelGradients(g * inverse * (dw - u * along), sum_to(dw * u, g))
+    u, length = direction(v)
+    dw, g = fitting(dw, u, "dw"), fitting(g, u, "g")
+    along = tf.reduce_sum(dw * u, range(u.shape.rank - 1))
+    return KernelGradients(tf.math.divide_no_nan(g, length) * (dw - u * along), sum_to(dw * u, g))
 
 
-def _backward(dz, x, gamma, beta, epsilon, axes, center=True) -> Gradients:
-    x_hat, _, variance = normalize.standardize(x, axes, epsilon, center)
-    dx_hat, dgamma, dbeta = scale_shift_backward(dz, x_hat, gamma, beta)
-    root = tf.sqrt(variance + epsilon)
-    return Gradients(standardize_backward(dx_hat, x_hat, root, axes, center), dgamma, dbeta)
-
-
-def sum_to(values: tf.Tensor, parameter: tf.Tensor, total: Callable = normalize.total) -> tf.Tensor:
+def sum_to(values: tf.Tensor, parameter: tf.Tensor, adding: Callable = total) -> tf.Tensor:
     """Add up what was broadcast from the parameter's shape; the result has that shape."""
     shape = tf.convert_to_tensor(parameter).shape
     added = len(values.shape) - shape.rank
     stretched = [added + i for i, size in enumerate(shape) if size == 1]
-    return tf.reshape(total(values, [*range(added), *stretched]), shape)
+    return tf.reshape(adding(values, [*range(added), *stretched]), shape)

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from normlib import fast, normalize
+from normlib import fast
 from normlib.config import TrainConfig
+from normlib.normalize import AXES, direction, split_channels, weight_norm
 
 
 class Identity(tf.Module):
@@ -197,10 +198,10 @@ class GroupNorm(Norm):
 
     @property
     def axes(self) -> tuple[int, ...]:
-        return normalize.group_axes(len(self.shape) + 1)
+        return AXES["group"](len(self.shape) + 1)
 
     def view(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
-        return tuple(normalize.split_channels(t, self.groups) for t in (x, self.gamma, self.beta))
+        return tuple(split_channels(t, self.groups) for t in (x, self.gamma, self.beta))
 
 
 class Kernel(tf.Module):
@@ -225,12 +226,12 @@ class WeightNorm(tf.Module):
     def __init__(self, initial: np.ndarray, length: float | None = None):
         super().__init__(name="weight_norm")
         self.v = tf.Variable(initial, name="v")
-        norms = 1.0 / normalize.inverse_norm(tf.convert_to_tensor(self.v))
+        _, norms = direction(self.v)
         start = norms if length is None else length * tf.ones_like(norms)
         self.g = tf.Variable(start, name="g")
 
     def __call__(self) -> tf.Tensor:
-        return normalize.weight_norm(self.v, self.g)
+        return weight_norm(self.v, self.g)
 
 
 def constant_kernel(initial: np.ndarray) -> Kernel:

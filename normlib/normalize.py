@@ -1,8 +1,8 @@
 """The normalizations, as pure functions of tensors, from basic ops.
 
 Every normalization of activations is one operation, `standardize` and then `scale_shift`; the
-methods differ only in the axes over which they average. Weight normalization does not touch the
-activations: it rebuilds the kernel.
+methods differ only in the axes over which they average, which `AXES` names. Weight normalization
+does not touch the activations: it rebuilds the kernel.
 
 Tensors are channels last. float32 and float64 keep their dtype; anything else is a `TypeError`.
 """
@@ -10,23 +10,26 @@ Tensors are channels last. float32 and float64 keep their dtype; anything else i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow as tf
 
 from normlib import runtime  # noqa: F401  (before any op runs: one thread per op)
 
-# Under the root of ||v||² it keeps the value and the gradient finite at v = 0, and is lost in
-# rounding for any kernel that matters.
-_TINY = 1e-30
+# method -> the averaged axes of an x of this rank, (N, ..., C)
+AXES: dict[str, Callable[[int], tuple[int, ...]]] = {
+    "batch": lambda rank: tuple(range(rank - 1)),
+    "layer": lambda rank: tuple(range(1, rank)),
+    "position": lambda rank: (rank - 1,),  # Keras's default layer norm
+    "instance": lambda rank: tuple(range(1, rank - 1)),
+    "group": lambda rank: (*range(1, rank - 1), rank),  # of (N, ..., G, C/G)
+    "rms": lambda rank: tuple(range(1, rank)),  # as layer, but the mean stays in
+}
 
 
 def standardize(
-    x: tf.Tensor,
-    axes: int | Sequence[int],
-    epsilon: float,
-    center: bool = True,
-    scale: bool = True,
+    x: tf.Tensor, axes: int | Sequence[int], epsilon: float, center: bool = True
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Shift and scale `x` to mean 0 and variance 1 over `axes`.
 
@@ -36,37 +39,55 @@ def standardize(
     The variance takes a second pass, and divides by the count: E[x²] - E[x]² would lose every
     digit in float32 once the mean is a thousand times the spread.
 
-    x: any shape. epsilon: of the variance's unit, inside the root.
-    center=False leaves the mean in (mean is then 0, variance the mean square);
-    scale=False does not divide.
+    x: any shape. axes: integers. epsilon: of the variance's unit, inside the root.
+    center=False leaves the mean in: it is 0 then, and the variance is the mean square.
     Returns x_hat (the shape of x), mean and variance (the averaged axes kept, with length 1).
-    Raises TypeError for a dtype that is not float32 or float64, ValueError for axes that x lacks.
+    Where the squares overflow (|x| from 1e19 in float32), x_hat is NaN.
+    Raises TypeError for a dtype that is not float32 or float64 and for axes that are no integers,
+    ValueError for axes that x lacks.
     """
-    x = _floating(x, "x")
-    axes = resolved(axes, x.shape.rank)
+    x = floating(x, "x")
+    axes = axes_of(x, axes)
     mean = average(x, axes)
     if not center:
         mean = tf.zeros_like(mean)
-    centered = x - as_row(mean, x)
+    centered = x - mean
     variance = average(tf.square(centered), axes)
-    if not scale:
-        return centered, mean, variance
-    inverse = tf.math.rsqrt(variance + _epsilon(epsilon, x.dtype))
-    return centered * as_row(inverse, x), mean, variance
+    return centered * inverse_root(variance, epsilon), mean, variance
 
 
 def scale_shift(x_hat: tf.Tensor, gamma: tf.Tensor | None, beta: tf.Tensor | None) -> tf.Tensor:
     """Give every normalized number its learned scale and offset:  z = gamma * x_hat + beta.
 
     gamma, beta: any shape that broadcasts from the last axis: (C,), (H, W, C), or one number.
-    None stands for 1 and 0.
+    None stands for 1 and 0. Raises ValueError for a shape that does not fit.
     """
-    z = _floating(x_hat, "x_hat")
+    z = floating(x_hat, "x_hat")
     if gamma is not None:
-        z = z * as_row(gamma, z)
+        z = z * fitting(gamma, z, "gamma")
     if beta is not None:
-        z = z + as_row(beta, z)
+        z = z + fitting(beta, z, "beta")
     return z
+
+
+def apply(
+    method: str,
+    x: tf.Tensor,
+    gamma: tf.Tensor | None,
+    beta: tf.Tensor | None,
+    epsilon: float,
+    groups: int = 1,
+) -> tf.Tensor:
+    """Normalize by any method of `AXES`:  z = gamma * x_hat + beta.
+
+    x: (N, ..., C). groups: of group norm only. RMS norm leaves the mean in.
+    Raises ValueError for an unknown method, and for an x of too low a rank.
+    """
+    x = ranked(method, floating(x, "x"))
+    view = split_channels(x, groups) if method == "group" else x
+    axes = AXES[method](x.shape.rank)
+    x_hat, _, _ = standardize(view, axes, epsilon, center=method != "rms")
+    return scale_shift(tf.reshape(x_hat, tf.shape(x)), gamma, beta)
 
 
 def batch_norm(
@@ -86,16 +107,13 @@ def batch_norm(
     Raises ValueError for a lower rank, or when only one of mean and variance is given.
     Source: Ioffe and Szegedy, 2015, arXiv:1502.03167, algorithms 1 and 2.
     """
-    x = _at_least(_floating(x, "x"), 2, "Batch norm needs (N, ..., C)")
-    if (mean is None) != (variance is None):
+    if mean is None and variance is None:
+        return apply("batch", x, gamma, beta, epsilon)
+    if mean is None or variance is None:
         raise ValueError("Give both mean and variance, or neither.")
-    if mean is None:
-        x_hat, _, _ = standardize(x, range(x.shape.rank - 1), epsilon)
-    else:
-        variance = tf.convert_to_tensor(variance, x.dtype)
-        inverse = tf.math.rsqrt(variance + _epsilon(epsilon, x.dtype))
-        x_hat = (x - as_row(mean, x)) * as_row(inverse, x)
-    return scale_shift(x_hat, gamma, beta)
+    x = ranked("batch", floating(x, "x"))
+    mean, variance = fitting(mean, x, "mean"), fitting(variance, x, "variance")
+    return scale_shift((x - mean) * inverse_root(variance, epsilon), gamma, beta)
 
 
 def layer_norm(
@@ -109,15 +127,15 @@ def layer_norm(
 
         z = gamma * (x - mean_n) / sqrt(variance_n + ε) + beta
 
-    x: (N, ..., C). axes: all but the first unless given; `axes=-1` normalizes each position over
-    its channels only, which is what Keras does by default: another layer.
+    x: (N, ..., C); with axes given any shape. axes: all but the first unless given; `axes=-1`
+    normalizes each position over its channels only, which is what Keras does by default: another
+    layer.
     gamma, beta: broadcast from the last axis, usually x.shape[1:] or (C,).
     Source: Ba, Kiros and Hinton, 2016, arXiv:1607.06450, equation 3.
     """
-    x = _at_least(_floating(x, "x"), 2, "Layer norm needs (N, ..., C)")
-    axes = range(1, x.shape.rank) if axes is None else axes
-    x_hat, _, _ = standardize(x, axes, epsilon)
-    return scale_shift(x_hat, gamma, beta)
+    if axes is None:
+        return apply("layer", x, gamma, beta, epsilon)
+    return scale_shift(standardize(x, axes, epsilon)[0], gamma, beta)
 
 
 def group_norm(
@@ -136,9 +154,7 @@ def group_norm(
     Raises ValueError when the groups do not divide the channels.
     Source: Wu and He, 2018, arXiv:1803.08494, equation 7.
     """
-    x = _at_least(_floating(x, "x"), 2, "Group norm needs (N, ..., C)")
-    x_hat, _, _ = standardize(split_channels(x, groups), group_axes(x.shape.rank), epsilon)
-    return scale_shift(tf.reshape(x_hat, tf.shape(x)), gamma, beta)
+    return apply("group", x, gamma, beta, epsilon, groups)
 
 
 def instance_norm(
@@ -151,9 +167,7 @@ def instance_norm(
     x: (N, ..., C) with at least one axis of positions. gamma, beta: (C,).
     Source: Ulyanov, Vedaldi and Lempitsky, 2016, arXiv:1607.08022.
     """
-    x = _at_least(_floating(x, "x"), 3, "Instance norm needs positions, (N, ..., C)")
-    x_hat, _, _ = standardize(x, range(1, x.shape.rank - 1), epsilon)
-    return scale_shift(x_hat, gamma, beta)
+    return apply("instance", x, gamma, beta, epsilon)
 
 
 def rms_norm(
@@ -166,13 +180,13 @@ def rms_norm(
 
         z = gamma * x / sqrt(average(x²) + ε)
 
-    x: (N, ..., C). axes: all but the first unless given. gamma: broadcasts from the last axis.
+    x: (N, ..., C); with axes given any shape. axes: all but the first unless given.
+    gamma: broadcasts from the last axis.
     Source: Zhang and Sennrich, 2019, arXiv:1910.07467, equation 4.
     """
-    x = _at_least(_floating(x, "x"), 2, "RMS norm needs (N, ..., C)")
-    axes = range(1, x.shape.rank) if axes is None else axes
-    x_hat, _, _ = standardize(x, axes, epsilon, center=False)
-    return scale_shift(x_hat, gamma, None)
+    if axes is None:
+        return apply("rms", x, gamma, None, epsilon)
+    return scale_shift(standardize(x, axes, epsilon, center=False)[0], gamma, None)
 
 
 def weight_norm(v: tf.Tensor, g: tf.Tensor) -> tf.Tensor:
@@ -181,17 +195,40 @@ def weight_norm(v: tf.Tensor, g: tf.Tensor) -> tf.Tensor:
         w_c = g_c * v_c / ||v_c||
 
     v: (..., C_out), the norm taken over every axis but the last. g: (C_out,), in the kernel's unit.
-    A channel with v = 0 has no direction: its w is 0, and value and gradient stay finite.
+    A channel with v = 0 has no direction: its w is 0, and so are its gradients.
     Source: Salimans and Kingma, 2016, arXiv:1602.07868, equation 2.
     """
-    v = _at_least(_floating(v, "v"), 1, "Weight norm needs (..., C_out)")
-    return tf.convert_to_tensor(g, v.dtype) * (v * inverse_norm(v))
+    unit, _ = direction(v)
+    return fitting(g, unit, "g") * unit
+
+
+def direction(v: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """v_c / ||v_c|| (..., C_out) and ||v_c|| (C_out,) for each output channel; 0 and 0 at v = 0.
+
+    Before it is squared, a v whose squares would leave the dtype's range is multiplied by a power
+    of two, which changes no digit; and v = 0 by 0, so that no gradient flows into it.
+    """
+    v = floating(v, "v")
+    if not v.shape.rank:
+        raise ValueError(f"Weight norm needs (..., C_out), and got shape {v.shape}.")
+    axes = range(v.shape.rank - 1)
+    largest = tf.reduce_max(tf.abs(v), axes)
+    one = tf.ones_like(largest)
+    far = tf.constant(2.0**40 if v.dtype == tf.float32 else 2.0**400, v.dtype)
+    factor = tf.where(largest > far, far**-2, tf.where(largest < 1 / far, far**2, one))
+    factor = tf.where(largest > 0, factor, 0 * one)
+    scaled = v * factor
+    squares = tf.reduce_sum(tf.square(scaled), axes)
+    inverse = tf.math.rsqrt(tf.where(largest > 0, squares, one))
+    return scaled * inverse, tf.math.divide_no_nan(1 / inverse, factor)
+
+
+# --- what they are made of ----------------------------------------------------------------------
 
 
 def average(x: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
     """The mean over `axes`, which are kept with length 1."""
-    lengths = _lengths(x)
-    return total(x, axes) / tf.cast(math.prod(lengths[axis] for axis in axes), x.dtype)
+    return total(x, axes) / tf.cast(math.prod(lengths(x)[axis] for axis in axes), x.dtype)
 
 
 def total(x: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
@@ -205,78 +242,78 @@ def total(x: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
     return x
 
 
-def as_row(a: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-    """`a` with the axes of x, repeated along all but the first where it has length 1 there.
-
-    Broadcasting would give the same numbers. But a CPU multiplies one long row twice as fast as
-    30 channels at a time; and the gradient of gamma, which is added up over whatever was repeated,
-    is added up in short sums, for the reason given in `total`.
-    """
-    a = tf.convert_to_tensor(a, x.dtype)
-    if 0 < a.shape.rank < x.shape.rank:
-        a = tf.reshape(a, [1] * (x.shape.rank - a.shape.rank) + a.shape)
-    if not a.shape.rank or a.shape[0] != 1:
-        return a
-    lengths = list(a.shape)
-    for axis in range(x.shape.rank - 1, 0, -1):
-        if lengths[axis] == 1 != x.shape[axis]:
-            lengths[axis] = _lengths(x)[axis]
-            a = tf.broadcast_to(a, lengths)
-    return a
-
-
-def inverse_norm(v: tf.Tensor) -> tf.Tensor:
-    """1 / ||v_c|| for each output channel of a kernel (..., C_out); finite at v = 0."""
-    squares = tf.reduce_sum(tf.square(v), axis=range(len(v.shape) - 1))
-    return tf.math.rsqrt(squares + tf.constant(_TINY, v.dtype))
+def inverse_root(variance: tf.Tensor, epsilon: float) -> tf.Tensor:
+    """1 / sqrt(variance + ε); NaN for a variance that overflowed, not a silent 0."""
+    if not tf.is_tensor(epsilon):
+        # made a tensor here, because tf.cast would round it to float32 on the way
+        epsilon = tf.constant(checked_epsilon(epsilon), variance.dtype)
+    root = tf.math.rsqrt(variance + tf.cast(epsilon, variance.dtype))
+    return tf.where(tf.math.is_inf(variance), tf.constant(math.nan, variance.dtype), root)
 
 
 def split_channels(x: tf.Tensor, groups: int) -> tf.Tensor:
     """(N, ..., C) seen as (N, ..., G, C/G); ValueError when G does not divide C."""
     channels = x.shape[-1]
-    if groups < 1 or channels % groups:
+    if channels is None or groups < 1 or channels % groups:
         raise ValueError(f"{channels} channels cannot be split into {groups} equal groups.")
-    return tf.reshape(x, [*_lengths(x)[:-1], groups, channels // groups])
+    return tf.reshape(x, [*lengths(x)[:-1], groups, channels // groups])
 
 
-def group_axes(rank: int) -> tuple[int, ...]:
-    """The axes to average in (N, ..., G, C/G), where `rank` is that of (N, ..., C)."""
-    return (*range(1, rank - 1), rank)
+# --- what they ask of their arguments -----------------------------------------------------------
 
 
-def _floating(x: tf.Tensor, name: str) -> tf.Tensor:
+def floating(x: tf.Tensor, name: str) -> tf.Tensor:
+    """x as a tensor; TypeError unless it is float32 or float64."""
     x = tf.convert_to_tensor(x)
     if x.dtype not in (tf.float32, tf.float64):
         raise TypeError(f"{name} must be float32 or float64, not {x.dtype.name}.")
     return x
 
 
-def _lengths(x: tf.Tensor) -> list[int | tf.Tensor]:
+def lengths(x: tf.Tensor) -> list[int | tf.Tensor]:
     """The shape of x: numbers where they are known, tensors where only the run will tell."""
     return [tf.shape(x)[i] if n is None else n for i, n in enumerate(x.shape)]
 
 
-def _at_least(x: tf.Tensor, rank: int, need: str) -> tf.Tensor:
-    if x.shape.rank is None or x.shape.rank < rank:
-        raise ValueError(f"{need}, and got shape {x.shape}.")
+def ranked(method: str, x: tf.Tensor) -> tf.Tensor:
+    """x, if it has the axes that the method averages and keeps; else ValueError."""
+    if method not in AXES:
+        raise ValueError(f"There is no method {method!r} here; there are {', '.join(AXES)}.")
+    least, need = (3, "positions, ") if method == "instance" else (2, "")
+    if x.shape.rank is None or x.shape.rank < least:
+        named = {"rms": "RMS", "position": "Layer"}.get(method, method.capitalize())
+        raise ValueError(f"{named} norm needs {need}(N, ..., C), and got shape {x.shape}.")
     return x
 
 
-def resolved(axes: int | Sequence[int], rank: int) -> tuple[int, ...]:
-    """The axes as a sorted tuple of numbers from 0 up; ValueError for one that is not there."""
-    axes = (axes,) if isinstance(axes, int) else tuple(axes)
-    if not axes or not all(-rank <= a < rank for a in axes):
-        raise ValueError(f"axes {axes} do not fit a tensor with {rank} axes.")
-    resolved = tuple(sorted({a % rank for a in axes}))
-    if len(resolved) != len(axes):
-        raise ValueError(f"axes {axes} name one axis twice.")
-    return resolved
+def fitting(parameter: tf.Tensor, x: tf.Tensor, name: str) -> tf.Tensor:
+    """The parameter in x's dtype; ValueError unless it broadcasts to the shape of x."""
+    parameter = tf.convert_to_tensor(parameter, x.dtype)
+    pairs = zip(reversed(parameter.shape), reversed(x.shape), strict=False)
+    if parameter.shape.rank > x.shape.rank or not all(
+        None in (own, other) or own in (1, other) for own, other in pairs
+    ):
+        raise ValueError(f"{name} has shape {parameter.shape}, which does not fit {x.shape}.")
+    return parameter
 
 
-def _epsilon(epsilon: float, dtype: tf.DType) -> tf.Tensor:
-    """Epsilon in x's dtype; negative or not a number is a ValueError (where it is known)."""
-    if tf.is_tensor(epsilon):
-        return tf.cast(epsilon, dtype)
+def axes_of(x: tf.Tensor, axes: int | Sequence[int]) -> tuple[int, ...]:
+    """The axes as a sorted tuple of numbers from 0 up; ValueError for one that x lacks."""
+    given = tuple(axes) if isinstance(axes, Iterable) else (axes,)
+    if any(isinstance(axis, bool) for axis in given):
+        raise TypeError(f"axes must be integers, not {axes!r}.")
+    numbers = tuple(operator.index(axis) for axis in given)
+    rank = x.shape.rank
+    if rank is None or not numbers or not all(-rank <= axis < rank for axis in numbers):
+        raise ValueError(f"axes {numbers} do not fit a tensor of shape {x.shape}.")
+    known = tuple(sorted({axis % rank for axis in numbers}))
+    if len(known) != len(numbers):
+        raise ValueError(f"axes {numbers} name one axis twice.")
+    return known
+
+
+def checked_epsilon(epsilon: float) -> float:
+    """Epsilon; negative, infinite or not a number is a ValueError."""
     if not (epsilon >= 0 and math.isfinite(epsilon)):
         raise ValueError(f"epsilon must be a finite number from 0 up, not {epsilon!r}.")
-    return tf.constant(epsilon, dtype)  # tf.cast would round it to float32 on the way
+    return epsilon

@@ -256,7 +256,7 @@ def show_code(method: str, averaged: str = "") -> None:
     from normlib import normalize
 
     if method == "weight":
-        functions = (normalize.weight_norm, normalize.inverse_norm)
+        functions = (normalize.weight_norm, normalize.direction)
     else:
         functions = (normalize.standardize, normalize.average, normalize.scale_shift)
     source.show_source(*functions, formula=METHODS[method].formula)

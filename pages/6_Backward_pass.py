@@ -363,24 +363,11 @@ def show_check() -> None:
         f"float64 · ε {controls.minus(controls.number(epsilon))} · seed {seed}"
     )
     page.answer(check_answer(rows, mistake, names, gradient_check.TOLERANCE))
-    hand = {
-        "batch": gradients.batch_norm_backward,
-        "layer": gradients.layer_norm_backward,
-        "group": gradients.group_norm_backward,
-        "instance": gradients.instance_norm_backward,
-        "rms": gradients.rms_norm_backward,
-        "weight": gradients.weight_norm_backward,
-    }[method]
     if method == "weight":
-        source.show_source(hand, label="By hand")
+        source.show_source(gradients.weight_norm_backward, label="By hand")
     else:
-        source.show_source(
-            hand,
-            gradients.standardize_backward,
-            gradients.scale_shift_backward,
-            label="By hand",
-            key="by_hand",
-        )
+        functions = (gradients.backward, gradients.backward_terms)
+        source.show_source(*functions, label="By hand", key="by_hand")
     if mistake != "none":
         source.show_source(
             gradient_check.mistakes(method)[mistake], label="The planted mistake", key="planted"

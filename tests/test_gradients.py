@@ -94,7 +94,7 @@ def test_batch_norm_backward_by_hand():
     # dx_hat = 2 dz = 2, 6: average 4, average with x_hat (-1 + 3) / 2 = 1.
     # dx = (2 - 4 + 1/2) / 2, (6 - 4 - 1/2) / 2.
     x, dz = tf.constant([[-1.0], [1.0]]), tf.constant([[1.0], [3.0]])
-    dx, dgamma, dbeta = gradients.batch_norm_backward(dz, x, [2.0], [5.0], 3.0)
+    dx, dgamma, dbeta = gradients.backward("batch", x, [2.0], [5.0], 3.0, dz)
     np.testing.assert_allclose(dx, [[-0.75], [0.75]], rtol=1e-6)
     np.testing.assert_allclose(dgamma, [1.0], rtol=1e-6)
     np.testing.assert_allclose(dbeta, [4.0], rtol=1e-6)
@@ -115,8 +115,7 @@ def test_the_three_terms_add_up_and_take_away_shift_and_stretch():
     dx_hat = RNG.standard_normal(IMAGES.shape)
     x_hat, _, variance = normalize.standardize(IMAGES, (0, 1, 2), 0.0)
     terms = gradients.backward_terms(dx_hat, x_hat, tf.sqrt(variance), (0, 1, 2))
-    dx = gradients.standardize_backward(dx_hat, x_hat, tf.sqrt(variance), (0, 1, 2))
-    np.testing.assert_allclose(terms.dx, dx, atol=1e-14)
+    dx = terms.dx
     np.testing.assert_allclose(terms.direct, dx_hat / np.sqrt(variance), atol=1e-14)
     np.testing.assert_allclose(np.sum(dx, (0, 1, 2)), np.zeros(4), atol=1e-12)
     np.testing.assert_allclose(np.sum(dx * IMAGES, (0, 1, 2)), np.zeros(4), atol=1e-12)
@@ -124,19 +123,15 @@ def test_the_three_terms_add_up_and_take_away_shift_and_stretch():
 
 
 @pytest.mark.parametrize("center", [True, False])
-@pytest.mark.parametrize("scale", [True, False])
-def test_a_step_left_out_leaves_out_its_term(center, scale):
+def test_a_mean_left_in_leaves_out_its_term(center):
     x, dx_hat = tf.constant(IMAGES), RNG.standard_normal(IMAGES.shape)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        x_hat, _, variance = normalize.standardize(x, (1, 2), 1e-3, center, scale)
+        x_hat, _, variance = normalize.standardize(x, (1, 2), 1e-3, center)
     expected = tape.gradient(x_hat, x, dx_hat)
-    arguments = dx_hat, x_hat, tf.sqrt(variance + 1e-3), (1, 2), center, scale
-    terms = gradients.backward_terms(*arguments)
+    terms = gradients.backward_terms(dx_hat, x_hat, tf.sqrt(variance + 1e-3), (1, 2), center)
     np.testing.assert_allclose(terms.dx, expected, atol=1e-13)
-    np.testing.assert_allclose(gradients.standardize_backward(*arguments), expected, atol=1e-13)
     assert center or not np.any(terms.mean)
-    assert scale or not np.any(terms.projection)
 
 
 def test_the_gradient_of_v_is_orthogonal_to_v_so_that_v_grows():
@@ -164,19 +159,57 @@ def test_gradients_have_the_shape_of_gamma_and_beta(shape):
         tape.watch([gamma, beta])
         z = normalize.layer_norm(IMAGES, gamma, beta, 1e-5)
     expected = tape.gradient(z, [gamma, beta], dz)
-    x = tf.constant(IMAGES)
-    _, *got = gradients.layer_norm_backward(tf.constant(dz), x, gamma, beta, 1e-5)
+    _, *got = gradients.backward("layer", IMAGES, gamma, beta, 1e-5, dz)
     for mine, other in zip(got, expected, strict=True):
         assert mine.shape == shape
         np.testing.assert_allclose(mine, other, atol=1e-12)
 
 
 def test_no_gamma_and_no_beta_have_no_gradient():
-    x = tf.constant(IMAGES)
-    for backward in (gradients.batch_norm_backward, gradients.instance_norm_backward):
-        _, dgamma, dbeta = backward(tf.ones_like(x), x, None, None, 1e-5)
+    for method in normalize.AXES:
+        _, dgamma, dbeta = gradients.backward(method, IMAGES, None, None, 1e-5, IMAGES, groups=2)
         assert dgamma is None and dbeta is None
-    assert gradients.group_norm_backward(x, x, None, None, 1e-5, groups=2).dgamma is None
+
+
+@pytest.mark.parametrize("method", normalize.AXES)
+def test_every_method_is_differentiated_over_its_own_axes_from_arrays_too(method):
+    gamma, beta = RNG.normal(1.0, 0.5, 4), RNG.standard_normal(4)
+    dz = RNG.standard_normal(IMAGES.shape)
+    tensors = [tf.constant(array) for array in (IMAGES, gamma, beta)]
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        z = normalize.apply(method, *tensors, 1e-3, groups=2)
+    got = gradients.backward(method, IMAGES, gamma, beta, 1e-3, dz, groups=2)
+    for mine, other in zip(got, tape.gradient(z, tensors, dz), strict=True):
+        np.testing.assert_allclose(mine, other, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["gamma", "beta", "dz"])
+def test_what_does_not_fit_is_refused_as_in_the_forward_pass(name):
+    arguments = {"gamma": np.ones(4), "beta": np.ones(4), "dz": IMAGES, name: np.ones(3)}
+    with pytest.raises(ValueError, match=rf"{name} has shape \(3,\), which does not fit"):
+        gradients.backward("layer", IMAGES, epsilon=1e-5, **arguments)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-16, 1e-8, 1.0, 1e8, 1e16, 3e37])
+def test_weight_norms_gradient_is_right_over_the_whole_range_of_float32(size):
+    # As by hand above: dg = 3/5 g, dv = g / ||v|| * (16, -12) / 25, g as large as v.
+    v, dw = np.float32([[3.0], [4.0]]) * np.float32(size), np.float32([[1.0], [0.0]])
+    dv, dg = gradients.weight_norm_backward(dw, v, np.float32([size]))
+    np.testing.assert_allclose(dg, [0.6], rtol=1e-6)
+    np.testing.assert_allclose(dv, [[0.128], [-0.096]], rtol=1e-6)
+
+
+def test_a_kernel_of_zeros_is_left_alone():
+    v = tf.constant([[0.0, 3.0], [0.0, 4.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(v)
+        w = normalize.weight_norm(v, [2.0, 2.0])
+    by_hand = gradients.weight_norm_backward(np.ones_like(v), v, [2.0, 2.0])
+    for dv in (tape.gradient(w, v), by_hand.dv):
+        np.testing.assert_array_equal(dv[:, 0], 0)
+        np.testing.assert_allclose(dv[:, 1], [0.064, -0.048], rtol=1e-5)
+    np.testing.assert_allclose(by_hand.dg, [0, 1.4], rtol=1e-6)
 
 
 # --- what the layers train with -----------------------------------------------------------------
@@ -193,7 +226,8 @@ def test_the_layers_gradient_is_that_of_the_plain_formula(axes, owned, center, s
         return fast.normalized(x, gamma, beta, 1e-3, axes, center, scale)
 
     def plain(x, gamma, beta):
-        x_hat, mean, variance = normalize.standardize(x, axes, 1e-3, center, scale)
+        x_hat, mean, variance = normalize.standardize(x, axes, 1e-3, center)
+        x_hat = x_hat if scale else x - mean
         return normalize.scale_shift(x_hat, gamma, beta), mean, variance
 
     results = []

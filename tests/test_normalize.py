@@ -181,14 +181,13 @@ def test_each_method_averages_over_its_own_axes(rank):
 
 
 @pytest.mark.parametrize("center", [True, False])
-@pytest.mark.parametrize("scale", [True, False])
-def test_each_step_can_be_left_out(center, scale):
-    x_hat, mean, variance = normalize.standardize(IMAGES, (1, 2), EPSILON, center, scale)
+def test_the_mean_can_be_left_in(center):
+    x_hat, mean, variance = normalize.standardize(IMAGES, (1, 2), EPSILON, center)
     expected_mean = IMAGES.mean((1, 2), keepdims=True) * center
     np.testing.assert_allclose(mean, expected_mean, atol=1e-14)
     expected_variance = ((IMAGES - expected_mean) ** 2).mean((1, 2), keepdims=True)
     np.testing.assert_allclose(variance, expected_variance, rtol=1e-13)
-    root = np.sqrt(expected_variance + EPSILON) if scale else 1.0
+    root = np.sqrt(expected_variance + EPSILON)
     np.testing.assert_allclose(x_hat, (IMAGES - expected_mean) / root, atol=1e-13)
 
 
@@ -198,9 +197,41 @@ def test_given_statistics_are_used_as_they_are():
     np.testing.assert_allclose(z, (IMAGES - mean) / np.sqrt(variance + EPSILON), atol=1e-13)
 
 
-def test_negative_axes_count_from_the_end():
-    one, other = (normalize.standardize(IMAGES, axes, EPSILON)[0] for axes in ((1, 3), (-1, -3)))
+@pytest.mark.parametrize(
+    "axes", [(-1, -3), (np.int64(3), np.uint8(1)), np.array([1, -1]), range(1, 4, 2), {3, 1}]
+)
+def test_axes_are_any_integers_in_any_order(axes):
+    one, other = (normalize.standardize(IMAGES, given, EPSILON)[0] for given in ((1, 3), axes))
     np.testing.assert_array_equal(one, other)
+
+
+def test_one_axis_needs_no_tuple():
+    for axis in (3, -1, np.int64(-1)):
+        z = normalize.layer_norm(IMAGES, None, None, EPSILON, axis)
+        np.testing.assert_allclose(z, exact(IMAGES, (3,)), atol=1e-13)
+
+
+def test_with_axes_given_layer_norm_takes_any_rank():
+    x = IMAGES[0, 0, 0]
+    for axes in (0, (0,)):
+        got = normalize.layer_norm(x, None, None, EPSILON, axes)
+        np.testing.assert_allclose(got, exact(x, (0,)), atol=1e-13)
+        got = normalize.rms_norm(x, None, EPSILON, axes)
+        np.testing.assert_allclose(got, exact(x, (0,), center=False), atol=1e-13)
+
+
+def test_apply_runs_each_method_by_name():
+    gamma, beta = random_parameters(8)
+    for method, op in {
+        "batch": normalize.batch_norm,
+        "layer": normalize.layer_norm,
+        "position": lambda *a: normalize.layer_norm(*a, axes=-1),
+        "instance": normalize.instance_norm,
+        "group": lambda *a: normalize.group_norm(*a, groups=4),
+        "rms": lambda x, gamma, beta, epsilon: normalize.rms_norm(x, gamma, epsilon) + beta,
+    }.items():
+        got = normalize.apply(method, IMAGES, gamma, beta, EPSILON, groups=4)
+        np.testing.assert_array_equal(got, op(IMAGES, gamma, beta, EPSILON), err_msg=method)
 
 
 # --- relations ----------------------------------------------------------------------------------
@@ -280,14 +311,26 @@ def test_a_batch_of_one_becomes_beta_and_teaches_nothing():
     np.testing.assert_array_equal(tape.gradient(loss, x), np.zeros((1, 8)))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_filter_of_zeros_stays_finite(dtype):
-    v = tf.constant(np.stack([np.zeros(9), np.arange(9)], axis=-1), dtype)
-    with tf.GradientTape() as tape:
-        tape.watch(v)
-        w = normalize.weight_norm(v, np.array([2.0, 2.0]))
-    np.testing.assert_array_equal(w[:, 0], np.zeros(9))
-    assert np.isfinite(tape.gradient(w, v)).all()
+@pytest.mark.parametrize("size", [1e-37, 1e-30, 1e-16, 1e-8, 1.0, 1e8, 1e16, 1e30, 6e37])
+def test_every_filter_has_its_length_over_the_whole_range_of_float32(size):
+    v = np.float32([[3.0, 0.0], [4.0, 0.0]]) * np.float32(size)
+    w = normalize.weight_norm(v, np.float32([1.0, 1.0]))
+    np.testing.assert_allclose(w, [[0.6, 0.0], [0.8, 0.0]], rtol=1e-6)
+    _, length = normalize.direction(v)
+    np.testing.assert_allclose(length, [5 * np.float32(size), 0.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
+def test_and_of_float64(size):
+    w = normalize.weight_norm(np.array([[3.0], [4.0]]) * size, [2.0])
+    np.testing.assert_allclose(w, [[1.2], [1.6]], rtol=1e-14)
+
+
+def test_an_overflow_is_not_silently_zero():
+    x = np.float32([[-1e20], [1e20]])
+    assert np.isnan(normalize.standardize(x, 0, EPSILON)[0]).all()
+    z = normalize.batch_norm(x, None, None, EPSILON, [0.0], [np.inf])
+    assert np.isnan(z).all()
 
 
 # --- refusals -----------------------------------------------------------------------------------
@@ -338,11 +381,41 @@ def test_the_dtype_is_kept(dtype):
         (lambda: normalize.group_norm(IMAGES, None, None, EPSILON, groups=3), "8 channels cannot"),
         (lambda: normalize.group_norm(IMAGES, None, None, EPSILON, groups=0), "8 channels cannot"),
         (lambda: normalize.instance_norm(TABLE, None, None, EPSILON), "needs positions"),
+        (lambda: normalize.scale_shift(IMAGES, np.ones(3), None), r"gamma has shape \(3,\), which"),
+        (lambda: normalize.scale_shift(IMAGES, None, np.ones((2, *IMAGES.shape))), "does not fit"),
+        (lambda: normalize.weight_norm(IMAGES, np.ones(3)), "g has shape"),
+        (lambda: normalize.weight_norm(1.0, 1.0), r"needs \(..., C_out\)"),
+        (lambda: normalize.apply("tanh", IMAGES, None, None, 0.0), "no method 'tanh'"),
     ],
 )
 def test_impossible_arguments_get_a_sentence(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+@pytest.mark.parametrize("axes", [True, (0, True), 1.0, (1.0,), "1", np.bool_(True)])
+def test_axes_that_are_no_integers_are_a_type_error(axes):
+    with pytest.raises(TypeError):
+        normalize.standardize(IMAGES, axes, EPSILON)
+
+
+@pytest.mark.parametrize("shape", [None, [None, None, None, None]])
+def test_an_unknown_shape_is_refused_where_it_would_be_needed(shape):
+    def traced(op):
+        signature = [tf.TensorSpec(shape, tf.float32)]
+        return tf.function(op, input_signature=signature).get_concrete_function()
+
+    with pytest.raises(ValueError, match=r"None channels cannot|and got shape <unknown>"):
+        traced(lambda x: normalize.group_norm(x, None, None, EPSILON, groups=2))
+    for op in (normalize.batch_norm, normalize.layer_norm, normalize.instance_norm):
+        if shape is None:
+            with pytest.raises(ValueError, match="and got shape <unknown>"):
+                traced(lambda x, op=op: op(x, None, None, EPSILON))
+        else:
+            traced(lambda x, op=op: op(x, None, None, EPSILON))
+    if shape is None:
+        with pytest.raises(ValueError, match="do not fit"):
+            traced(lambda x: normalize.standardize(x, 0, EPSILON))
 
 
 def test_the_maths_is_the_packages_own():

@@ -26,7 +26,7 @@ import tensorflow as tf
 from normlib.cnn import SmallCNN
 from normlib.config import TrainConfig
 from normlib.layers import GroupNorm
-from normlib.normalize import inverse_norm, split_channels, standardize
+from normlib.normalize import direction, split_channels, standardize
 from normlib.run import Run
 from normlib.runtime import DEVICE
 
@@ -407,7 +407,7 @@ def build(config: TrainConfig, run: Run | None = None, epoch: int = -1) -> Small
                 kernel.w.assign(w)
             else:
                 kernel.v.assign(w)
-                kernel.g.assign(1 / inverse_norm(w))
+                kernel.g.assign(direction(w)[1])
             getattr(network, f"{part}_bias").assign(getattr(source, f"{part}_bias"))
         return network
 

@@ -252,9 +252,8 @@ def weight_norm_steps(v: np.ndarray, g: np.ndarray) -> WeightSteps:
     from normlib import normalize
 
     v, g = tf.constant(v, tf.float64), tf.constant(g, tf.float64)
-    # A v of 0 has the length 0; only what it is divided by is kept from being 0.
-    divisor = 1 / normalize.inverse_norm(v)
-    norm = tf.where(tf.reduce_any(v != 0, 0), divisor, 0)
+    _, norm = normalize.direction(v)
+    divisor = tf.where(norm > 0, norm, 1)
     w = normalize.weight_norm(v, g)
     return WeightSteps(*(t.numpy() for t in (v, norm, divisor, g, w)))
 

@@ -14,7 +14,9 @@ import numpy as np
 import tensorflow as tf
 
 from normlib import gradients, normalize
+from pages.lab import reference
 
+CHECKED = ("batch", "layer", "group", "instance", "rms", "weight")
 WAYS = ("by hand", "tape", "central differences", "library")
 TOLERANCE = 1e-6  # relative; right ways agree to about 1e-9 in float64
 LARGEST = 2000  # numbers in a tensor; central differences take the square of it
@@ -53,7 +55,7 @@ def unbiased_variance(x, axes, epsilon, center=True):
 
 def norm_as_a_constant(v, g):
     """||v|| held fixed while differentiating: dv keeps its part along v."""
-    return g * v * tf.stop_gradient(normalize.inverse_norm(v))
+    return g * v / tf.stop_gradient(normalize.direction(v)[1])
 
 
 def one_norm_for_the_kernel(v, g):
@@ -63,7 +65,7 @@ def one_norm_for_the_kernel(v, g):
 
 def constant_outside_the_root(v, g):
     """Divides by ||v|| + 0.001, as one might to be safe from zero."""
-    return g * v / (1 / normalize.inverse_norm(v) + 1e-3)
+    return g * v / (normalize.direction(v)[1] + 1e-3)
 
 
 def mean_of_the_squares(v, g):
@@ -154,17 +156,14 @@ def check(
     the formulas by hand and the library's op stay right.
     Raises ValueError for an unknown method or mistake, and for a tensor that is too large.
     """
-    from pages.lab import reference
-
-    if method not in _CHECKED:
-        raise ValueError(f"There is a check for {', '.join(_CHECKED)}, not for {method!r}.")
+    if method not in CHECKED:
+        raise ValueError(f"There is a check for {', '.join(CHECKED)}, not for {method!r}.")
     if mistake is not None and mistake not in mistakes(method):
         raise ValueError(f"{mistake!r} is none of the mistakes of {method} norm.")
     x = tf.cast(x, tf.float64)
     if x.shape.num_elements() > LARGEST:
         raise ValueError(f"The check takes at most {LARGEST:,} numbers, not {np.prod(x.shape):,}.")
 
-    op, backward, library = _CHECKED[method]
     per_example = method in ("layer", "rms")
     rng = np.random.default_rng(seed)
     drawn = [rng.normal(1.0, 0.5, x.shape[1:] if per_example else x.shape[-1:]) for _ in range(2)]
@@ -176,26 +175,32 @@ def check(
 
     names = {"weight": ("v", "g"), "rms": ("x", "gamma")}.get(method, ("x", "gamma", "beta"))
     tensors = (x, gamma, beta)[: len(names)]
-    settings = () if method == "weight" else (epsilon,)
-    options = {"groups": groups} if method == "group" else {}
+    if method == "weight":
+        right, library = normalize.weight_norm, reference.tf_weight_norm
+        by_hand = gradients.weight_norm_backward(dz, x, gamma)
+        root = float(tf.reduce_min(normalize.direction(x)[1]))
+    else:
+        options = {"groups": groups} if method == "group" else {}
+        library = partial(getattr(reference, f"keras_{method}_norm"), epsilon=epsilon, **options)
+        view, axes = _averaged(method, x, groups)
+        _, _, variance = normalize.standardize(view, axes, epsilon, center=method != "rms")
+        root = float(tf.sqrt(tf.reduce_min(variance) + epsilon))
+        by_hand = gradients.backward(
+            method, x, gamma, beta if tensors[2:] else None, epsilon, dz, groups
+        )
 
-    def right(*tensors):
-        return op(*tensors, *settings, **options)
+        def right(x, gamma, beta=None):
+            return normalize.apply(method, x, gamma, beta, epsilon, groups)
 
-    def others(*tensors):
-        return getattr(reference, library)(*tensors, *settings, **options)
-
-    under_test = right
-    if mistake is not None:
-        under_test = _with(mistakes(method)[mistake], method, epsilon, groups)
-    root = _smallest_root(method, x, epsilon, groups)
-    steps = (1e-5 * root, 1e-3, 1e-3)  # z is linear in gamma and beta: any step will do
+    under_test = right if mistake is None else _with(mistake, method, epsilon, groups)
+    # z bends on the scale of the smallest root, and is linear in gamma and beta: any step will do.
+    steps = (1e-5 * root, 1e-3, 1e-3)
     scales = (float(tf.reduce_max(tf.abs(dz * gamma))) / root, *[float(tf.reduce_max(abs(dz)))] * 2)
     ways = (
-        backward(dz, *tensors, *settings, **options),
+        by_hand,
         _tape(under_test, tensors, dz),
         _central_differences(under_test, tensors, dz, steps),
-        _tape(others, tensors, dz),
+        _tape(library, tensors, dz),
     )
     return [
         CheckRow(name, *(way[i].numpy() for way in ways), smallest_scale=1e-3 * scales[i])
@@ -203,46 +208,24 @@ def check(
     ]
 
 
-# method -> own op, its backward pass, the library's op in `reference`
-_CHECKED: dict[str, tuple[Callable, Callable, str]] = {
-    "batch": (normalize.batch_norm, gradients.batch_norm_backward, "keras_batch_norm"),
-    "layer": (normalize.layer_norm, gradients.layer_norm_backward, "keras_layer_norm"),
-    "group": (normalize.group_norm, gradients.group_norm_backward, "keras_group_norm"),
-    "instance": (normalize.instance_norm, gradients.instance_norm_backward, "keras_instance_norm"),
-    "rms": (normalize.rms_norm, gradients.rms_norm_backward, "keras_rms_norm"),
-    "weight": (normalize.weight_norm, gradients.weight_norm_backward, "tf_weight_norm"),
-}
-
-
-def _as_averaged(method: str, x: tf.Tensor, groups: int) -> tuple[tf.Tensor, tuple[int, ...]]:
+def _averaged(method: str, x: tf.Tensor, groups: int) -> tuple[tf.Tensor, tuple[int, ...]]:
     """x in the shape that `standardize` sees, and the axes that the method averages."""
-    rank = x.shape.rank
-    if method == "group":
-        return normalize.split_channels(x, groups), normalize.group_axes(rank)
-    axes = {"batch": range(rank - 1), "instance": range(1, rank - 1)}
-    return x, tuple(axes.get(method, range(1, rank)))
+    view = normalize.split_channels(x, groups) if method == "group" else x
+    return view, normalize.AXES[method](x.shape.rank)
 
 
-def _with(mistake: Callable, method: str, epsilon: float, groups: int) -> Callable:
+def _with(mistake: str, method: str, epsilon: float, groups: int) -> Callable:
     """The method's op with a wrong `standardize`."""
+    wrong = mistakes(method)[mistake]
     if method == "weight":
-        return mistake
+        return wrong
 
     def op(x, gamma, beta=None):
-        seen, axes = _as_averaged(method, x, groups)
-        x_hat = mistake(seen, axes, epsilon, center=method != "rms")
+        view, axes = _averaged(method, x, groups)
+        x_hat = wrong(view, axes, epsilon, center=method != "rms")
         return normalize.scale_shift(tf.reshape(x_hat, x.shape), gamma, beta)
 
     return op
-
-
-def _smallest_root(method: str, x: tf.Tensor, epsilon: float, groups: int) -> float:
-    """The smallest number that x is divided by: the scale on which z bends."""
-    if method == "weight":
-        return float(tf.reduce_min(1 / normalize.inverse_norm(x)))
-    seen, axes = _as_averaged(method, x, groups)
-    _, _, variance = normalize.standardize(seen, axes, epsilon, center=method != "rms")
-    return float(tf.sqrt(tf.reduce_min(variance) + epsilon))
 
 
 def _tape(op: Callable, tensors: Sequence[tf.Tensor], dz: tf.Tensor) -> list[tf.Tensor]:

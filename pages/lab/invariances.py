@@ -129,16 +129,10 @@ def _layer(method: str, convolution: bool, epsilon: float, groups: int) -> Calla
     def weighted_sum(x, w):
         return tf.nn.conv2d(x, w, strides=1, padding="VALID") if convolution else x @ w
 
-    normalized = {
-        "none": lambda a: a,
-        "batch": lambda a: normalize.batch_norm(a, None, None, epsilon),
-        "layer": lambda a: normalize.layer_norm(a, None, None, epsilon),
-        "layer per position": lambda a: normalize.layer_norm(a, None, None, epsilon, axes=-1),
-        "group": lambda a: normalize.group_norm(a, None, None, epsilon, groups),
-        "instance": lambda a: normalize.instance_norm(a, None, None, epsilon),
-        "rms": lambda a: normalize.rms_norm(a, None, epsilon),
-    }
     if method == "weight":
         ones = tf.constant(1.0, tf.float64)
         return lambda x, w: weighted_sum(x, normalize.weight_norm(w, ones))
-    return lambda x, w: normalized[method](weighted_sum(x, w))
+    if method == "none":
+        return weighted_sum
+    by = "position" if method == "layer per position" else method
+    return lambda x, w: normalize.apply(by, weighted_sum(x, w), None, None, epsilon, groups)
