@@ -171,7 +171,7 @@ def test_one_click_sets_the_reports_own_setting_and_one_the_fast_one(puppet):
 
 
 def settings_of(app) -> dict:
-    state = app.session_state["_settings"]
+    state = app.session_state["_controls"]
     return {
         name: state.values.get(name, controls.CONTROLS[name].default) for name in controls.CONTROLS
     }

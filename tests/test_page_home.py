@@ -165,14 +165,14 @@ def test_a_lesson_asks_for_what_its_page_has(lesson):
 def test_the_link_of_a_lesson_opens_its_page_as_it_says(lesson, warm):
     one = page.PAGES[lesson.page]
     app = AppTest.from_file(page.ROOT / one.file, default_timeout=120)
-    app.session_state["_settings"] = controls._State(values={"batch": 3, "eps": 0.5, "seed": 9})
+    app.session_state["_controls"] = controls._State(values={"batch": 3, "eps": 0.5, "seed": 9})
     state = {name: lesson.state.get(name, CONTROLS[name].default) for name in one.controls}
     for name, value in state.items():
         app.query_params[name] = CONTROLS[name].format(value)
     app.run()
     assert not app.exception
     assert not app.warning
-    values = app.session_state["_settings"].values
+    values = app.session_state["_controls"].values
     for name in one.controls:  # the same for everybody, whatever they did before
         if CONTROLS[name].kind != "text" or name in lesson.state:
             assert values[name] == state[name]

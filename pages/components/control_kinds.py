@@ -6,8 +6,11 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
+
+from pages.lab.words import number
+
+ON, OFF = ("on", "1", "true", "yes"), ("off", "0", "false", "no")
 
 
 @dataclass(frozen=True)
@@ -72,22 +75,6 @@ class Control:
         return f"it takes {', '.join(map(_code, self.choices))}"
 
 
-def number(value: float) -> str:
-    """A float in as few characters as read back exactly: 0.01, 1e-5."""
-    if value and not 1e-3 <= abs(value) < 1e6:
-        mantissa, _, exponent = f"{Decimal(repr(value)).normalize():e}".partition("e")
-        return f"{mantissa}e{int(exponent)}"
-    return repr(float(value)).removesuffix(".0")
-
-
-def minus(text: str) -> str:
-    """The text with the minus sign of print, −, before its numbers and in their exponents.
-
-    A hyphen within a word, a range, code or a link's query stays one.
-    """
-    return re.sub(r"(?<![\w)`[=&?/.-])-(?=\.?\d)|(?<=\de)-(?=\d)", "−", text)
-
-
 def _code(choice: str) -> str:
     return choice.lower().replace(" ", "-")
 
@@ -96,44 +83,42 @@ def _plain(text: str) -> str:
     return re.sub(r"[\s_+]+", "-", text.strip().lower())
 
 
-def _parse_int(setting: Control, text: str) -> int:
+def _parse_int(row: Control, text: str) -> int:
     # In a whole number a comma, point, space or quote before three digits only groups them.
     if re.fullmatch(r"[1-9]\d{0,2}([,. '_ ]\d{3})+", text):
         text = re.sub(r"\D", "", text)
-    value = _parse_float(setting, text)
+    value = _parse_float(row, text)
     if value != int(value):
-        raise ValueError(setting.possible())
+        raise ValueError(row.possible())
     return int(value)
 
 
-def _parse_float(setting: Control, text: str) -> float:
+def _parse_float(row: Control, text: str) -> float:
     try:
         value = float(text.replace(",", ".").replace("−", "-"))  # 0,001 is 0.001 to half the world
     except ValueError:
-        raise ValueError(setting.possible()) from None
+        raise ValueError(row.possible()) from None
     if not math.isfinite(value):
-        raise ValueError(setting.possible())
+        raise ValueError(row.possible())
     return value
 
 
-def _parse_choice(setting: Control, text: str) -> str:
-    for choice, title in setting.choices.items():
+def _parse_choice(row: Control, text: str) -> str:
+    for choice, title in row.choices.items():
         if _plain(text) in (_plain(choice), _plain(title)):
             return choice
-    raise ValueError(setting.possible())
+    raise ValueError(row.possible())
 
 
-def _parse_many(setting: Control, text: str) -> tuple[str, ...]:
-    chosen = {_parse_choice(setting, part) for part in re.split(r"[,;|]", text) if part.strip()}
-    return tuple(choice for choice in setting.choices if choice in chosen)
+def _parse_many(row: Control, text: str) -> tuple[str, ...]:
+    chosen = {_parse_choice(row, part) for part in re.split(r"[,;|]", text) if part.strip()}
+    return tuple(choice for choice in row.choices if choice in chosen)
 
 
-def _parse_flag(setting: Control, text: str) -> bool:
-    if text.lower() in ("on", "1", "true", "yes"):
-        return True
-    if text.lower() in ("off", "0", "false", "no"):
-        return False
-    raise ValueError(setting.possible())
+def _parse_flag(row: Control, text: str) -> bool:
+    if text.lower() not in (*ON, *OFF):
+        raise ValueError(row.possible())
+    return text.lower() in ON
 
 
 _PARSERS: dict[str, Callable[[Control, str], Any]] = {
@@ -142,5 +127,5 @@ _PARSERS: dict[str, Callable[[Control, str], Any]] = {
     "choice": _parse_choice,
     "many": _parse_many,
     "flag": _parse_flag,
-    "text": lambda setting, text: text,
+    "text": lambda row, text: text,
 }

@@ -1,54 +1,59 @@
-"""Every control of the app: one row of `setting_table`, one widget, one URL parameter.
+"""Every control of the app: one row of `control_table`, one widget, one parameter of the link.
 
-A page names its controls in `page.PAGES` and draws each with `control("batch")`, which returns the
-value. `page.set_up` calls `begin`, which reads the address bar, then keeps it showing the whole
-state of the page. Values travel from page to page in a copy of their own, because Streamlit drops
-the state of a widget that the next page does not draw.
+A page names its controls in `page.PAGES`; a lesson draws each with `control("batch")`, which
+returns its value. `begin` reads the address bar, which then shows the whole state of the page.
+
+Streamlit 1.67 can bind widgets to the address bar by itself (`bind="query-params"`), but there a
+page switch leaves the address bare (streamlit#14350), a value that came by a link does not reach
+the next page, one in another number format, or between the marks of a slider, is dropped without a
+word, and the marks of a slider go by their labels. So this module does it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from normlib.config import TrainConfig
-from pages.components.control_kinds import Control, minus, number
+from pages.components.control_kinds import OFF, ON, Control
 from pages.components.control_table import CONTROLS, FOUR_METHODS, METHOD_TITLES, MISTAKES
+from pages.lab import words
+from pages.lab.words import minus, number
 
-# A page needs no other import for its controls and the words about them.
+# A page needs no other import for its controls.
 __all__ = [
     "CONTROLS",
     "FOUR_METHODS",
     "METHOD_TITLES",
     "MISTAKES",
+    "Control",
+    "asked_by_link",
     "begin",
     "control",
-    "drawn_controls",
     "get",
     "link_parameters",
     "minus",
+    "note_link",
     "notices",
     "number",
-    "offered",
     "presenting",
     "put",
+    "read_widgets",
     "set_presenting",
-    "taking_in",
     "to_train_config",
+    "to_train_configs",
     "visible",
+    "write_address",
 ]
 
-_ALIASES = {
-    setting.config_field: name for name, setting in CONTROLS.items() if setting.config_field
-}
+_ALIASES = {row.config_field: name for name, row in CONTROLS.items() if row.config_field}
 _FRAME = ("present", "hide")  # parameters of the frame around a page, not controls on it
-_ON, _OFF = ("on", "1", "true", "yes"), ("", "0", "off", "false", "no")
 
 
 @dataclass
@@ -57,158 +62,131 @@ class _State:
 
     page: str = ""
     controls: tuple[str, ...] = ()
-    limits: dict[str, float] = field(default_factory=dict)
-    values: dict[str, Any] = field(default_factory=dict)
-    marks: dict[str, tuple[float, ...]] = field(default_factory=dict)
-    lent: dict[str, Any] = field(default_factory=dict)  # what this page cannot show, for the next
+    limits: Mapping[str, float] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)  # what was asked for, on any page
+    replaced: dict[str, Any] = field(default_factory=dict)  # what this page uses in its place
+    marks: dict[str, tuple[float, ...]] = field(default_factory=dict)  # of sliders, with a link's
     present: str = ""
     hide: tuple[str, ...] = ()
-    written: list[dict[str, str]] = field(default_factory=list)
-    offered: dict[str, dict[str, str]] = field(default_factory=dict)  # page -> its link on screen
     notices: list[str] = field(default_factory=list)
-    drawn: set[str] = field(default_factory=set)  # in this run
-    drawn_before: set[str] = field(default_factory=set)  # in the run before
-    touched: bool = False  # whether a control was moved since the page was opened
-    picture_first: bool = False  # the address bar follows when the picture has been sent
+    asked: frozenset[str] = frozenset()  # the settings in the link that opened the page
+    addresses: deque[dict[str, str]] = field(default_factory=lambda: deque(maxlen=20))  # ours
+    links: dict[str, dict[str, str]] = field(default_factory=dict)  # page -> its link on screen
 
 
 def _state() -> _State:
-    return st.session_state.setdefault("_settings", _State())
+    return st.session_state.setdefault("_controls", _State())
+
+
+# ---- the address bar -------------------------------------------------------------------------
 
 
 def begin(page: str, controls: Sequence[str], limits: Mapping[str, float] | None = None) -> None:
-    """Bring the address bar, the widgets and the session's copy of the values together.
+    """Bring the address bar, the widgets and the session's values together; first in every run.
 
     The address bar wins when it is news: a new session, another page, back or forward. Otherwise
-    the widgets do. Called by `page.set_up` before anything is drawn.
-    `limits` raises or lowers the upper limit of a number on this page.
+    the widgets do. `limits`: the upper limits of numbers that differ on this page.
     """
     state = _state()
-    state.drawn, state.drawn_before = set(), state.drawn
     moved = page != state.page
     if moved:
-        state.values |= state.lent
-        state.lent = {}
-        state.page, state.controls, state.limits = page, tuple(controls), dict(limits or {})
-        state.notices, state.written, state.touched = [], [], False
-    url = st.query_params.to_dict()
+        state.page, state.controls, state.limits = page, tuple(controls), limits or {}
+        state.replaced, state.notices = {}, []
+        state.addresses.clear()
+    address = st.query_params.to_dict()
+    ours = {key: text for key, text in address.items() if key in CONTROLS or key in _FRAME}
     context = get_script_run_ctx()
     back_or_forward = context is not None and context.is_history_navigation
-    # A slider moved twice in a row arrives with the address of the move before: one that was
-    # written here is no news.
-    if moved or back_or_forward or _managed(url) not in state.written:
-        # Whoever comes by a link of the page brings along what the session has: a slider may have
+    # A slider that moves twice in a row arrives with the address of the move before: an address
+    # that was written here is no news.
+    if moved or back_or_forward or ours not in state.addresses:
+        # Whoever follows a link of the app brings along what the session has: a slider may have
         # moved since the link was drawn.
-        came_along = not back_or_forward and _managed(url) == state.offered.get(page)
-        _read(state, {} if came_along else url)
+        own_link = not back_or_forward and ours == state.links.get(page)
+        _read_address(state, {} if own_link else address)
         for name in state.controls:
-            st.session_state[name] = _for_widget(name)
+            _show(name)
     else:
-        _take_in(state)
-    _write_url(state)
+        read_widgets()
+    write_address()
 
 
-@contextmanager
-def taking_in() -> Iterator[None]:
-    """Around a fragment that has controls: take over what they show, as a page does when it begins.
-
-    The address bar follows when the block ends: it would hold up the picture.
-    """
-    state = _state()
-    state.picture_first = True
-    try:
-        _take_in(state)
-        yield
-    finally:
-        state.picture_first = False
-    _write_url(state)
-
-
-def _take_in(state: _State) -> None:
-    for name in state.controls:
+def read_widgets() -> None:
+    """Take over what the widgets show; a fragment that has controls begins with it."""
+    for name in _state().controls:
         if name in st.session_state:
-            _remember(name, st.session_state[name])
+            _take_over(name, st.session_state[name])
 
 
-def _managed(url: Mapping[str, str]) -> dict[str, str]:
-    return {key: text for key, text in url.items() if key in CONTROLS or key in _FRAME}
+def write_address() -> None:
+    """Let the address bar show the whole state of the page."""
+    state = _state()
+    ours = link_parameters(state.controls)
+    address = st.query_params.to_dict()
+    others = {
+        key: text
+        for key, text in address.items()
+        if key not in _ALIASES and key not in CONTROLS and key not in _FRAME
+    }
+    if address != ours | others:
+        st.query_params.from_dict(ours | others)
+    if ours not in state.addresses:
+        state.addresses.append(ours)
 
 
-def _row(name: str) -> Control:
-    """The table's row with this page's limit in it."""
-    setting = CONTROLS[name]
-    high = _state().limits.get(name)
-    return setting if high is None else Control(**(vars(setting) | {"high": high}))
-
-
-def _read(state: _State, url: Mapping[str, str]) -> None:
-    for key, text in url.items():
-        name = _ALIASES.get(key, key)
+def _read_address(state: _State, address: Mapping[str, str]) -> None:
+    asked = {_ALIASES.get(key, key): text for key, text in address.items()}
+    state.asked = frozenset(asked.keys() & CONTROLS.keys())
+    for name, text in asked.items():
         if name not in CONTROLS:
             continue
-        setting = _row(name)
+        row = _row(name)
         try:
-            _set(name, setting.parse(text))
+            _set(name, row.parse(text))
         except ValueError as error:
             state.values.pop(name, None)
-            shown = re.sub(r"[^\w.,+\- ]", "?", text[:40])
+            shown = words.verbatim(" ".join(text[:40].split())) if text.strip() else "empty"
             state.notices.append(
-                f"{setting.label} cannot be “{shown}”: {error}. "
-                f"This page uses {setting.words(setting.default)}."
+                f"{row.label} cannot be {shown}: {error}. This page uses {row.words(row.default)}."
             )
     for name in state.controls:
-        setting = _row(name)
-        if setting.kind in ("int", "float") and get(name) > setting.high:
+        row = _row(name)
+        if row.kind in ("int", "float") and get(name) > row.high:
             state.notices.append(
-                f"{setting.label} was {setting.words(get(name))}: "
-                f"this page goes up to {setting.words(setting.high)} and uses that."
+                f"{row.label} was {row.words(get(name))}: "
+                f"this page goes up to {row.words(row.high)} and uses that."
             )
-            _show_instead(name, type(setting.default)(setting.high))
-    if "present" in url:
-        parts = _parts(url["present"].lower())
-        known = [part for part in parts if part in CONTROLS or part in (*_ON, *_OFF)]
+            state.replaced[name] = type(row.default)(row.high)
+    if "present" in address:
+        parts = _parts(address["present"].lower())
+        known = [part for part in parts if part in CONTROLS or part in (*ON, *OFF)]
         if known != parts:
             state.notices.append("Present takes on, off, or the names of the controls to keep.")
         state.present = ",".join(known)
-    hide = url.get("hide")
-    if hide is not None:
-        state.hide = tuple(part for part in _parts(hide) if part in CONTROLS)
+    if "hide" in address:
+        state.hide = tuple(part for part in _parts(address["hide"]) if part in CONTROLS)
 
 
 def _parts(text: str) -> list[str]:
     return [part for part in re.split(r"[,;| ]", text) if part]
 
 
-def _write_url(state: _State) -> None:
-    if state.picture_first:
-        return
-    ours = link_parameters(state.controls)
-    others = {
-        key: text
-        for key, text in st.query_params.to_dict().items()
-        if key not in _ALIASES and key not in CONTROLS and key not in _FRAME
-    }
-    if st.query_params.to_dict() != ours | others:
-        st.query_params.from_dict(ours | others)
-    if ours not in state.written:
-        state.written = [*state.written[-19:], ours]
-
-
 def link_parameters(
-    controls: Iterable[str],
+    controls: Iterable[str] | None = None,
     values: Mapping[str, Any] | None = None,
     *,
     changed_only: bool = False,
 ) -> dict[str, str]:
-    """The URL parameters that show these controls as they stand now.
+    """The parameters of a link that shows these controls, or the page's, as they stand now.
 
     values: setting name -> value, in place of what this session has; the defaults for the rest.
     changed_only: leave out what is at its default.
     """
     state = _state()
+    names = state.controls if controls is None else controls
     shown = {
         name: get(name) if values is None else values.get(name, CONTROLS[name].default)
-        for name in controls
+        for name in names
     }
     parameters = {
         name: CONTROLS[name].format(value)
@@ -222,14 +200,14 @@ def link_parameters(
     return parameters
 
 
-def offered(page: str, parameters: Mapping[str, str]) -> None:
+def note_link(page: str, parameters: Mapping[str, str]) -> None:
     """Note that a link on screen leads to this page, with the values as they stand now."""
-    _state().offered[page] = dict(parameters)
+    _state().links[page] = dict(parameters)
 
 
-def drawn_controls() -> tuple[str, ...]:
-    """The settings of the page on screen, in the order of its link."""
-    return _state().controls
+def asked_by_link() -> frozenset[str]:
+    """The settings that the link named by which the page was opened."""
+    return _state().asked
 
 
 def notices() -> list[str]:
@@ -237,16 +215,18 @@ def notices() -> list[str]:
     return _state().notices
 
 
+# ---- presenting ------------------------------------------------------------------------------
+
+
 def presenting() -> bool:
     """Whether the page is shown to a class: large type, thick lines, few controls."""
-    return _state().present not in _OFF
+    return _state().present not in ("", *OFF)
 
 
 def set_presenting(on: bool) -> None:
     """Switch the presentation on or off; the next run shows it."""
-    state = _state()
-    state.present = "on" if on else ""
-    _write_url(state)
+    _state().present = "on" if on else ""
+    write_address()
 
 
 def visible(name: str) -> bool:
@@ -256,18 +236,60 @@ def visible(name: str) -> bool:
     return name not in state.hide and (not named or name in named)
 
 
+# ---- values ----------------------------------------------------------------------------------
+
+
 def get(name: str) -> Any:
     """The value of a setting in this session, drawn on this page or not."""
-    return _state().values.get(name, CONTROLS[name].default)
+    state = _state()
+    return state.replaced.get(name, state.values.get(name, CONTROLS[name].default))
 
 
 def put(name: str, value: Any) -> None:
     """Set a value from code (a preset, a button's callback); the widget and the link follow."""
-    state = _state()
     _set(name, _row(name).check(value))
-    if name in state.controls:
-        st.session_state[name] = _for_widget(name)
-    _write_url(state)
+    _show(name)
+    write_address()
+
+
+def to_train_config(values: Mapping[str, Any] | None = None, **changes: Any) -> TrainConfig:
+    """The training that the settings describe.
+
+    values: setting name -> value; the session's own where None.
+    changes: fields of `TrainConfig` that this page decides (`normalization="layer"`).
+    Raises `ValueError` with one sentence where the values do not go together.
+    """
+    fields = {
+        config_field: get(name) if values is None else values.get(name, CONTROLS[name].default)
+        for config_field, name in _ALIASES.items()
+    }
+    return TrainConfig(**(fields | changes))
+
+
+def to_train_configs(methods: Iterable[str]) -> tuple[dict[str, TrainConfig], dict[str, str]]:
+    """The training of each method, and a sentence for each method the settings do not allow."""
+    configs, refused = {}, {}
+    for method in methods:
+        try:
+            configs[method] = to_train_config(normalization=method)
+        except ValueError as error:
+            refused[method] = str(error)
+    return configs, refused
+
+
+def _set(name: str, value: Any) -> None:
+    """What somebody asked for: it stays on the next page too."""
+    _state().values[name] = value
+    _state().replaced.pop(name, None)
+
+
+def _row(name: str) -> Control:
+    """The table's row with this page's limit in it."""
+    limits = _state().limits
+    return replace(CONTROLS[name], high=limits[name]) if name in limits else CONTROLS[name]
+
+
+# ---- widgets ---------------------------------------------------------------------------------
 
 
 def control(name: str, *, label: str = "", choices: Sequence[str] = (), **widget: Any) -> Any:
@@ -281,68 +303,49 @@ def control(name: str, *, label: str = "", choices: Sequence[str] = (), **widget
         raise KeyError(f"Name {name!r} among the controls of page {state.page!r} in page.PAGES.")
     if not visible(name):
         return get(name)
-    setting = _row(name)
+    row = _row(name)
     if choices:
-        _keep_to(name, tuple(one for one in setting.choices if one in choices))
-        setting = Control(
-            **(vars(setting) | {"choices": {one: setting.choices[one] for one in choices}})
-        )
-    # Streamlit tells the browser of a value only in the run that set it. A widget that first
-    # appears in a later run (a view was opened) would show its lowest value instead; so would one
-    # whose first run gives way to another before the browser has drawn it, as while a page opens.
-    shown_before = name in state.drawn | state.drawn_before and name in st.session_state
-    if not (state.touched and shown_before):
-        st.session_state[name] = _for_widget(name)
-    state.drawn.add(name)
-    value = _WIDGETS[setting.widget or _usual_widget(setting)](
-        setting,
-        {"label": label or setting.label, "key": name, "help": setting.help or None, **widget},
+        row = replace(row, choices={one: row.choices[one] for one in row.choices if one in choices})
+        _keep_to(name, tuple(row.choices))
+    # The value is the widget's default too: a browser that has not drawn an earlier run, because
+    # the next one came too soon, takes it from here. Once drawn, a widget keeps its own.
+    shown = _WIDGETS[row.widget or _usual_widget(row)](
+        row,
+        _for_widget(name),
+        {"label": label or row.label, "key": name, "help": row.help or None, **widget},
     )
-    _remember(name, value)  # in a fragment, `begin` has not seen it
+    _take_over(name, shown)
     return get(name)
 
 
 def _keep_to(name: str, allowed: tuple[str, ...]) -> None:
     """Leave only what this page offers in the value, or the first of it."""
-    state = _state()
+    value = get(name)
     if CONTROLS[name].kind == "many":
         # An emptied choice stays empty: the page asks for one.
-        kept: Any = tuple(one for one in get(name) if one in allowed) or (get(name) and allowed)
+        kept: Any = tuple(one for one in value if one in allowed) or (value and allowed)
     else:
-        kept = get(name) if get(name) in allowed else allowed[0]
-    if kept != get(name):
-        _show_instead(name, kept)
-        st.session_state[name] = _for_widget(name)
-        _write_url(state)
+        kept = value if value in allowed else allowed[0]
+    if kept != value:
+        _state().replaced[name] = kept
+        _show(name)
 
 
-def _set(name: str, value: Any) -> None:
-    """What somebody asked for: it stays on the next page too."""
-    state = _state()
-    state.values[name] = value
-    state.lent.pop(name, None)
-
-
-def _show_instead(name: str, value: Any) -> None:
-    """Use this value where the page cannot show the session's own; the next page gets that back."""
-    state = _state()
-    state.lent.setdefault(name, get(name))
-    state.values[name] = value
-
-
-def _remember(name: str, shown: Any) -> None:
-    """Take over what a widget shows; an emptied choice keeps the value it had."""
-    state = _state()
-    setting = CONTROLS[name]
-    if shown is None or (setting.kind == "choice" and shown not in setting.choices):
+def _take_over(name: str, shown: Any) -> None:
+    """Make what a widget shows the value; an emptied choice keeps the value it had."""
+    row = CONTROLS[name]
+    if shown is None or (row.kind == "choice" and shown not in row.choices):
         return
-    value = (
-        tuple(one for one in setting.choices if one in shown) if setting.kind == "many" else shown
-    )
+    value = tuple(one for one in row.choices if one in shown) if row.kind == "many" else shown
     if value != get(name):
         _set(name, value)
-        state.notices, state.touched = [], True
-        _write_url(state)
+        _state().notices = []
+
+
+def _show(name: str) -> None:
+    """Let a widget that is there already show the value."""
+    if name in st.session_state:
+        st.session_state[name] = _for_widget(name)
 
 
 def _for_widget(name: str) -> Any:
@@ -350,75 +353,60 @@ def _for_widget(name: str) -> Any:
     return list(value) if CONTROLS[name].kind == "many" else value
 
 
-def _usual_widget(setting: Control) -> str:
-    if setting.steps:
-        return "steps"
-    if setting.kind == "choice":
-        return "segments"
-    if setting.kind == "int" and setting.high > 2000:
+def _usual_widget(row: Control) -> str:
+    if row.steps:
+        return "marks"
+    if row.kind == "int" and row.high > 2000:
         return "number"
-    return {"int": "slider", "float": "slider", "many": "pills", "flag": "toggle"}.get(
-        setting.kind, "text"
-    )
+    usual = {"int": "slider", "float": "slider", "choice": "segments", "many": "pills"}
+    return usual.get(row.kind, "toggle" if row.kind == "flag" else "text")
 
 
-def _slider(setting: Control, common: dict[str, Any]) -> Any:
-    kind = type(setting.default)
-    return st.slider(min_value=kind(setting.low), max_value=kind(setting.high), **common)
+def _slider(row: Control, value: Any, common: dict[str, Any]) -> Any:
+    kind = type(row.default)
+    return st.slider(min_value=kind(row.low), max_value=kind(row.high), value=value, **common)
 
 
-def _steps(setting: Control, common: dict[str, Any]) -> Any:
+def _marks(row: Control, value: Any, common: dict[str, Any]) -> Any:
     """A slider over marks; a value between them, from a link, becomes a mark for this session."""
     marks = _state().marks
-    value = get(setting.name)
-    known = marks.get(setting.name, setting.steps)
-    if value not in known:
-        known = marks[setting.name] = tuple(sorted({*known, value}))
-    options = [mark for mark in known if setting.low <= mark <= setting.high]
-    return st.select_slider(options=options, format_func=setting.words, **common)
+    marks[row.name] = tuple(sorted({*marks.get(row.name, row.steps), value}))
+    options = [mark for mark in marks[row.name] if row.low <= mark <= row.high]
+    return st.select_slider(options=options, value=value, format_func=row.words, **common)
 
 
-def _number(setting: Control, common: dict[str, Any]) -> Any:
-    kind = type(setting.default)
-    return st.number_input(
-        min_value=kind(setting.low), max_value=kind(setting.high), step=kind(1), **common
+def _number(row: Control, value: Any, common: dict[str, Any]) -> Any:
+    kind = type(row.default)
+    limits = {"min_value": kind(row.low), "max_value": kind(row.high)}
+    return st.number_input(value=value, step=kind(1), **limits, **common)
+
+
+def _select(row: Control, value: Any, common: dict[str, Any]) -> Any:
+    options = list(row.choices)
+    return st.selectbox(
+        options=options, index=options.index(value), format_func=row.choices.__getitem__, **common
     )
 
 
-_WIDGETS: dict[str, Callable[[Control, dict[str, Any]], Any]] = {
+_WIDGETS: dict[str, Callable[[Control, Any, dict[str, Any]], Any]] = {
     "slider": _slider,
-    "steps": _steps,
+    "marks": _marks,
     "number": _number,
-    "segments": lambda setting, common: st.segmented_control(
-        options=list(setting.choices),
-        format_func=setting.choices.__getitem__,
+    "select": _select,
+    "segments": lambda row, value, common: st.segmented_control(
+        options=list(row.choices),
+        default=value,
+        format_func=row.choices.__getitem__,
         required=True,
         **common,
     ),
-    "select": lambda setting, common: st.selectbox(
-        options=list(setting.choices), format_func=setting.choices.__getitem__, **common
-    ),
-    "pills": lambda setting, common: st.pills(
-        options=list(setting.choices),
-        format_func=setting.choices.__getitem__,
+    "pills": lambda row, value, common: st.pills(
+        options=list(row.choices),
+        default=value,
+        format_func=row.choices.__getitem__,
         selection_mode="multi",
         **common,
     ),
-    "toggle": lambda setting, common: st.toggle(**common),
-    "text": lambda setting, common: st.text_input(**common),
+    "toggle": lambda row, value, common: st.toggle(value=value, **common),
+    "text": lambda row, value, common: st.text_input(value=value, **common),
 }
-
-
-def to_train_config(values: Mapping[str, Any] | None = None, **changes: Any) -> TrainConfig:
-    """The training that the settings describe.
-
-    values: setting name -> value; the session's own where None.
-    changes: fields of `TrainConfig` that this page decides (`normalization="layer"`).
-    Raises `ValueError` with one sentence where the values do not go together.
-    """
-    fields = {
-        setting.config_field: get(name) if values is None else values.get(name, setting.default)
-        for name, setting in CONTROLS.items()
-        if setting.config_field
-    }
-    return TrainConfig(**(fields | changes))

@@ -180,13 +180,35 @@ def show(name: str, lessons: Mapping[str, Lesson]) -> None:
     """
     with turns.take():
         set_up(name)
-        view = PAGES[name].view
-        key = controls.control(view, label_visibility="collapsed") if view else next(iter(lessons))
-        lesson = lessons[key]
-        question(lesson.QUESTION if isinstance(lesson.QUESTION, str) else lesson.QUESTION())
-        if not getattr(lesson, "WAITS", False):
-            server.wait_for_tensorflow()
-        lesson.show()
+        frame = _frame_state()
+
+        @st.fragment  # a moved control draws all below the title again, and not the frame
+        def body() -> None:
+            with turns.take():
+                controls.read_widgets()
+                try:
+                    _lesson(PAGES[name].view, lessons)
+                finally:
+                    controls.write_address()
+                if _frame_state() != frame:
+                    st.rerun()
+
+        body()
+
+
+def _lesson(view: str, lessons: Mapping[str, Lesson]) -> None:
+    key = controls.control(view, label_visibility="collapsed") if view else next(iter(lessons))
+    lesson = lessons[key]
+    question(lesson.QUESTION if isinstance(lesson.QUESTION, str) else lesson.QUESTION())
+    if not getattr(lesson, "WAITS", False):
+        server.wait_for_tensorflow()
+    lesson.show()
+
+
+def _frame_state() -> tuple[Any, ...]:
+    """What the frame shows of the controls: the notices, and the link while it is on screen."""
+    shared = address() if st.session_state.get("_link_on_screen") else ""
+    return tuple(controls.notices()), shared
 
 
 def set_up(name: str) -> None:
@@ -233,19 +255,16 @@ def control_box() -> AbstractContextManager:
 
 
 def follow_sliders(draw_controls: Callable[[], None], draw_picture: Callable[[], T]) -> T:
-    """Draw controls and their picture so that a move draws these alone, in half the time.
-
-    Returns what `draw_picture` returned, for the rest of the page; where a move changes that, the
-    whole page is drawn, as it is while the link is on screen. Other links on the page keep the
-    values that it was drawn with; in this tab, the next page has the new ones all the same.
-    """
+    """As in `show`, for the controls and the picture of a page that is no lesson yet."""
     whole: list[Any] = []  # what the whole page was drawn with
 
     def part() -> None:
-        with turns.take(), controls.taking_in():
+        with turns.take():
+            controls.read_widgets()
             draw_controls()
-            now = draw_picture(), list(controls.notices())
-        if whole and (whole != [now] or st.session_state.get("_link_on_screen")):
+            now = draw_picture(), _frame_state()
+            controls.write_address()
+        if whole and whole != [now]:
             st.rerun()
         whole[:] = [now]
 
@@ -273,7 +292,7 @@ def link(
     label = label or ("Home" if name == "home" else page.title)
     parameters = controls.link_parameters(page.controls, state)
     if state is None:
-        controls.offered(name, parameters)
+        controls.note_link(name, parameters)
     try:
         st.page_link(
             str(ROOT / page.file),
@@ -290,7 +309,7 @@ def link(
 
 def address() -> str:
     """The link to what is on screen, without what is at its default: short enough to scan."""
-    state = controls.link_parameters(controls.drawn_controls(), changed_only=True)
+    state = controls.link_parameters(changed_only=True)
     bare = (st.context.url or "").split("?")[0]
     return f"{bare}?{urlencode(state, safe=',')}" if state else bare
 
