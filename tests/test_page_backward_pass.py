@@ -6,8 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.components import controls
-from pages.lab import backward as backward_steps
-from pages.lab import gradient_check
+from pages.lab import backward, gradient_check
 
 PAGE = str(Path(__file__).parents[1] / "pages" / "6_Backward_pass.py")
 
@@ -25,14 +24,14 @@ def test_a_cold_page_shows_the_three_terms():
     app = opened()
     assert not app.warning
     assert len(app.get("vega_lite_chart")) == 3
-    assert "The 4 lit dx add up to 0" in app.success[0].value
+    assert "The 4 highlighted dx add up to 0" in app.success[0].value
     app.session_state["code_of_backward_terms"] = True
     assert any("def backward_terms(" in one.value for one in app.run().code)
 
 
 @pytest.mark.parametrize("method", ["batch", "layer"])
 def test_a_common_shift_never_reaches_x(method):
-    assert "cannot be had by moving x" in opened(method=method, dz="equal").success[0].value
+    assert "No change of x can shift all" in opened(method=method, dz="equal").success[0].value
     wrong = opened(method=method, dz="equal", mistake="statistics-as-constants")
     assert "where 0 is right" in wrong.success[0].value
 
@@ -67,6 +66,27 @@ def test_constants_pass_on_gamma_and_beta_and_fail_on_x():
 def test_weight_norm_grows():
     text = opened(lr="0.1", **{"pass": "weight"}).success[0].value
     assert "It never shrank" in text
+    assert "So weight norm lowers its own learning rate" in text
+
+
+def test_a_verdict_on_weight_norm_is_not_given_where_v_has_hardly_grown():
+    text = opened(lr="0.001", **{"pass": "weight"}).success[0].value
+    assert "from 1 by " in text and "from 1 to 1 " not in text
+    assert "lowers its own learning rate" not in text
+    share = backward.walk((0.001, 0.003, 0.01), 200, 0).slowed[-1]
+    assert f"the same dw still turns it {100 * share:.2f}%" in text
+
+
+def test_of_a_stretch_epsilons_share_is_named():
+    # The variance of feature 2 is 25: with epsilon 1, 1/26 of the direct term is left.
+    text = opened(dz="along", eps="1").success[0].value
+    assert "= 0.0385 of it" in text and "rounding" not in text
+
+
+def test_the_check_of_weight_norm_asks_about_weight_norm():
+    app = opened(method="weight", **{"pass": "check"})
+    assert "‖v‖ as a constant" in app.info[0].value
+    assert not any("ε" in one.value for one in app.caption)
 
 
 def test_the_bias_has_no_gradient():
@@ -75,14 +95,25 @@ def test_the_bias_has_no_gradient():
     assert "moves 12 of 12 z" in opened(method="layer", **{"pass": "bias"}).success[0].value
 
 
-def test_the_jags_of_the_short_last_batch_are_explained(monkeypatch):
-    norms = {"step": [1, 2], "gradient_norms": [[1.0, 1.0, 1.0], [0.5, 0.5, 0.5]]}
-    monkeypatch.setattr(backward_steps, "recorded_norms", lambda config, checksum: norms)
-    app = opened(**{"pass": "training"}, batch="48", images="1000")
+@pytest.mark.parametrize(
+    "link",
+    [
+        {"method": "group", "groups": "7"},
+        {"method": "instance", "placement": "conv-and-dense"},
+    ],
+    ids=lambda link: link["method"],
+)
+def test_settings_of_another_page_that_do_not_go_together_leave_what_is_possible(link, mnist):
+    app = opened(**{"pass": "training"}, **link)
+    assert app.get("vega_lite_chart") or any("Not trained yet" in one.value for one in app.markdown)
+
+
+def test_the_recorded_training_is_shown_and_its_jags_explained(mnist):
+    app = opened(**{"pass": "training"})
+    assert "the convolution's kernel is largest with" in app.success[0].value
     told = " ".join(one.value for one in app.caption)
-    assert "of 40 instead of 48 images" in told and "every 21 steps" in told
-    app = opened(**{"pass": "training"}, batch="50", images="1000")
-    assert not any("instead of" in one.value for one in app.caption)
+    assert "of 48 instead of 64 images" in told and "every 94 steps" in told
+    assert "comes with the lab" in told
 
 
 def test_training_waits_for_the_button():

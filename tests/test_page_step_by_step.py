@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.components import number_table
-from pages.lab import arithmetic as steps
+from pages.lab.arithmetic import TABLES, normalization_steps, parse_table
 
 PAGE = str(Path(__file__).parents[1] / "pages" / "1_Step_by_step.py")
 
@@ -47,11 +47,14 @@ def typed(app: AppTest, table: str, row: int, column: str, text: str | None) -> 
 def test_a_cold_page_shows_the_whole_lesson():
     app = opened()
     assert not app.warning
+    assert "x is 1.4 standard deviations above the mean of the 4 highlighted" in (
+        app.success[0].value
+    )
     assert "only those in its column" in app.success[0].value
     assert len(app.get("vega_lite_chart")) == 3
     written = [one.value for one in app.latex]
     assert any(r"\mu = \frac{-3 + 3 + 11 + 5}{4} = 4" in one for one in written)
-    assert address(app, "x") == steps.TABLES["default"]
+    assert address(app, "x") == TABLES["default"]
     app.session_state["code_of_standardize"] = True
     assert any("def standardize(" in one.value for one in app.run().code)
 
@@ -76,7 +79,7 @@ def test_every_view_shows_every_method_it_offers(link):
     assert not app.warning
     assert address(app, "method") == link["method"]
     for table in ("one", "constant"):
-        assert opened(**link, x=steps.TABLES[table], affine="undo").success
+        assert opened(**link, x=TABLES[table], affine="undo").success
 
 
 def test_a_method_without_steps_in_a_view_is_replaced_in_words():
@@ -95,16 +98,16 @@ def test_the_chosen_cell_follows_the_link_and_the_selectors():
 
 
 def test_a_batch_of_one_is_explained():
-    app = opened(x=steps.TABLES["one"])
-    assert "batch norm learns nothing from a batch of one" in app.success[0].value
+    app = opened(x=TABLES["one"])
+    assert "from a batch of one batch norm learns β and nothing else" in app.success[0].value
     assert app.button_group(key="row").value == "1"
-    assert "changes 3 of the 3 z" in opened(x=steps.TABLES["one"], method="layer").success[0].value
+    assert "changes 3 of the 3 z" in opened(x=TABLES["one"], method="layer").success[0].value
 
 
 def test_presets_and_edits_reach_the_link():
     app = opened()
     app.button(key="x_constant").click().run()
-    assert address(checked(app), "x") == steps.TABLES["constant"]
+    assert address(checked(app), "x") == TABLES["constant"]
     assert address(app, "column") == "3"  # the constant one
     app = typed(app, "x", 0, "Feature 1", "7,5")
     assert address(app, "x").startswith("7.5_")
@@ -114,12 +117,12 @@ def test_presets_and_edits_reach_the_link():
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("abc", "“abc” is not a number"),
+        ("abc", "`abc` is not a number"),
         (None, "it is empty"),
         ("", "it is empty"),
-        ("1e400", "“1e400” is too large"),
-        ("NaN", "“NaN” stands for no number"),
-        ("<b>", "“<b>” is not a number"),
+        ("1e400", "`1e400` is too large"),
+        ("NaN", "`NaN` stands for no number"),
+        ("<b>", "`<b>` is not a number"),
     ],
 )
 def test_a_hostile_cell_gets_a_sentence_and_keeps_its_number(text, reason):
@@ -129,7 +132,7 @@ def test_a_hostile_cell_gets_a_sentence_and_keeps_its_number(text, reason):
     ]
     assert len(app.warning) == 1
     assert app.warning[0].value.endswith("It stays 3.")
-    assert address(app, "x") == steps.TABLES["default"]
+    assert address(app, "x") == TABLES["default"]
 
 
 @pytest.mark.parametrize("name", ["x", "v", "g"])
@@ -158,8 +161,8 @@ def test_a_slider_opened_with_a_later_view_shows_its_value():
 
 def test_relu_counts_what_it_cuts():
     app = opened(show="relu")
-    x = steps.parse_table(steps.TABLES["default"], (4,), 3)
-    z = steps.normalization_steps("batch", x).z
+    x = parse_table(TABLES["default"], (4,), 3)
+    z = normalization_steps("batch", x).z
     text = app.success[0].value
     assert f"cuts {(x < 0).sum()} of the 12 numbers x, {(z < 0).sum()} of the normalized" in text
     assert "it would cut 50%" in text
@@ -170,7 +173,7 @@ def test_the_button_undoes_the_normalization():
     app = opened(show="undo")
     assert "0 of 12 z equal their x" in app.success[0].value
     app.button(key="undo_button").click().run()
-    assert "every z is its x again" in checked(app).success[0].value
+    assert "12 of 12 z equal their x" in checked(app).success[0].value
     assert address(app, "affine") == "undo"
 
 
@@ -180,12 +183,12 @@ def test_read_keeps_the_numbers_that_were_typed_before():
         np.array([["5", "x"]], object), before, ["Example 1"], ["Feature 1", "Feature 2"]
     )
     assert table.tolist() == [[5.0, 2.0]]
-    assert sentences == ["Example 1, feature 2: “x” is not a number. It stays 2."]
+    assert sentences == ["Example 1, feature 2: `x` is not a number. It stays 2."]
 
 
 def test_numbers_fit_their_cells():
     values = (0, -0.7071, 12.667, 1e-7, -123456.0, 99.999, 5, 1.5, 100.5, -1821.69, 1800)
-    texts = [number_table.short(value) for value in values]
+    texts = [number_table.cell_text(value) for value in values]
     assert texts == [
         *("0", "−0.71", "12.67", "1e−7", "−1.2e5", "100", "5", "1.5", "100.5", "−1822", "1800")
     ]

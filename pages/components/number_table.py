@@ -1,7 +1,6 @@
-"""Small tables of numbers, to edit and to look at: the cells averaged together are lit.
+"""Small tables of numbers, to edit and to look at: highlighted cells are averaged together.
 
-A click on a cell chooses it. What a click can do, two small selectors beside the picture do too,
-for those who use the keyboard.
+A click on a cell chooses it; so do, from the keyboard, the two selectors that `choose` draws.
 """
 
 from __future__ import annotations
@@ -13,13 +12,60 @@ import numpy as np
 import streamlit as st
 
 from pages.components import charts, controls, theme
-from pages.lab.arithmetic import format_table, parse_cell, parse_table, shown
+from pages.lab import words
+from pages.lab.arithmetic import format_table, parse_cell, parse_table
 
 if TYPE_CHECKING:
     import altair as alt
+    import pandas as pd
 
-_HEAD = "M0,0L0.55,1.3L-0.55,1.3Z"  # of an arrow that points up and ends in its tip
+Mark = dict[str, Any]  # a cell or a word: its place, its text and how it looks
 GAP = 0.35  # between a table and what stands beside it, in cells
+
+
+# ---- to look at ------------------------------------------------------------------------------
+
+
+def table(
+    values: np.ndarray,
+    row: str = "E",
+    column: str = "F",
+    *,
+    margin: float = 1,
+    highlighted: np.ndarray | None = None,
+    chosen: tuple[int, int] | None = None,
+) -> list[Mark]:
+    """A table (rows, columns) under the names of its columns, F1 F2 …, beside those of its rows.
+
+    margin: how wide the names of the rows are, in cells.
+    """
+    rows, columns = values.shape
+    return [
+        *labels([f"{column}{number + 1}" for number in range(columns)], left=margin),
+        *labels([f"{row}{number + 1}" for number in range(rows)], top=1, down=True, width=margin),
+        *cells(values, left=margin, highlighted=highlighted, chosen=chosen),
+    ]
+
+
+def line(
+    title: str,
+    values: np.ndarray,
+    place: float,
+    *,
+    margin: float = 1,
+    highlighted: np.ndarray | None = None,
+    down: bool = False,
+) -> list[Mark]:
+    """One more line of numbers (n,), such as the means, with nothing to click.
+
+    place: how far from the top it lies under a table, or, where it goes down, from the left.
+    """
+    if down:
+        on = None if highlighted is None else highlighted[:, None]
+        own = cells(values[:, None], left=place, highlighted=on, clicks={})
+        return [*labels([title], left=place), *own]
+    own = cells(values, top=place, left=margin, highlighted=highlighted, clicks={})
+    return [*labels([title], top=place, width=margin), *own]
 
 
 def cells(
@@ -27,42 +73,29 @@ def cells(
     *,
     top: float = 1,
     left: float = 1,
-    lit: np.ndarray | None = None,
+    highlighted: np.ndarray | None = None,
     chosen: tuple[int, int] | None = None,
-    names: Mapping[tuple[int, int], str] | None = None,
-) -> list[dict[str, Any]]:
+    clicks: Mapping[tuple[int, int], str] | None = None,
+) -> list[Mark]:
     """The cells of one table (rows, columns) whose first lies at (top, left), in cells.
 
-    lit: (rows, columns), True where a cell is averaged with the chosen one.
-    names: what a click on a cell chooses; "row,column", counted from 1, where not given.
+    highlighted: (rows, columns), True where a cell is averaged with the chosen one.
+    clicks: what a click on a cell chooses; "row,column", counted from 1, where not given.
     """
     rows = []
     for (row, column), value in np.ndenumerate(np.atleast_2d(values)):
-        name = f"{row + 1},{column + 1}" if names is None else names.get((row, column), "")
+        on = highlighted is not None and np.atleast_2d(highlighted)[row, column]
+        click = f"{row + 1},{column + 1}" if clicks is None else clicks.get((row, column), "")
         rows.append(
-            {
-                "left": left + column,
-                "right": left + column + 1,
-                "top": top + row,
-                "bottom": top + row + 1,
-                "text": short(float(value)),
+            _mark(left + column, top + row, cell_text(float(value)))
+            | {
                 "value": float(value),
-                "kind": "lit" if lit is not None and np.atleast_2d(lit)[row, column] else "plain",
+                "kind": "highlighted" if on else "plain",
                 "chosen": chosen == (row, column),
-                "cell": name,
+                "cell": click,
             }
         )
     return rows
-
-
-def short(value: float) -> str:
-    """A number in few enough characters for a cell: at most two digits after the point."""
-    if value == 0 or 0.005 <= abs(value) < 10_000:
-        digits = 2 if abs(value) < 99.995 else 1 if abs(value) < 999.95 else 0
-        text = f"{value:.{digits}f}"
-        return controls.minus(text.rstrip("0").rstrip(".") if digits else text)
-    mantissa, _, exponent = f"{value:.1e}".partition("e")
-    return controls.minus(f"{mantissa.removesuffix('.0')}e{int(exponent)}")
 
 
 def labels(
@@ -72,26 +105,52 @@ def labels(
     left: float = 0,
     down: bool = False,
     width: float = 1,
-) -> list[dict[str, Any]]:
+) -> list[Mark]:
     """Words in the places of cells, from (top, left) to the right, or down."""
-    rows = []
-    for index, text in enumerate(texts):
-        y, x = (top + index, left) if down else (top, left + index)
-        place = {"left": x, "right": x + width, "top": y, "bottom": y + 1}
-        rows.append(place | {"text": text, "value": 0.0, "kind": "label", "chosen": False})
-        rows[-1]["cell"] = ""
-    return rows
+    return [
+        _mark(left, top + index, text, width) if down else _mark(left + index, top, text, width)
+        for index, text in enumerate(texts)
+    ]
+
+
+def _mark(left: float, top: float, text: str, width: float = 1) -> Mark:
+    place = {"left": left, "right": left + width, "top": top, "bottom": top + 1}
+    return place | {"text": text, "value": 0.0, "kind": "label", "chosen": False, "cell": ""}
+
+
+def cell_text(value: float) -> str:
+    """A number in few enough characters for a cell: at most two digits after the point."""
+    if value and not 0.005 <= abs(value) < 10_000:
+        mantissa, _, exponent = f"{value:.1e}".partition("e")
+        return words.minus(f"{mantissa.removesuffix('.0')}e{int(exponent)}")
+    digits = 2 if abs(value) < 99.995 else 1 if abs(value) < 999.95 else 0
+    text = f"{value:.{digits}f}"
+    return words.minus(text.rstrip("0").rstrip(".") if digits else text)
+
+
+def listed(names: Sequence[str], columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """The table of a chart: one row per number, with its place and its values.
+
+    names: of the axes, which count from 1. columns: title -> an array that broadcasts to the first.
+    """
+    shape = next(iter(columns.values())).shape
+    places = dict(zip(names, np.indices(shape) + 1, strict=True))
+    return charts.frame(
+        {
+            title: np.broadcast_to(values, shape).ravel().tolist()
+            for title, values in (places | dict(columns)).items()
+        }
+    )
 
 
 def panel(
     title: str,
-    rows: Sequence[Mapping[str, Any]],
+    marks: Sequence[Mark],
     size: tuple[float, float],
     color: str,
-) -> tuple[dict[str, Any], Any]:
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """One picture of cells, for `charts.Chart`. size: (rows, columns) of the whole, in cells."""
-    spec = _cells_spec(title, size, color, controls.presenting())
-    return spec, charts.frame(list(rows))
+    return _cells_spec(title, size, color, controls.presenting()), charts.frame(list(marks))
 
 
 @charts.spec
@@ -103,7 +162,7 @@ def _cells_spec(
     rows, columns = size
     across = alt.Scale(domain=(0, columns), nice=False)
     down = alt.Scale(domain=(0, rows), nice=False, reverse=True)
-    place = {
+    place: dict[str, Any] = {
         "x": alt.X("left:Q", scale=across, axis=None),
         "x2": "right:Q",
         "y": alt.Y("top:Q", scale=down, axis=None),
@@ -111,12 +170,12 @@ def _cells_spec(
     }
     frame = alt.Chart().encode(**place)
     pick = alt.selection_point(name="pick", fields=["cell"], empty=False)
-    lit = "datum.kind == 'lit'"
+    highlighted = "datum.kind == 'highlighted'"
     boxes = (
         frame.transform_filter("datum.kind != 'label'")
         .mark_rect(stroke=theme.NEUTRAL, strokeWidth=1, fill=color, cursor="pointer")
         .encode(
-            fillOpacity=alt.condition(lit, alt.value(0.42), alt.value(0.0)),
+            fillOpacity=alt.condition(highlighted, alt.value(0.42), alt.value(0.0)),
             tooltip=alt.Tooltip("value:Q", title="value", format=".6~g"),
         )
         .add_params(pick)
@@ -128,7 +187,7 @@ def _cells_spec(
         x="(datum.left + datum.right) / 2", y="(datum.top + datum.bottom) / 2"
     )
 
-    def words(condition: str, **style: Any) -> alt.Chart:
+    def texts(condition: str, **style: Any) -> alt.Chart:
         return (
             middle.transform_filter(condition)
             .mark_text(baseline="middle", **style)
@@ -140,14 +199,17 @@ def _cells_spec(
         )
 
     # Three tables side by side leave a cell no room for the large type of a presentation.
-    number = {"fontSize": 16} if presenting else {}
+    number: dict[str, Any] = {"fontSize": 16} if presenting else {}
     return alt.layer(
         boxes,
         around,
-        words("datum.kind == 'plain'", **number),
-        words(lit, fontWeight="bold", **number),
-        words("datum.kind == 'label'", fontStyle="italic"),
+        texts("datum.kind == 'plain'", **number),
+        texts(highlighted, fontWeight="bold", **number),
+        texts("datum.kind == 'label'", fontStyle="italic"),
     ).properties(height=round(rows * (46 if presenting else 32)), title=title)
+
+
+# ---- to choose from -------------------------------------------------------------------------
 
 
 def choose(
@@ -191,6 +253,9 @@ def take_click(panel_key: str) -> None:
                 controls.put(name, place)
 
 
+# ---- to edit ---------------------------------------------------------------------------------
+
+
 def table_of(name: str, rows: Sequence[int], columns: int) -> np.ndarray:
     """The numbers of a "text" row of `controls.CONTROLS`; a sentence where a link has no such."""
     setting = controls.CONTROLS[name]
@@ -205,12 +270,7 @@ def table_of(name: str, rows: Sequence[int], columns: int) -> np.ndarray:
 
 
 def edit(
-    name: str,
-    rows: Sequence[int],
-    columns: int,
-    row_name: str,
-    column_name: str,
-    help: str = "",
+    name: str, rows: Sequence[int], columns: int, row_name: str, column_name: str
 ) -> np.ndarray:
     """Draw the table of a setting for the reader to edit, and return its numbers.
 
@@ -218,13 +278,13 @@ def edit(
     row_name, column_name: "Example", "Feature". A cell that holds no number keeps the one it had,
     and a sentence says so; so does a link whose table cannot be read.
     """
-    table = table_of(name, rows, columns)
-    text = format_table(table)
-    state = st.session_state.setdefault(f"_{name}", {"turn": 0, "last": None, "base": table})
+    numbers = table_of(name, rows, columns)
+    text = format_table(numbers)
+    state = st.session_state.setdefault(f"_{name}", {"turn": 0, "last": None, "base": numbers})
     # The editor keeps what was typed as changes to the table it began with. It begins again where
     # the table came from elsewhere (a link, a button), or the editor was away.
     if state["last"] != text or f"{name}_{state['turn']}" not in st.session_state:
-        state.update(turn=state["turn"] + 1, base=table)
+        state.update(turn=state["turn"] + 1, base=numbers)
     column_names = [f"{column_name} {column + 1}" for column in range(columns)]
     frame = charts.frame(
         {
@@ -232,9 +292,9 @@ def edit(
             for column, title in enumerate(column_names)
         }
     )
-    row_names = [f"{row_name} {row + 1}" for row in range(len(table))]
+    row_names = [f"{row_name} {row + 1}" for row in range(len(numbers))]
     frame.index = [
-        f"{row_name[0]}{row + 1}" if len(rows) > 1 else row_name for row in range(len(table))
+        f"{row_name[0]}{row + 1}" if len(rows) > 1 else row_name for row in range(len(numbers))
     ]
     edited = st.data_editor(
         frame,
@@ -249,15 +309,13 @@ def edit(
         },
         alt=f"{controls.CONTROLS[name].label}: {text.replace('_', ', ')}",
     )
-    table, sentences = read(edited.to_numpy(), table, row_names, column_names)
+    numbers, sentences = read(edited.to_numpy(), numbers, row_names, column_names)
     for sentence in sentences:
         st.warning(sentence)
-    state["last"] = format_table(table)
+    state["last"] = format_table(numbers)
     if state["last"] != controls.get(name):
         controls.put(name, state["last"])
-    if help:
-        st.caption(help)
-    return table
+    return numbers
 
 
 def read(
@@ -267,191 +325,12 @@ def read(
 
     typed: (rows, columns) of str or None. before: the numbers such a cell keeps.
     """
-    table, sentences = before.copy(), []
+    numbers, sentences = before.copy(), []
     for (row, column), text in np.ndenumerate(typed):
         try:
-            table[row, column] = parse_cell(text)
+            numbers[row, column] = parse_cell(text)
         except ValueError as error:
+            stays = words.rounded(float(before[row, column]), 6)
             where = f"{row_names[row]}, {column_names[column].lower()}".strip(" ,")
-            sentences.append(f"{where}: {error}. It stays {shown(before[row, column], 6)}.")
-    return table, sentences
-
-
-def arrows(
-    title: str, rows: Sequence[Mapping[str, Any]], thick: str = "", size: int = 210
-) -> tuple[dict[str, Any], Any]:
-    """Arrows from (x0, y0), the origin where not given, to (x, y) on a square, for `charts.Chart`.
-
-    rows: series (its name is written at the tip), x, y, and x0, y0; group (what has one colour,
-    at most four) is the last character of the name where not given.
-    thick: what the names of the arrows drawn thick begin with.
-    """
-    data = charts.frame(list(rows))
-    for start in ("x0", "y0"):
-        data[start] = data[start].fillna(0.0) if start in data else 0.0
-    reach = charts.round_up(1.15 * float(np.abs(data[["x", "y", "x0", "y0"]].to_numpy()).max()))
-    # Angles in Vega are degrees clockwise from straight up.
-    data["turn"] = np.degrees(np.arctan2(data["x"] - data["x0"], data["y"] - data["y0"]))
-    data["full"] = [not thick or name.startswith(thick) for name in data["series"]]
-    if "group" not in data:
-        data["group"] = [name[-1] for name in data["series"]]
-    # A name stands at the tip, or, where the arrow begins at another's tip, at its middle.
-    middle = (data["x0"] != 0) | (data["y0"] != 0)
-    for end, start in (("x", "x0"), ("y", "y0")):
-        data[f"{end}_name"] = np.where(middle, (data[end] + data[start]) / 2, data[end])
-    data["moves"] = (data["x"] != data["x0"]) | (data["y"] != data["y0"])
-    size = round(1.4 * size) if controls.presenting() else size
-    spec = _arrows_spec(title, reach, tuple(dict.fromkeys(data["group"])), size)
-    return spec, data
-
-
-@charts.spec
-def _arrows_spec(title: str, reach: float, groups: tuple[str, ...], size: int) -> alt.TopLevelMixin:
-    import altair as alt
-
-    scale = alt.Scale(domain=(-reach, reach), nice=False)
-    axis = alt.Axis(tickCount=5, format="~g")
-    palette = [theme.COLORS[name] for name in ("batch", "weight", "layer", "group")]
-    base = alt.Chart().encode(
-        color=alt.Color(
-            "group:N",
-            legend=None,
-            scale=alt.Scale(domain=groups, range=palette[: len(groups)]),
-        ),
-        tooltip=["series:N", alt.Tooltip("x:Q", format=".4~g"), alt.Tooltip("y:Q", format=".4~g")],
-    )
-    start = {
-        "x": alt.X("x0:Q", scale=scale, title=None, axis=axis),
-        "y": alt.Y("y0:Q", scale=scale, title=None, axis=axis),
-    }
-    tip = {"x": alt.X("x:Q", scale=scale, title=None), "y": alt.Y("y:Q", scale=scale, title=None)}
-    shaft = base.mark_rule().encode(
-        **start,
-        x2="x:Q",
-        y2="y:Q",
-        strokeWidth=alt.condition("datum.full", alt.value(4), alt.value(1.8)),
-        strokeDash=alt.condition("datum.full", alt.value([1, 0]), alt.value([5, 3])),
-    )
-    head = (
-        base.transform_filter("datum.moves")
-        .mark_point(shape=_HEAD, filled=True, size=360, opacity=1)
-        .encode(**tip, angle=alt.Angle("turn:Q", scale=None))
-    )
-    name = (
-        alt.Chart()
-        .mark_text(dx=8, dy=-10, align="left", fontWeight="bold")
-        .encode(
-            x=alt.X("x_name:Q", scale=scale, title=None),
-            y=alt.Y("y_name:Q", scale=scale, title=None),
-            text="series:N",
-        )
-    )
-    return alt.layer(shaft, head, name).properties(width=size, height=size, title=title)
-
-
-def relu(title: str, values: np.ndarray) -> tuple[dict[str, Any], Any]:
-    """Numbers on the curve of ReLU: crosses where they are cut, dots where they pass."""
-    values = np.asarray(values, float)
-    low, high = (
-        charts.round_up(1.1 * max(0.0, float(end))) for end in (-values.min(), values.max())
-    )
-    high, low = max(high, low / 4), max(low, high / 4)
-    data = charts.frame(
-        {
-            "value": values,
-            "after": np.maximum(values, 0),
-            "fate": ["cut to 0" if value < 0 else "passes" for value in values],
-        }
-    )
-    return _relu_spec(title, low, high), data
-
-
-@charts.spec
-def _relu_spec(title: str, low: float, high: float) -> alt.TopLevelMixin:
-    import altair as alt
-
-    across = alt.X("value:Q", title="before ReLU", scale=alt.Scale(domain=(-low, high), nice=False))
-    up = alt.Y("after:Q", title="after", scale=alt.Scale(domain=(-high / 12, high), nice=False))
-    fates = ["cut to 0", "passes"]
-    curve = [
-        alt.Chart()
-        .transform_aggregate(one="count()")
-        .mark_rule(color=theme.NEUTRAL, strokeWidth=2)
-        .encode(
-            x=alt.datum(start[0]), y=alt.datum(start[1]), x2=alt.datum(end[0]), y2=alt.datum(end[1])
-        )
-        for start, end in (((-low, 0.0), (0.0, 0.0)), ((0.0, 0.0), (high, high)))
-    ]
-    points = (
-        alt.Chart()
-        .mark_point(filled=False, size=130, strokeWidth=3, opacity=0.85)
-        .encode(
-            x=across,
-            y=up,
-            color=alt.Color(
-                "fate:N",
-                title=None,
-                scale=alt.Scale(
-                    domain=fates, range=[theme.COLORS["weight"], theme.COLORS["batch"]]
-                ),
-            ),
-            shape=alt.Shape(
-                "fate:N", title=None, scale=alt.Scale(domain=fates, range=["cross", "circle"])
-            ),
-            tooltip=[
-                alt.Tooltip("value:Q", title="before", format=".4~g"),
-                alt.Tooltip("after:Q", format=".4~g"),
-            ],
-        )
-    )
-    return alt.layer(*curve, points).properties(height=260, title=title)
-
-
-def signed_bars(
-    title: str, rows: Sequence[tuple[str, float]], reach: float, value_title: str
-) -> tuple[dict[str, Any], Any]:
-    """One bar to the left or right of 0 for each (label, value), the last one set off as the sum.
-
-    reach: how far the axis goes both ways; the same for every cell, so that bars can be compared.
-    """
-    data = charts.frame(
-        {
-            "label": [label for label, _ in rows],
-            "value": [value for _, value in rows],
-            "text": [controls.minus(shown(value, 3)) for _, value in rows],
-            "sign": ["positive" if value >= 0 else "negative" for _, value in rows],
-            "sum": [index == len(rows) - 1 for index in range(len(rows))],
-        }
-    )
-    labels = tuple(label for label, _ in rows)
-    return _signed_bars_spec(title, labels, charts.round_up(1.3 * reach), value_title), data
-
-
-@charts.spec
-def _signed_bars_spec(
-    title: str, labels: tuple[str, ...], reach: float, value_title: str
-) -> alt.TopLevelMixin:
-    import altair as alt
-
-    base = alt.Chart().encode(
-        y=alt.Y("label:N", sort=list(labels), title=None, axis=alt.Axis(labelLimit=160)),
-        x=alt.X(
-            "value:Q",
-            title=value_title,
-            scale=alt.Scale(domain=(-reach, reach), nice=False),
-            axis=alt.Axis(values=[-reach / 2, 0, reach / 2], format="~g"),
-        ),
-    )
-    signs = alt.Scale(
-        domain=["positive", "negative"], range=[theme.COLORS["batch"], theme.COLORS["weight"]]
-    )
-    bars = base.mark_bar(height=22).encode(
-        color=alt.Color("sign:N", scale=signs, legend=None),
-        opacity=alt.condition("datum.sum", alt.value(1), alt.value(0.6)),
-        tooltip=["label:N", alt.Tooltip("value:Q", format=".6~g")],
-    )
-    zero = alt.Chart().mark_rule(color=theme.NEUTRAL, strokeWidth=1.5).encode(x=alt.datum(0))
-    right = base.transform_filter("datum.value >= 0").mark_text(align="left", dx=6)
-    left = base.transform_filter("datum.value < 0").mark_text(align="right", dx=-6)
-    words = [one.encode(text="text:N") for one in (right, left)]
-    return alt.layer(bars, zero, *words).properties(height={"step": 44}, title=title)
+            sentences.append(f"{where}: {error}. It stays {stays}.")
+    return numbers, sentences

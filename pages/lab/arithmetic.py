@@ -1,7 +1,7 @@
-"""Every step of a normalization with the numbers put in, for one who checks by hand.
+"""Every step of a normalization with the numbers put in, to be checked by hand.
 
-The numbers come from `normalize`, the functions that also train the networks; what is added here
-is which numbers share a mean, and the arithmetic of one of them written out as LaTeX.
+The numbers come from `normalize`; what is added here is which numbers share a mean, and the
+arithmetic of one of them written out as LaTeX.
 TensorFlow is imported by the first calculation, not by this module.
 """
 
@@ -13,6 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from pages.lab import words
+from pages.lab.latex import average, bracketed, gives, minus, sum_of, tex
 
 # examples x features. All means are whole numbers, and so are the roots of two columns.
 TABLES: dict[str, str] = {
@@ -29,8 +32,6 @@ KERNELS: dict[str, str] = {
     "zero": "3_0_2_4_0_0",
 }
 LARGEST = 1e6  # in a cell
-_MOST_TERMS = 6  # in a written-out sum; of more only the first two and the last
-_LINE = 20  # characters of a written-out sum on one line, so that a telephone can show it
 
 
 # --- tables as text -----------------------------------------------------------------------------
@@ -39,17 +40,18 @@ _LINE = 20  # characters of a written-out sum on one line, so that a telephone c
 def parse_cell(text: object) -> float:
     """The number that somebody typed, to six digits; ValueError says why it is none."""
     missing = text is None or text != text  # pandas writes NaN where a cell was cleared
-    shown = "" if missing else str(text).strip()
-    if not shown:
+    typed = "" if missing else str(text).strip()
+    if not typed:
         raise ValueError("it is empty")
+    name = words.verbatim(typed[:20])
     try:
-        value = float(shown.replace(",", ".").replace("−", "-"))
+        value = float(typed.replace(",", ".").replace("−", "-"))
     except ValueError:
-        raise ValueError(f"“{shown[:20]}” is not a number") from None
+        raise ValueError(f"{name} is not a number") from None
     if math.isnan(value):
-        raise ValueError(f"“{shown[:20]}” stands for no number")
+        raise ValueError(f"{name} stands for no number")
     if abs(value) > LARGEST:
-        raise ValueError(f"“{shown[:20]}” is too large, {LARGEST:,.0f} is the most")
+        raise ValueError(f"{name} is too large, {LARGEST:,.0f} is the most")
     return float(f"{value:.6g}") + 0.0  # and -0 is 0
 
 
@@ -105,6 +107,20 @@ class Steps:
         """Which numbers are averaged together with the one at `cell`; True or False."""
         return self.set_of == self.set_of[cell]
 
+    def standard_deviations(self, cell: tuple[int, ...]) -> float:
+        """How far x lies from the mean, in standard deviations; for RMS norm from 0, in roots of
+        the mean square. 0 where all are equal."""
+        spread = math.sqrt(self.variance[cell])
+        away = 0.0 if not self.x_hat[cell] else self.x[cell] - self.mean[cell]
+        return float(away / spread) if spread else 0.0
+
+    def changed_by(self, cell: tuple[int, ...]) -> np.ndarray:
+        """Which z change when 1 is added to the x at `cell`; True or False."""
+        moved = self.x.copy()
+        moved[cell] += 1
+        again = normalization_steps(self.method, moved, self.gamma, self.beta, self.epsilon)
+        return ~equal(again.z, self.z)
+
 
 def normalization_steps(
     method: str,
@@ -126,46 +142,40 @@ def normalization_steps(
     from normlib import normalize
 
     x = np.asarray(x, np.float64)
-    seen = tf.constant(x)
-    if method == "group":
-        seen = normalize.split_channels(seen, groups)
-    axes = averaged_axes(method, x.ndim)
-    x_hat, mean, variance = normalize.standardize(seen, axes, epsilon, center=method != "rms")
-    root = tf.sqrt(variance + epsilon)
-    x_hat, mean, variance, root = (
-        np.broadcast_to(t.numpy(), seen.shape).reshape(x.shape)
-        for t in (x_hat, mean, variance, root)
+    axes = normalize.AXES[method](x.ndim)
+    split = normalize.split_channels(tf.constant(x), groups) if method == "group" else x
+    found = normalize.standardize(split, axes, epsilon, center=method != "rms")
+    x_hat, mean, variance = _without_rounding(np.asarray(split), axes, *(t.numpy() for t in found))
+    kept = [1 if axis in axes else length for axis, length in enumerate(x_hat.shape)]
+    set_of = np.arange(math.prod(kept)).reshape(kept)
+    x_hat, mean, variance, set_of = (
+        np.broadcast_to(array, x_hat.shape).reshape(x.shape)
+        for array in (x_hat, mean, variance, set_of)
     )
     # RMS norm has no beta.
     gamma, beta = (np.broadcast_to(p, x.shape) for p in (gamma, 0.0 if method == "rms" else beta))
     z = normalize.scale_shift(tf.constant(x_hat), gamma, beta).numpy()
-    sets = _sets(method, x.shape, groups)
-    return Steps(method, epsilon, sets, x, mean, variance, root, x_hat, gamma, beta, z)
+    root = np.sqrt(variance + epsilon)
+    return Steps(method, epsilon, set_of, x, mean, variance, root, x_hat, gamma, beta, z)
 
 
-def averaged_axes(method: str, rank: int) -> tuple[int, ...]:
-    """The axes a method averages in (N, ..., C); for group norm in (N, ..., G, C/G)."""
-    return {
-        "batch": tuple(range(rank - 1)),
-        "layer": tuple(range(1, rank)),
-        "rms": tuple(range(1, rank)),
-        "instance": tuple(range(1, rank - 1)),
-        "group": (*range(1, rank - 1), rank),
-    }[method]
+def _without_rounding(
+    x: np.ndarray, axes: tuple[int, ...], x_hat: np.ndarray, mean: np.ndarray, variance: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """x_hat, mean and variance, with 0 where only the last bits of a mean are left.
+
+    The mean of 0.1, 0.1 and 0.1 is 0.1 and a bit; with a small ε, x_hat would show that bit.
+    """
+    largest = np.abs(x).max(axis=axes, keepdims=True)
+    near = (np.abs(x - mean) <= 4 * np.finfo(x.dtype).eps * largest) & (mean != 0)
+    constant = near.all(axis=axes, keepdims=True)
+    mean = np.where(constant, x, mean)
+    return np.where(near, 0.0, x_hat), mean, np.where(constant, 0.0, variance)
 
 
-def _sets(method: str, shape: tuple[int, ...], groups: int) -> np.ndarray:
-    """Numbers with the same entry are averaged together."""
-    index = np.indices(shape)
-    example, channel = index[0], index[-1]
-    kept = {
-        "batch": channel,
-        "layer": example,
-        "rms": example,
-        "instance": example * shape[-1] + channel,
-        "group": example * groups + channel // max(shape[-1] // groups, 1),
-    }[method]
-    return np.unique(kept, return_inverse=True)[1].reshape(shape)
+def equal(new: np.ndarray, old: np.ndarray) -> np.ndarray:
+    """Which numbers are what they were, but for rounding; True or False."""
+    return np.abs(new - old) <= 1e-9 * max(1.0, float(np.abs(old).max()))
 
 
 def undoing(steps: Steps, example: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -178,54 +188,31 @@ def undoing(steps: Steps, example: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return steps.root[first], steps.mean[first]
 
 
-@dataclass(frozen=True)
-class Written:
-    """One line of arithmetic: what is calculated, as LaTeX, and the number it gives."""
-
-    step: str
-    latex: str
-    value: float
+def share_below_zero(gamma: float, beta: float) -> float:
+    """How much of a bell curve with mean beta and standard deviation |gamma| lies below 0."""
+    return 0.5 * (1 + math.erf(-beta / abs(gamma) / math.sqrt(2)))
 
 
-def written_out(steps: Steps, cell: tuple[int, ...]) -> list[Written]:
-    """The whole arithmetic of one number, from x to z."""
+def written_out(steps: Steps, cell: tuple[int, ...]) -> list[str]:
+    """The whole arithmetic of one number, from x to z: one line of LaTeX per step."""
     x, mean, variance = steps.x[cell], steps.mean[cell], steps.variance[cell]
-    root, x_hat, z = steps.root[cell], steps.x_hat[cell], steps.z[cell]
-    gamma, beta = steps.gamma[cell], steps.beta[cell]
+    root, x_hat = steps.root[cell], steps.x_hat[cell]
     together = steps.x[steps.shares(cell)]
-    lines = []
     if steps.method == "rms":
         squares = [rf"{bracketed(one)}^2" for one in together]
-        lines.append(
-            Written("mean square", _average(r"\overline{x^2}", squares, variance), variance)
-        )
-        top = tex(x)
+        lines, top = [average(r"\overline{x^2}", squares, variance)], tex(x)
     else:
-        lines.append(Written("mean", _average(r"\mu", _summands(together), mean), mean))
-        squares = [rf"({tex(one)}{_minus(mean)})^2" for one in together]
-        lines.append(Written("variance", _average(r"\sigma^2", squares, variance), variance))
-        top = f"{tex(x)}{_minus(mean)}"
-    lines += [
-        Written(
-            "root",
-            rf"r = \sqrt{{{tex(variance)} + {tex(steps.epsilon)}}} {equals(root)} {tex(root)}",
-            root,
-        ),
-        Written(
-            "x_hat",
-            rf"\hat{{x}} = \frac{{{top}}}{{{tex(root)}}} {equals(x_hat)} {tex(x_hat)}",
-            x_hat,
-        ),
+        summands = [tex(together[0]), *map(bracketed, together[1:])]
+        squares = [rf"({tex(one)}{minus(mean)})^2" for one in together]
+        lines = [average(r"\mu", summands, mean), average(r"\sigma^2", squares, variance)]
+        top = f"{tex(x)}{minus(mean)}"
+    shift = "" if steps.method == "rms" else f" + {bracketed(steps.beta[cell])}"
+    return [
+        *lines,
+        rf"r = \sqrt{{{tex(variance)} + {tex(steps.epsilon)}}} {gives(root)}",
+        rf"\hat{{x}} = \frac{{{top}}}{{{tex(root)}}} {gives(x_hat)}",
+        rf"z = {tex(steps.gamma[cell])} \cdot {bracketed(x_hat)}{shift} {gives(steps.z[cell])}",
     ]
-    shift = "" if steps.method == "rms" else f" + {bracketed(beta)}"
-    lines.append(
-        Written(
-            "z",
-            rf"z = {tex(gamma)} \cdot {bracketed(x_hat)}{shift} {equals(z)} {tex(z)}",
-            z,
-        )
-    )
-    return lines
 
 
 # --- weight norm --------------------------------------------------------------------------------
@@ -233,16 +220,17 @@ def written_out(steps: Steps, cell: tuple[int, ...]) -> list[Written]:
 
 @dataclass(frozen=True, eq=False)
 class WeightSteps:
-    """Weight norm, step by step. v, w: (inputs, C_out). norm, divisor, g: (C_out,).
-
-    divisor: what v is divided by, which is norm but for a v of 0.
-    """
+    """Weight norm, step by step. v, w: (inputs, C_out). norm, g: (C_out,)."""
 
     v: np.ndarray
     norm: np.ndarray
-    divisor: np.ndarray
     g: np.ndarray
     w: np.ndarray
+
+    @property
+    def length(self) -> np.ndarray:
+        """||w||, (C_out,)."""
+        return np.linalg.norm(self.w, axis=0)
 
 
 def weight_norm_steps(v: np.ndarray, g: np.ndarray) -> WeightSteps:
@@ -251,87 +239,18 @@ def weight_norm_steps(v: np.ndarray, g: np.ndarray) -> WeightSteps:
 
     from normlib import normalize
 
-    v, g = tf.constant(v, tf.float64), tf.constant(g, tf.float64)
-    _, norm = normalize.direction(v)
-    divisor = tf.where(norm > 0, norm, 1)
-    w = normalize.weight_norm(v, g)
-    return WeightSteps(*(t.numpy() for t in (v, norm, divisor, g, w)))
+    v, g = np.asarray(v, np.float64), np.asarray(g, np.float64)
+    norm = normalize.direction(tf.constant(v))[1].numpy()
+    w = normalize.weight_norm(tf.constant(v), g).numpy()
+    return WeightSteps(v, norm, g, w)
 
 
-def written_weight(steps: WeightSteps, cell: tuple[int, int]) -> list[Written]:
-    """The whole arithmetic of one weight, from v to w."""
-    column = cell[1]
-    norm, g, v, w = steps.norm[column], steps.g[column], steps.v[cell], steps.w[cell]
-    squares = _sum([f"{bracketed(one)}^2" for one in steps.v[:, column]])
-    return [
-        Written(
-            "length",
-            rf"\lVert v \rVert = \sqrt{{{squares}}} {equals(norm)} {tex(norm)}",
-            norm,
-        ),
-        Written(
-            "w",
-            r"w = g \frac{v}{\lVert v \rVert} = "
-            rf"{tex(g)} \cdot \frac{{{tex(v)}}}{{{tex(steps.divisor[column])}}} "
-            rf"{equals(w)} {tex(w)}",
-            w,
-        ),
-    ]
-
-
-# --- numbers as LaTeX ---------------------------------------------------------------------------
-
-
-def shown(value: float, digits: int = 4) -> str:
-    """A number as a person writes it: at most so many digits, no exponent where none is needed."""
-    text = f"{value + 0.0:.{digits}g}"
-    if "e" in text and 1e-3 <= abs(value) < 1e7:
-        text = f"{float(text):,.0f}".replace(",", "")
-    return text.replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
-
-
-def tex(value: float) -> str:
-    """A number in LaTeX, to four digits."""
-    mantissa, _, exponent = shown(value).partition("e")
-    if not exponent:
-        return mantissa
-    power = f"10^{{{exponent}}}"
-    return power if mantissa == "1" else rf"{mantissa} \cdot {power}"
-
-
-def equals(value: float) -> str:
-    """`=` where four digits say it all."""
-    return "=" if math.isclose(float(shown(value)), value, rel_tol=1e-9) else r"\approx"
-
-
-def bracketed(value: float) -> str:
-    return f"({tex(value)})" if value < 0 else tex(value)
-
-
-def _minus(value: float) -> str:
-    """`- value`, with two signs in a row made one."""
-    return f" + {tex(-value)}" if value < 0 else f" - {tex(value)}"
-
-
-def _summands(values: Sequence[float]) -> list[str]:
-    return [bracketed(value) if index else tex(value) for index, value in enumerate(values)]
-
-
-def _sum(terms: Sequence[str]) -> str:
-    """The terms with + between them, in lines of a few; dots stand for the middle of many."""
-    if len(terms) > _MOST_TERMS:
-        terms = [*terms[:2], r"\cdots", terms[-1]]
-    lines = [terms[0]]
-    for term in terms[1:]:
-        longer = f"{lines[-1]} + {term}"
-        if len(re.sub(r"\\cdot|[\^{} ]", "", longer)) + longer.count(" + ") / 2 > _LINE:
-            lines.append(term)
-        else:
-            lines[-1] = longer
-    if len(lines) == 1:
-        return lines[0]
-    return r"\begin{gathered}" + r" \\ {} + ".join(lines) + r"\end{gathered}"
-
-
-def _average(symbol: str, terms: Sequence[str], value: float) -> str:
-    return rf"{symbol} = \frac{{{_sum(terms)}}}{{{len(terms)}}} {equals(value)} {tex(value)}"
+def written_weight(steps: WeightSteps, cell: tuple[int, int]) -> list[str]:
+    """The whole arithmetic of one weight, from v to w: one line of LaTeX per step."""
+    norm, g = steps.norm[cell[1]], steps.g[cell[1]]
+    squares = sum_of([f"{bracketed(one)}^2" for one in steps.v[:, cell[1]]])
+    length = rf"\lVert v \rVert = \sqrt{{{squares}}} {gives(norm)}"
+    if not norm:
+        return [length, "w = 0"]
+    quotient = rf"{tex(g)} \cdot \frac{{{tex(steps.v[cell])}}}{{{tex(norm)}}}"
+    return [length, rf"w = g \frac{{v}}{{\lVert v \rVert}} = {quotient} {gives(steps.w[cell])}"]

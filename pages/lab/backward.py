@@ -1,4 +1,4 @@
-"""The backward pass with the numbers put in, for one who checks by hand.
+"""The backward pass with the numbers put in, to be checked by hand.
 
 The numbers come from `gradients`; what is added here is what a picture needs: whole arrays of the
 three terms, incoming gradients that teach something, weight norm's walk away from the origin, and
@@ -8,25 +8,15 @@ TensorFlow is imported by the first calculation, not by this module.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from normlib.config import TrainConfig
 from normlib.mnist import Dataset
-from normlib.run import Run
-from pages.lab.arithmetic import (
-    Steps,
-    Written,
-    averaged_axes,
-    bracketed,
-    equals,
-    normalization_steps,
-    tex,
-)
-from pages.lab.recorded import read
+from pages.lab.arithmetic import Steps, normalization_steps
+from pages.lab.latex import bracketed, gives, tex
 
 INCOMING = ("random", "one", "equal", "along")
 
@@ -36,7 +26,7 @@ class BackwardSteps:
     """The gradient of one normalization in x, as three terms of the shape of x, in float64.
 
     direct: through x itself. through_mean, through_root: through the statistics, of which x is a
-    part. dx: their sum.
+    part. dx: their sum. A sum that is 0 but for its last bits is 0 here.
     """
 
     forward: Steps
@@ -47,9 +37,22 @@ class BackwardSteps:
     through_root: np.ndarray
     dx: np.ndarray
 
-    def average(self, values: np.ndarray, cell: tuple[int, ...]) -> float:
-        """The mean of `values` over the numbers that share the cell's statistics."""
-        return float(values[self.forward.shares(cell)].mean())
+    def terms(self, cell: tuple[int, ...]) -> dict[str, float]:
+        """What the gradient of one number is made of, by name; RMS norm has no mean's term."""
+        terms = {
+            "direct": self.direct,
+            "through the mean": self.through_mean,
+            "through the root": self.through_root,
+        }
+        if self.forward.method == "rms":
+            del terms["through the mean"]
+        return {name: float(term[cell]) for name, term in terms.items()}
+
+    def total(self, values: np.ndarray, cell: tuple[int, ...]) -> float:
+        """The sum of `values` over the numbers that share the cell's statistics."""
+        shared = self.forward.shares(cell)
+        scale = max(np.abs(values[shared]).max(), np.abs(self.direct[shared]).max())
+        return float(without_rounding(values[shared].sum(), scale))
 
 
 def backward_steps(
@@ -70,19 +73,36 @@ def backward_steps(
     """
     import tensorflow as tf
 
-    from normlib import gradients
+    from normlib import gradients, normalize
 
     forward = normalization_steps(method, x, gamma, 0.0, epsilon)
     dx_hat = forward.gamma * np.asarray(dz, np.float64)
     terms = gradients.backward_terms(
-        *(tf.constant(array) for array in (dx_hat, forward.x_hat, forward.root)),
-        averaged_axes(method, forward.x.ndim),
+        tf.constant(dx_hat),
+        tf.constant(forward.x_hat),
+        tf.constant(forward.root),
+        normalize.AXES[method](forward.x.ndim),
         center=method != "rms",
     )
     direct, mean, root = (term.numpy() for term in terms)
     if constants:
         mean, root = np.zeros_like(direct), np.zeros_like(direct)
-    return BackwardSteps(forward, dz, dx_hat, direct, mean, root, direct + mean + root)
+    largest = np.abs(direct).max()
+    parts = (without_rounding(part, largest) for part in (direct, mean, root, direct + mean + root))
+    return BackwardSteps(forward, dz, dx_hat, *parts)
+
+
+def without_rounding(values: np.ndarray, scale: float) -> np.ndarray:
+    """The values, with 0 for those that are 0 but for their last bits."""
+    return np.where(np.abs(values) < 1e-13 * scale, 0.0, values)
+
+
+def stretch_left(forward: Steps, cell: tuple[int, ...]) -> float:
+    """How much of the direct term is left in dx where dz is a multiple of x_hat:
+
+    ε / (variance + ε), since the average of x_hat² is variance / (variance + ε).
+    """
+    return float(forward.epsilon / (forward.variance[cell] + forward.epsilon))
 
 
 def incoming(kind: str, forward: Steps, cell: tuple[int, ...], seed: int = 0) -> np.ndarray:
@@ -102,53 +122,26 @@ def incoming(kind: str, forward: Steps, cell: tuple[int, ...], seed: int = 0) ->
     return forward.x_hat.copy()
 
 
-def written_backward(steps: BackwardSteps, cell: tuple[int, ...]) -> list[Written]:
-    """The arithmetic of one dx: its terms, and their sum."""
+def written_backward(steps: BackwardSteps, cell: tuple[int, ...]) -> list[str]:
+    """The arithmetic of one dx, its terms and their sum: one line of LaTeX each."""
     forward = steps.forward
-    root, x_hat = forward.root[cell], forward.x_hat[cell]
-    dx_hat = steps.dx_hat[cell]
-    scale = float(np.abs(steps.dx_hat).max())
-    mean = _without_rounding(steps.average(steps.dx_hat, cell), scale)
-    along = _without_rounding(steps.average(steps.dx_hat * forward.x_hat, cell), scale)
-    direct, through_mean, through_root, dx = (
-        _without_rounding(term[cell], scale / root)
-        for term in (steps.direct, steps.through_mean, steps.through_root, steps.dx)
-    )
-    lines = [
-        Written(
-            "direct",
-            rf"\frac{{\gamma\,dz}}{{r}} = \frac{{{tex(dx_hat)}}}{{{tex(root)}}} "
-            rf"{equals(direct)} {tex(direct)}",
-            direct,
-        )
-    ]
-    shift = -mean / root + 0.0
-    if forward.method != "rms":
-        lines.append(
-            Written(
-                "through the mean",
-                rf"-\frac{{\overline{{\gamma\,dz}}}}{{r}} = -\frac{{{tex(mean)}}}{{{tex(root)}}} "
-                rf"{equals(shift)} {tex(shift)}",
-                through_mean,
-            )
-        )
-    product = -x_hat * along / root + 0.0
-    lines += [
-        Written(
-            "through the root",
-            rf"-\frac{{\hat{{x}}\;\overline{{\gamma\,dz\,\hat{{x}}}}}}{{r}} = "
-            rf"-\frac{{{bracketed(x_hat)} \cdot {bracketed(along)}}}{{{tex(root)}}} "
-            rf"{equals(product)} {tex(product)}",
-            through_root,
+    count = int(forward.shares(cell).sum())
+    root, x_hat = tex(forward.root[cell]), bracketed(forward.x_hat[cell])
+    mean = steps.total(steps.dx_hat, cell) / count
+    along = steps.total(steps.dx_hat * forward.x_hat, cell) / count
+    terms = steps.terms(cell)
+    lines = {
+        "direct": rf"\frac{{\gamma\,dz}}{{r}} = \frac{{{tex(steps.dx_hat[cell])}}}{{{root}}}",
+        "through the mean": (
+            rf"-\frac{{\overline{{\gamma\,dz}}}}{{r}} = -\frac{{{tex(mean)}}}{{{root}}}"
         ),
-        Written("dx", rf"dx = {tex(dx)}", dx),
-    ]
-    return lines
-
-
-def _without_rounding(value: float, scale: float) -> float:
-    """0 for a sum that is 0 but for its last bits; what is left of them teaches nothing."""
-    return 0.0 if abs(value) < 1e-13 * scale else float(value)
+        "through the root": (
+            r"-\frac{\hat{x}\;\overline{\gamma\,dz\,\hat{x}}}{r} = "
+            rf"-\frac{{{x_hat} \cdot {bracketed(along)}}}{{{root}}}"
+        ),
+    }
+    written = [f"{lines[name]} {gives(value)}" for name, value in terms.items()]
+    return [*written, f"dx = {tex(steps.dx[cell])}"]
 
 
 # --- weight norm --------------------------------------------------------------------------------
@@ -159,27 +152,26 @@ class Turn:
     """One gradient of weight norm in the plane: dw, and what of it reaches v.
 
     along: the part of g / ||v|| * dw that points along v, which the projection takes away.
-    dv = g / ||v|| * dw - along. v, dw, dv, along: (2,). dg: how the loss depends on the length.
+    dv = g / ||v|| * dw - along. v, dw, dv, along: (2,).
     """
 
     v: np.ndarray
     dw: np.ndarray
     along: np.ndarray
     dv: np.ndarray
-    dg: float
-
-    @property
-    def cosine(self) -> float:
-        """Of the angle between v and dv: 0 is a right angle."""
-        lengths = np.linalg.norm(self.v) * np.linalg.norm(self.dv)
-        return float(self.v @ self.dv / lengths) if lengths else 0.0
 
 
 def turn(v: Sequence[float], dw: Sequence[float], g: float = 1.0) -> Turn:
     """The gradient of weight norm for one output channel with two inputs."""
-    v, dw = np.asarray(v, np.float64), np.asarray(dw, np.float64)
-    dv, dg = _weight_norm_backward(dw[:, None], v[:, None], np.array([g]))
-    return Turn(v, dw, g / np.linalg.norm(v) * dw - dv[:, 0], dv[:, 0], float(dg[0]))
+    start, incoming = np.array(v, np.float64), np.array(dw, np.float64)
+    dv = _weight_norm_backward(incoming[:, None], start[:, None], np.array([g]))[:, 0]
+    return Turn(start, incoming, g / np.linalg.norm(start) * incoming - dv, dv)
+
+
+def first_turn(seed: int) -> Turn:
+    """The first step of `walk` that makes a clear picture: dw neither short, along v nor across."""
+    draws = np.random.default_rng(seed).standard_normal((200, 2))
+    return turn((1.0, 0.0), next(dw for dw in draws if np.abs(dw).min() > 0.5))
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,6 +195,14 @@ class Walk:
         angles = np.unwrap(np.arctan2(self.v[:, 1], self.v[:, 0]), axis=0)
         return np.degrees(np.abs(np.diff(angles, axis=0)))
 
+    @property
+    def slowed(self) -> np.ndarray:
+        """How far the same dw turns v at the end, as a share of how far at the start, (rates,).
+
+        A short step turns v by about lr * g * |dw| / ||v||², dw taken across v.
+        """
+        return np.square(self.norms[0] / self.norms[-1])
+
 
 def walk(learning_rates: Sequence[float], steps: int, seed: int) -> Walk:
     """Descend on v alone, from (1, 0) with g = 1, along gradients dw that point at random.
@@ -217,20 +217,19 @@ def walk(learning_rates: Sequence[float], steps: int, seed: int) -> Walk:
     path, cosines = [np.tile([[1.0], [0.0]], len(rates))], []
     for dw in np.random.default_rng(seed).standard_normal((steps, 2, 1)):
         v = path[-1]
-        dv, _ = _weight_norm_backward(np.tile(dw, len(rates)), v, g)
+        dv = _weight_norm_backward(np.tile(dw, len(rates)), v, g)
         lengths = np.linalg.norm(v, axis=0) * np.linalg.norm(dv, axis=0)
         cosines.append((v * dv).sum(axis=0) / np.maximum(lengths, 1e-300))
         path.append(v - rates * dv)
     return Walk(np.array(path), np.array(cosines))
 
 
-def _weight_norm_backward(dw: np.ndarray, v: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, ...]:
+def _weight_norm_backward(dw: np.ndarray, v: np.ndarray, g: np.ndarray) -> np.ndarray:
     import tensorflow as tf
 
     from normlib import gradients
 
-    found = gradients.weight_norm_backward(*(tf.constant(array) for array in (dw, v, g)))
-    return found.dv.numpy(), found.dg.numpy()
+    return gradients.weight_norm_backward(*map(tf.constant, (dw, v, g))).dv.numpy()
 
 
 # --- the real network ---------------------------------------------------------------------------
@@ -261,30 +260,21 @@ def bias_gradients(
     return found
 
 
-RECORDED_METHODS = ("none", "batch", "weight", "layer")
-RECORDED_CONFIG = TrainConfig(train_size=6_000)
+def short_batch(config: TrainConfig, images: int) -> tuple[int, int] | None:
+    """How many images the last batch of an epoch has, and how many steps an epoch; None where
+    all batches are full, or there is but one.
 
-
-def recorded_norms(config: TrainConfig, checksum: str) -> dict[str, list] | None:
-    """The gradient norms of a training that ships with the package, or None for another one.
-
-    As in a run's `recorded`: "step", and "gradient_norms" of the three kernels.
+    images: how many there are to train on.
     """
-    key = config.key(checksum)
-    return next((one for one in read("gradient-norms")["runs"] if one["key"] == key), None)
+    full, rest = divmod(min(config.train_size, images), config.batch_size)
+    return (rest, full + 1) if full and rest else None
 
 
-def norms_of(runs: Iterable[Run]) -> dict[str, Any]:
-    """The gradient norms of these runs, as the recording "gradient-norms"."""
-    found = [
-        {
-            "key": run.key,
-            "method": run.config.normalization,
-            "step": run.recorded["step"],
-            "gradient_norms": [
-                [float(f"{norm:.4g}") for norm in norms] for norms in run.recorded["gradient_norms"]
-            ],
-        }
-        for run in runs
-    ]
-    return {"runs": found}
+def late_median(norms: Sequence[float]) -> float:
+    """The median of the second half of a training's gradient norms."""
+    return float(np.median(norms[len(norms) // 2 :]))
+
+
+def has_shrunk(norms: Sequence[float]) -> bool:
+    """Whether the second half's median is below that of the first three."""
+    return len(norms) > 2 and late_median(norms) < float(np.median(norms[:3]))

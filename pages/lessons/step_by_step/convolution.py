@@ -1,0 +1,146 @@
+"""A convolution's numbers: which of them each method averages together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from normlib.config import METHODS as ALL_METHODS
+from pages.components import charts, controls, number_table, page, theme
+from pages.components.charts import Chart
+from pages.components.number_table import GAP, Mark
+from pages.lab import arithmetic, words
+from pages.lab.arithmetic import Steps
+from pages.lessons.step_by_step import parts
+
+QUESTION = (
+    "A convolution gives one number per example, position and channel. "
+    "Which of them does your method average together?"
+)
+METHODS = ("batch", "layer", "group", "instance", "rms")
+GROUPS = 2
+EXAMPLES, HEIGHT, WIDTH, CHANNELS = SHAPE = (3, 2, 2, 4)
+Cell = tuple[int, int, int, int]
+
+
+def show() -> None:
+    with page.control_box():
+        first, second, third = st.columns([1.2, 1.4, 1.2], vertical_alignment="bottom")
+        with first:
+            method = parts.method_control(METHODS)
+        with second:
+            epsilon = controls.control("eps")
+        with third:
+            seed = controls.control("seed", label="Seed of the numbers")
+    cell = choose()
+    x = np.random.default_rng(seed).integers(-4, 10, SHAPE).astype(float)
+    every = {
+        one: arithmetic.normalization_steps(one, x, epsilon=epsilon, groups=GROUPS)
+        for one in METHODS
+    }
+    steps = every[method]
+    charts.show(
+        blocks_chart(steps, cell),
+        f"E example, C channel, each block {HEIGHT} × {WIDTH} positions · {words.title(method)} · "
+        f"ε {words.number(epsilon)} · seed {seed}",
+        number_table.chart_key("convolution"),
+        on_select=number_table.take_click,
+    )
+    page.answer(answer(steps, cell))
+    parts.show_arithmetic(arithmetic.written_out(steps, cell))
+    st.subheader("All methods on these numbers", anchor=False)
+    st.table(
+        [
+            {
+                "Method": words.title(one),
+                "Averages": averaged(one),
+                "Numbers in one set": x.size // found.sets,
+                "Sets": found.sets,
+            }
+            for one, found in every.items()
+        ],
+        hide_index=True,
+    )
+    parts.show_code(method, averaged(method))
+
+
+def choose() -> Cell:
+    """The chosen number (example, row, column, channel), counted from 0."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        again: dict[str, Any] = {"on_change": number_table.forget_click}
+        example = controls.control("row", choices=number_table.counted(EXAMPLES), **again)
+        at = controls.control("at", **again)
+        channels = number_table.counted(CHANNELS)
+        channel = controls.control("column", label="Channel", choices=channels, **again)
+    row, column = divmod(int(at) - 1, WIDTH)
+    return int(example) - 1, row, column, int(channel) - 1
+
+
+def blocks_chart(steps: Steps, cell: Cell) -> Chart:
+    """x and x_hat, a block of positions for each example and channel."""
+    shared = steps.shares(cell)
+    size = (1 + EXAMPLES * (HEIGHT + GAP), 1 + CHANNELS * (WIDTH + GAP))
+    color = theme.color(steps.method)
+    panels = tuple(
+        number_table.panel(title, blocks(values, shared, cell), size, color)
+        for title, values in (("x", steps.x), ("x̂", steps.x_hat))
+    )
+    listed = number_table.listed(
+        ("example", "row", "column", "channel"),
+        {"averaged with the chosen cell": shared, "x": steps.x, "x_hat": steps.x_hat},
+    )
+    place = controls.CONTROLS["at"].choices[str(cell[1] * WIDTH + cell[2] + 1)].lower()
+    summary = (
+        f"{words.title(steps.method)} on {EXAMPLES} examples, {HEIGHT} × {WIDTH} positions and "
+        f"{CHANNELS} channels. Highlighted: {shared.sum()} of {shared.size} cells, averaged with "
+        f"example {cell[0] + 1}, {place}, channel {cell[3] + 1}."
+    )
+    return Chart(panels, summary, listed)
+
+
+def blocks(values: np.ndarray, shared: np.ndarray, cell: Cell) -> list[Mark]:
+    """One block of positions for each example (down) and channel (across)."""
+    marks = []
+    for n in range(EXAMPLES):
+        top = 1 + n * (HEIGHT + GAP)
+        marks += number_table.labels([f"E{n + 1}"], top=top + (HEIGHT - 1) / 2)
+        for c in range(CHANNELS):
+            left = 1 + c * (WIDTH + GAP)
+            if n == 0:
+                marks += number_table.labels([f"C{c + 1}"], left=left + (WIDTH - 1) / 2)
+            marks += number_table.cells(
+                values[n, :, :, c],
+                top=top,
+                left=left,
+                highlighted=shared[n, :, :, c],
+                chosen=cell[1:3] if (n, c) == (cell[0], cell[3]) else None,
+                clicks={
+                    (h, w): f"{n + 1},{h * WIDTH + w + 1},{c + 1}"
+                    for h, w in np.ndindex(HEIGHT, WIDTH)
+                },
+            )
+    return marks
+
+
+def averaged(method: str) -> str:
+    """Which numbers share a mean, in words."""
+    if method == "group":
+        return f"all positions of one group of {CHANNELS // GROUPS} channels of one example"
+    return ALL_METHODS["layer" if method == "rms" else method].averages
+
+
+def answer(steps: Steps, cell: Cell) -> str:
+    count = int(steps.shares(cell).sum())
+    if steps.method == "rms":
+        return (
+            f"RMS norm divides {averaged('rms')} by one root: {count} numbers share "
+            f"{words.rounded(steps.root[cell])}, and no mean is subtracted. "
+            f"There are {steps.sets} such sets."
+        )
+    return (
+        f"{words.title(steps.method)} averages {averaged(steps.method)}: {count} numbers share "
+        f"the mean {words.rounded(steps.mean[cell])}. "
+        f"There are {steps.sets} such sets in these {steps.x.size} numbers."
+    )

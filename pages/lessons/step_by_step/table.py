@@ -1,0 +1,150 @@
+"""A small table of numbers, and every step from x to z."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from pages.components import charts, controls, number_table, page, theme
+from pages.components.charts import Chart
+from pages.components.number_table import GAP
+from pages.lab import arithmetic, words
+from pages.lab.arithmetic import Steps
+from pages.lessons.step_by_step import parts, weight
+
+MARGIN = 0.75  # for the names of rows, in cells
+
+
+def QUESTION() -> str:
+    if controls.get("method") == "weight":
+        return weight.QUESTION
+    return (
+        "Change one number of the table. Which results change with it: "
+        "those in its row, those in its column, or all?"
+    )
+
+
+def show() -> None:
+    with page.control_box():
+        first, second, third, fourth = st.columns([1.2, 1.4, 1, 1])
+        with first:
+            method = parts.method_control()
+        if method != "weight":
+            with second:
+                controls.control("eps")
+            with third:
+                gamma = controls.control("gamma", step=0.1)
+            with fourth:
+                beta = controls.control("beta", step=0.1, disabled=method == "rms")
+    if method == "weight":
+        weight.show()
+        return
+    left, right = st.columns([1.1, 2.5], gap="medium")
+    with left:
+        x = parts.edit_table()
+    cell = number_table.choose(*x.shape)
+    steps = parts.taken_apart(method, x, gamma, beta, cell[0])
+    with right:
+        chart, widths = steps_chart(steps, cell)
+        charts.show(
+            chart,
+            parts.caption(x, method),
+            number_table.chart_key("steps"),
+            widths=widths,
+            on_select=number_table.take_click,
+        )
+    parts.show_arithmetic(arithmetic.written_out(steps, cell))
+    page.answer(answer(steps, cell))
+    parts.show_code(method)
+
+
+def steps_chart(steps: Steps, cell: tuple[int, int]) -> tuple[Chart, list[float]]:
+    """x with its statistics where they belong, x_hat, and z with its gamma and beta."""
+    shared, color, batch = steps.shares(cell), theme.color(steps.method), steps.method == "batch"
+    rows, columns = steps.x.shape
+    x, x_hat, z = (
+        number_table.table(values, margin=MARGIN, highlighted=shared, chosen=cell)
+        for values in (steps.x, steps.x_hat, steps.z)
+    )
+    statistics = {"mean": steps.mean, "var.": steps.variance, "root": steps.root}
+    parameters = {"γ": steps.gamma[0], "β": steps.beta[0]}
+    if steps.method == "rms":
+        statistics = {"mean sq.": steps.variance, "root": steps.root}
+        del parameters["β"]
+    below, narrow = 1 + rows + GAP, MARGIN + columns
+    for index, (title, all_equal) in enumerate(statistics.items()):
+        values, on = (all_equal[0], shared[0]) if batch else (all_equal[:, 0], shared[:, 0])
+        place = (below if batch else narrow + GAP) + index
+        x += number_table.line(title, values, place, margin=MARGIN, highlighted=on, down=not batch)
+    own_feature = np.arange(columns) == cell[1]
+    for index, (title, values) in enumerate(parameters.items()):
+        z += number_table.line(title, values, below + index, margin=MARGIN, highlighted=own_feature)
+    wide = narrow if batch else narrow + GAP + len(statistics)
+    drawn = (
+        ("x and its statistics", x, wide),
+        ("x̂", x_hat, narrow),
+        (parts.formula(steps.method), z, narrow),
+    )
+    panels = tuple(
+        number_table.panel(title, marks, (below + 3, width), color) for title, marks, width in drawn
+    )
+    arrays = {one: getattr(steps, one) for one in ("x", "mean", "variance", "root", "x_hat", "z")}
+    listed = number_table.listed(
+        ("example", "feature"), {"averaged with the chosen cell": shared} | arrays
+    )
+    summary = (
+        f"{words.title(steps.method)} on {words.count(rows, 'example')} of {columns} features. "
+        f"Highlighted: {words.count(int(shared.sum()), 'cell')}, averaged with {name(cell)}: "
+        f"x = {words.rounded(steps.x[cell])}, x̂ = {words.rounded(steps.x_hat[cell])}, "
+        f"z = {words.rounded(steps.z[cell])}."
+    )
+    return Chart(panels, summary, listed), [wide, narrow, narrow]
+
+
+def name(cell: tuple[int, int]) -> str:
+    return f"example {cell[0] + 1}, feature {cell[1] + 1}"
+
+
+def answer(steps: Steps, cell: tuple[int, int]) -> str:
+    count = int(steps.shares(cell).sum())
+    if steps.method != "rms" and not steps.variance[cell]:
+        return constant_answer(steps, cell, count)
+    changed = steps.changed_by(cell)
+    only = "not only" if changed[~steps.shares(cell)].any() else "only"
+    return (
+        f"{distance(steps, cell, count)} Adding 1 to the x of {name(cell)} changes "
+        f"{int(changed.sum())} of the {steps.z.size} z: {only} those in "
+        f"{'its column' if steps.method == 'batch' else 'its row'}. "
+        f"{words.title(steps.method)} has {steps.sets} "
+        f"{'mean squares' if steps.method == 'rms' else 'means'} here, each over {count} numbers."
+    )
+
+
+def distance(steps: Steps, cell: tuple[int, int], count: int) -> str:
+    """Where x lies among the numbers that it is averaged with."""
+    away, others = steps.standard_deviations(cell), f"the {count} highlighted numbers."
+    if steps.method == "rms":
+        return f"x is {words.rounded(away, 3)} times the root mean square of {others}"
+    if not away:
+        return f"x equals the mean of {others}"
+    side = "above" if away > 0 else "below"
+    return f"x is {words.rounded(abs(away), 3)} standard deviations {side} the mean of {others}"
+
+
+def constant_answer(steps: Steps, cell: tuple[int, int], count: int) -> str:
+    """What is left where the variance is 0."""
+    why = "is averaged with nothing but itself"
+    if count > 1:
+        why = f"equals the {count - 1} that it is averaged with"
+    text = (
+        f"The number of {name(cell)} {why}: it is its own mean, the variance is 0, x̂ is 0, and z "
+        f"is β = {words.rounded(steps.beta[cell])}, "
+        f"whatever x {'is' if count == 1 else 'they all share'}. Only ε keeps the root at "
+        f"{words.rounded(steps.root[cell])} and away from 0."
+    )
+    if steps.method == "batch" and len(steps.x) == 1:
+        text += (
+            " So from a batch of one batch norm learns β and nothing else: no gradient reaches γ "
+            "or x. Layer norm averages within the example and needs no second one."
+        )
+    return text

@@ -1,0 +1,104 @@
+"""Weight norm: a kernel from directions v and lengths g."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from pages.components import arrow_chart, charts, controls, number_table, page, theme
+from pages.components.charts import Chart
+from pages.components.number_table import GAP
+from pages.lab import arithmetic, words
+from pages.lab.arithmetic import WeightSteps
+from pages.lessons.step_by_step import parts
+
+QUESTION = "Double every number of v. How does the kernel w change?"
+REACH = 9.0  # of the arrows' axes: v and v doubled are drawn to one scale
+
+
+def show() -> None:
+    left, right = st.columns([1.1, 2.5], gap="medium")
+    with left:
+        v = number_table.edit("v", (2, 4), parts.FEATURES, "Input", "Output")
+        g = number_table.edit("g", (1,), parts.FEATURES, "g", "Output")[0]
+        parts.preset_buttons("v", parts.KERNEL_PRESETS, arithmetic.KERNELS)
+    cell = number_table.choose(len(v), parts.FEATURES, "Input", "Output")
+    steps = arithmetic.weight_norm_steps(v, g)
+    if controls.get("affine") == "undo":
+        steps = arithmetic.weight_norm_steps(v, steps.norm)
+    with right:
+        chart = kernel_chart(steps, cell)
+        charts.show(
+            chart,
+            f"A kernel of {v.shape[0]} inputs × {v.shape[1]} outputs · Weight norm",
+            number_table.chart_key("weights"),
+            widths=[1, 1, 1.5][: len(chart.panels)],
+            on_select=number_table.take_click,
+        )
+    parts.show_arithmetic(arithmetic.written_weight(steps, cell))
+    page.answer(answer(steps, cell[1]))
+    parts.show_code("weight")
+
+
+def kernel_chart(steps: WeightSteps, cell: tuple[int, int]) -> Chart:
+    """v with its lengths and g, w, and, where there are two inputs, both as arrows."""
+    rows, columns = steps.v.shape
+    same_output = np.broadcast_to(np.arange(columns) == cell[1], steps.v.shape)
+    v, w = (
+        number_table.table(values, "I", "O", highlighted=same_output, chosen=cell)
+        for values in (steps.v, steps.w)
+    )
+    below = 1 + rows + GAP
+    for index, (title, values) in enumerate({"‖v‖": steps.norm, "g": steps.g}.items()):
+        v += number_table.line(title, values, below + index, highlighted=same_output[:1])
+    size, color = (below + 2, 1 + columns), theme.color("weight")
+    panels = [
+        number_table.panel("v, ‖v‖ and g", v, size, color),
+        number_table.panel("w = g v / ‖v‖", w, size, color),
+    ]
+    if rows == 2:
+        panels.append(arrows(steps))
+    listed = number_table.listed(
+        ("input", "output"), {"v": steps.v, "‖v‖": steps.norm, "g": steps.g, "w": steps.w}
+    )
+    lengths, new_lengths = (
+        ", ".join(words.rounded(one) for one in values) for values in (steps.norm, steps.length)
+    )
+    summary = (
+        f"Weight norm of {columns} outputs. The lengths of v are {lengths}; those of w are "
+        f"{new_lengths}."
+    )
+    return Chart(tuple(panels), summary, listed)
+
+
+def arrows(steps: WeightSteps):
+    """v and w of each output from the origin; an arrow of length 0 is left out."""
+    drawn = [
+        {
+            "series": f"{name}{number + 1}",
+            "group": str(number + 1),
+            "x": float(values[0, number]),
+            "y": float(values[1, number]),
+        }
+        for number in range(steps.v.shape[1])
+        for name, values in (("v", steps.v), ("w", steps.w))
+        if values[:, number].any()
+    ]
+    return arrow_chart.panel("Arrows: v dashed, w thick", drawn, thick="w", reach=REACH)
+
+
+def answer(steps: WeightSteps, column: int) -> str:
+    if not steps.v[:, column].any():
+        return (
+            f"The v of output {column + 1} is 0 and has no direction: its w is 0, "
+            f"and g = {words.rounded(steps.g[column])} has nothing to stretch. No gradient reaches "
+            "it, so it stays 0."
+        )
+    doubled = arithmetic.weight_norm_steps(2 * steps.v, steps.g)
+    change = float(np.abs(doubled.w - steps.w).max())
+    changes = f"w by at most {words.rounded(change, 1)}" if change else "no w"
+    return (
+        f"Output {column + 1}: ‖v‖ = {words.rounded(steps.norm[column])} is divided away, and "
+        f"‖w‖ = {words.rounded(steps.length[column])} is |g|. Doubling every v changes {changes}: "
+        "only the direction of v counts."
+    )
