@@ -1,10 +1,109 @@
-"""The home page: the idea in one screen, six lessons, the pages, the data."""
+"""The home page: the idea in one screen, six lessons, the pages, the data.
 
-from pages.components import home, page, turns
+It needs neither TensorFlow nor pandas nor a chart, so it is on screen at once.
+"""
+
+import base64
+from html import escape
+from itertools import groupby
+from pathlib import Path
+
+import streamlit as st
+
+from pages.components import data_choice, lesson_list, page, turns
+from pages.lab import words
+
+PICTURES = Path(__file__).parent / "pages" / "components" / "pictures"
+SHARED_FORMULA = (
+    r"\hat{x} = \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} \qquad z = \gamma \hat{x} + \beta"
+)
+# Method -> what tells it apart from the others: its formula, what it averages, its picture.
+METHODS = {
+    "none": (
+        r"z = x",
+        "Nothing is averaged: every number stays as it is.",
+        "A block of images, channels and positions; nothing is highlighted.",
+    ),
+    "batch": (
+        r"\mu_c = \frac{1}{NHW} \sum_{n,h,w} x_{nhwc}",
+        "One mean per channel, over images and positions.",
+        "In a block of images, channels and positions the slice of one channel is highlighted.",
+    ),
+    "layer": (
+        r"\mu_n = \frac{1}{HWC} \sum_{h,w,c} x_{nhwc}",
+        "One mean per image, over channels and positions.",
+        "In a block of images, channels and positions the slice of one image is highlighted.",
+    ),
+    "weight": (
+        r"w_c = g_c \frac{v_c}{\lVert v_c \rVert}",
+        "No activation is averaged: each filter gets a length g.",
+        "Four filters of 5 by 5 weights; one of them is highlighted.",
+    ),
+}
+STYLE = """<style>
+.st-key-methods h4 { padding: 0 0 .5rem; }
+.st-key-methods .katex-display {
+  display: flex; align-items: center; justify-content: center;
+  margin: 0 0 .3rem; min-height: 3.5rem;
+}
+.st-key-methods .katex-display > .katex { font-size: 1.1em; }
+.st-key-methods img { display: block; width: 100%; max-width: 16rem; margin: 0 auto; }
+[class*="st-key-lesson_"] [data-testid="stPageLink"] a {
+  border: 1px solid #7A8594; padding: .4rem 1rem;
+}
+.st-key-pages [data-testid="stCaptionContainer"] { padding-left: 2.1rem; }
+@media (max-width: 640px) {
+  .st-key-methods [data-testid="stColumn"] { min-width: calc(50% - 1rem); }
+  .st-key-methods .katex-display > .katex { font-size: .9em; }
+}
+</style>"""
+
+
+def show_idea() -> None:
+    st.html(STYLE)
+    text, formula = st.columns([1.15, 1], vertical_alignment="center", gap="medium")
+    text.markdown(
+        "Normalizing gives the numbers inside a network mean 0 and spread 1; γ and β can change "
+        "both again. The methods differ in one thing: **which numbers share a mean.**"
+    )
+    formula.latex(SHARED_FORMULA)
+    with st.container(key="methods"):
+        for column, method in zip(st.columns(len(METHODS)), METHODS, strict=True):
+            with column, st.container(gap="xsmall"):
+                show_method(method, *METHODS[method])
+    st.caption(
+        "Each block is one batch after the convolution: N images, C channels, H·W positions. "
+        "What is highlighted shares one μ and σ, or one g."
+    )
+
+
+def show_method(method: str, formula: str, averages: str, picture: str) -> None:
+    st.markdown(f"#### {words.title(method)}", text_alignment="center")
+    # An image element: `st.image` would load an imaging library first.
+    drawing = base64.b64encode((PICTURES / f"{method}.svg").read_bytes()).decode()
+    text = escape(f"{words.title(method)}. {picture} {averages}", quote=True)
+    st.html(f'<img src="data:image/svg+xml;base64,{drawing}" alt="{text}">')
+    st.latex(formula)
+    st.markdown(averages, text_alignment="center")
+
+
+def show_pages() -> None:
+    st.header("The pages", anchor=False)
+    pages = [one for one in page.PAGES.values() if one.group]
+    groups = [(name, list(those)) for name, those in groupby(pages, lambda one: one.group)]
+    with st.container(key="pages"):
+        for column, (group, those) in zip(st.columns(len(groups)), groups, strict=True):
+            with column:
+                st.markdown(f"**{group}**")
+                for one in those:
+                    with st.container(gap=None):
+                        page.link(one.name)
+                        st.caption(one.about)
+
 
 with turns.take():
     page.set_up("home")
-    home.idea()
-    home.lessons()
-    home.pages()
-    home.data()
+    show_idea()
+    lesson_list.show()
+    show_pages()
+    data_choice.show()

@@ -1,5 +1,6 @@
 """The home page: light, truthful about its data, and with lessons whose links and answers hold."""
 
+import base64
 import io
 import os
 import subprocess
@@ -13,13 +14,16 @@ from streamlit.testing.v1 import AppTest
 
 from normlib.config import TrainConfig
 from normlib.mnist import Dataset
-from pages.components import controls, home, page, pictures, server, theme
+from pages.components import controls, page, server, theme
 from pages.components.controls import CONTROLS
 from pages.components.lesson_list import LESSONS
 from pages.lab import report
+from pages.lab import words as naming
 from pages.lab.queue import Experiments
 
 HOME = page.ROOT / page.PAGES["home"].file
+PICTURES = page.ROOT / "pages" / "components" / "pictures"
+METHODS = ("none", "batch", "layer", "weight")
 
 
 class Looking(Ready):
@@ -95,32 +99,28 @@ def test_the_page_is_whole_before_the_data_are_there(drawn, monkeypatch):
     assert len(app.get("expander")) >= len(LESSONS)
 
 
-@pytest.mark.parametrize("method", home.METHODS)
-def test_each_method_has_its_formula_its_sentence_and_its_picture(method, warm):
+def test_each_method_has_its_formula_its_sentence_and_its_picture(warm):
     app = opened()
-    assert theme.title(method) in words(app)
-    assert home.FORMULAS[method] in [element.value.strip("$\n") for element in app.latex]
-    assert pictures.SHARED[method] in words(app)
-    assert any(pictures.in_words(method) in element.proto.body for element in app.get("html"))
+    formulas = [element.value.strip("$\n") for element in app.latex]
+    pictures = [one.proto.body for one in app.get("html") if "<img" in one.proto.body]
+    assert len(formulas) == 1 + len(METHODS)
+    for method, formula, picture in zip(METHODS, formulas[1:], pictures, strict=True):
+        assert f"#### {naming.title(method)}" in words(app)
+        assert {"none": "z = x", "weight": "g_c"}.get(method, r"\mu") in formula
+        drawing = base64.b64encode((PICTURES / f"{method}.svg").read_bytes()).decode()
+        assert drawing in picture
+        assert f'alt="{naming.title(method)}.' in picture
+    assert "One mean per channel, over images and positions." in words(app)
 
 
 def test_only_what_is_averaged_has_colour():
-    drawn = {method: pictures.averaged(method, "#111111", "#fefefe") for method in home.METHODS}
-    for method, svg in drawn.items():
-        colors = {color for color in theme.COLORS.values() if color in svg}
-        assert colors == (set() if method == "none" else {theme.color(method)})
-    lit = {method: svg.count(f'fill="{theme.color(method)}"') for method, svg in drawn.items()}
-    assert lit == {"none": 0, "batch": 3, "layer": 3, "weight": 3}  # one slice's visible faces
-
-
-def test_the_pictures_take_the_colours_of_the_page():
-    for method in home.METHODS:
-        light = pictures.averaged(method, theme.LIGHT_INK, theme.LIGHT_BACKGROUND)
-        dark = pictures.averaged(method, theme.DARK_INK, theme.DARK_BACKGROUND)
-        assert theme.DARK_INK not in light
-        assert light.replace(theme.LIGHT_INK, theme.DARK_INK) == dark.replace(
-            theme.DARK_BACKGROUND, theme.LIGHT_BACKGROUND
-        )
+    colors = {theme.COLORS[method] for method in METHODS if method != "none"}
+    for method in METHODS:
+        svg = (PICTURES / f"{method}.svg").read_text()
+        own = {theme.COLORS[method]} & colors
+        assert {color for color in colors if color in svg} == own
+        faces = svg.count(f'fill="{theme.COLORS[method]}"')
+        assert faces == (0 if method == "none" else 3)  # one slice's visible faces
 
 
 # ---- the lessons -----------------------------------------------------------------------------

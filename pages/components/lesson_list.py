@@ -1,4 +1,4 @@
-"""The six lessons of the home page: each a link with its state, a question, an answer.
+"""The six lessons of the home page: a question to predict, a link with its state, an answer.
 
 The numbers in an answer come from the recorded runs. What depends on the data in use is left to
 the page that the link opens.
@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
+import streamlit as st
+
+from pages.components import page
 from pages.lab import report
 from pages.lab.arithmetic import TABLES
 
@@ -34,6 +37,44 @@ class Lesson:
     task: str
     answer: Callable[[], str]
     start: bool = False
+
+
+def show() -> None:
+    """The lessons, folded: those to begin with on the left, the others on the right."""
+    st.header("Six lessons", anchor=False)
+    for column, title in zip(st.columns(2, gap="medium"), ("A good start", "Then"), strict=True):
+        lessons = [lesson for lesson in LESSONS if lesson.start == (title == "A good start")]
+        with column:
+            st.markdown(f"**{title}** · {sum(lesson.minutes for lesson in lessons)} minutes")
+            for lesson in lessons:
+                _show_lesson(lesson)
+
+
+def _show_lesson(lesson: Lesson) -> None:
+    predictions = st.session_state.setdefault("_predictions", {})  # lesson -> what was written
+    # Drawn when it is opened: six lessons at once keep the page from the screen for half a second.
+    unfolded = st.expander(
+        f"{LESSONS.index(lesson) + 1}. {lesson.title} · {lesson.minutes} min",
+        icon=":material/star:" if lesson.start else ":material/school:",
+        key=f"lesson_{lesson.name}",
+        expanded=bool(predictions.get(lesson.name)),
+        on_change="rerun",
+    )
+    if not unfolded.open:
+        return
+    with unfolded:
+        st.markdown(f"**{lesson.question}**")
+        predictions[lesson.name] = st.text_input(
+            "Your prediction",
+            predictions.get(lesson.name, ""),
+            key=f"_prediction_{lesson.name}",
+            max_chars=300,
+            placeholder="Write it down before you look",
+        )
+        st.markdown(lesson.task)
+        page.link(lesson.page, label=f"Open {page.PAGES[lesson.page].title}", state=lesson.state)
+        with st.expander("Answer", icon=":material/key:", key=f"answer_{lesson.name}"):
+            st.markdown(lesson.answer())
 
 
 def _why_weight_norm_lost() -> str:

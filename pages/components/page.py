@@ -22,7 +22,7 @@ import segno
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
-from pages.components import controls, server, turns
+from pages.components import controls, data_choice, server, turns
 
 T = TypeVar("T")
 
@@ -322,27 +322,7 @@ def _navigation() -> None:
             st.caption(group)
         link(page.name, width="stretch")
     st.space("small")
-    _data_status()
-
-
-def _data_now() -> None:
-    dataset = server.data()
-    real = dataset.name == "MNIST"
-    count = len(dataset.train_images)
-    st.badge(dataset.name, icon=":material/database:", color="green" if real else "orange")
-    st.caption(f"{count:,} training images." + ("" if real else " This is not MNIST."))
-
-
-@st.fragment(run_every=0.5)
-def _data_soon() -> None:
-    if server.data_is_here():
-        st.rerun()
-    st.caption("Looking for MNIST…")
-
-
-def _data_status() -> None:
-    """Which data is in use; while it loads, a line that replaces itself."""
-    (_data_now if server.data_is_here() else _data_soon)()
+    data_choice.show_briefly()
 
 
 def _share() -> None:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import streamlit as st
-
-from normlib.config import METHODS
+from pages.lab.words import title as title
 
 COLORS: dict[str, str] = {
     "none": "#6B7280",
@@ -43,43 +41,32 @@ SHAPES: dict[str, str] = {
     "rms": "triangle-right",
     "tf_batch": "circle",
 }
-# Series that are no method of their own, and must not look like one.
+# Series that are no methods, in their order; none looks like one of the four methods above all.
+SERIES: tuple[tuple[str, list[int]], ...] = (
+    ("#8456B8", [1, 0]),
+    ("#B27A00", [9, 3]),
+    ("#CC79A7", [2, 2]),
+    ("#3C97D0", [6, 2, 2, 2]),
+    ("#8B8000", [9, 3, 3, 3]),
+)
+SERIES_SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down")
 CONSTANT_KERNEL = "Constant kernel"
-_OTHERS: dict[str, tuple[str, list[int]]] = {CONSTANT_KERNEL: ("#8456B8", [9, 3, 3, 3])}
-LIGHT_BACKGROUND, DARK_BACKGROUND = "#FFFFFF", "#11161C"  # as in .streamlit/config.toml
-LIGHT_INK, DARK_INK = "#0B1118", "#E8EDF2"  # the text upon them, as there
 NEUTRAL = "#7A8594"  # lines that belong to no method
 
 
-def title(method: str) -> str:
-    """The method as a legend names it; any other series keeps its own name."""
-    return METHODS[method].title if method in METHODS else method
-
-
 def color(series: str, position: int = 0) -> str:
-    """The colour of a method; other series take the colours in turn."""
-    if series in _OTHERS:
-        return _OTHERS[series][0]
-    return COLORS.get(series) or list(COLORS.values())[1:][position % (len(COLORS) - 1)]
+    """The colour of a method; that of the series at this position where it is none."""
+    return COLORS.get(series) or SERIES[position % len(SERIES)][0]
 
 
 def dash(series: str, position: int = 0) -> list[int]:
-    """The dash of a method; other series take the dashes in turn."""
-    if series in _OTHERS:
-        return _OTHERS[series][1]
-    return DASHES.get(series) or list(DASHES.values())[1:][position % (len(DASHES) - 1)]
+    """The dash of a method; that of the series at this position where it is none."""
+    return DASHES.get(series) or SERIES[position % len(SERIES)][1]
 
 
 def shape(series: str, position: int = 0) -> str:
-    """The marker of a method; other series take the markers in turn."""
-    return SHAPES.get(series) or list(SHAPES.values())[1:][position % (len(SHAPES) - 1)]
-
-
-def ink_and_paper() -> tuple[str, str]:
-    """The page's text and background, for pictures that cannot take them over by themselves."""
-    if st.context.theme.type == "dark":
-        return DARK_INK, DARK_BACKGROUND
-    return LIGHT_INK, LIGHT_BACKGROUND
+    """The marker of a method; that of the series at this position where it is none."""
+    return SHAPES.get(series) or SERIES_SHAPES[position % len(SERIES_SHAPES)]
 
 
 def config(presenting: bool) -> dict[str, Any]:
