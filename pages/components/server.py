@@ -9,9 +9,8 @@ from __future__ import annotations
 import gc
 import importlib
 import pkgutil
-import socket
 import threading
-from contextlib import suppress
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -27,97 +26,77 @@ if TYPE_CHECKING:
     from pages.lab.queue import Experiments
 
 
-def freeze_after_imports() -> None:
-    """Take everything imported so far out of the garbage collector's sight.
-
-    A full collection takes half a second with TensorFlow's objects in sight, and milliseconds
-    without them.
-    """
-    gc.collect()
-    gc.freeze()
-
-
-def leave_keras_alone() -> None:
-    """Keep Streamlit from emptying Keras after every run.
-
-    The lab keeps nothing in Keras, and its `clear_session` collects garbage each time: a quarter
-    of what a moved slider costs. Python collects by itself, when there is something to collect.
-    """
-    keras = importlib.import_module("keras")
-    keras.backend.clear_session = lambda *_, **__: None
-
-
-def send_at_once() -> None:
-    """Let every message leave when it is written, and not 40 ms later.
-
-    Streamlit opens its port in a way that leaves the kernel waiting, after a small message, for
-    the browser's receipt. What is set on the port holds for all connections made to it.
-    """
-    for one in gc.get_objects():
-        if type(one) is socket.socket and one.family in (socket.AF_INET, socket.AF_INET6):
-            with suppress(OSError):  # closed meanwhile, or not TCP
-                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
 # Seconds that a first page which needs neither gets to itself before they take the processor.
 DATA_AFTER, TENSORFLOW_AFTER = 1.0, 2.0
 
 
-class WarmUp:
-    """Loads the data and TensorFlow, each in a daemon thread of its own."""
+class _Background(threading.Thread):
+    """Slow work, done once: after some seconds, or as soon as somebody waits for it."""
 
-    def __init__(self) -> None:
-        self.dataset: Dataset | None = None
+    def __init__(self, work: Callable[[], None], after: float) -> None:
+        super().__init__(daemon=True)
         self.error: BaseException | None = None
-        self._wanted, self._data_wanted = threading.Event(), threading.Event()
-        self._data = threading.Thread(target=self._load_data, name="data", daemon=True)
-        self._imports = threading.Thread(target=self._import, name="tensorflow", daemon=True)
-        self._data.start()
-        self._imports.start()
+        self._work, self._after, self._wanted = work, after, threading.Event()
+        self.start()
 
-    def _load_data(self) -> None:
-        self._data_wanted.wait(DATA_AFTER)
+    def run(self) -> None:
+        self._wanted.wait(self._after)
+        # TensorFlow's threads, which do the work of trainings, take their priority from this one.
         give_way()
         try:
-            self.dataset = load_mnist()
+            self._work()
         except BaseException as error:
             self.error = error  # raised again by wait, where somebody sees it
             raise
 
-    def _import(self) -> None:
-        self._wanted.wait(TENSORFLOW_AFTER)
-        # TensorFlow's threads, which do the work of trainings, take their priority from this one.
-        give_way()
-        try:
-            # On Apple silicon TensorFlow must come before pandas and pyarrow, or it hangs.
-            tensorflow = importlib.import_module("tensorflow")
-            for package in (normlib, lab):
-                for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-                    if not module.name.endswith("__main__"):
-                        importlib.import_module(module.name)
-            for name in ("pandas", "pyarrow", "altair"):
-                importlib.import_module(name)
-            tensorflow.config.list_logical_devices()  # starts the threads
-        except BaseException as error:
-            self.error = error
-            raise
-        self._data.join()
-        leave_keras_alone()
-        freeze_after_imports()
+    def is_done(self) -> bool:
+        return not self.is_alive() and self.error is None
 
-    def data_is_here(self) -> bool:
-        return self.dataset is not None
-
-    def tensorflow_is_here(self) -> bool:
-        return not self._imports.is_alive() and self.error is None
-
-    def wait(self, for_tensorflow: bool) -> None:
-        self._data_wanted.set()
-        if for_tensorflow:
-            self._wanted.set()
-        (self._imports if for_tensorflow else self._data).join()
+    def wait(self) -> None:
+        self._wanted.set()
+        self.join()
         if self.error is not None:
             raise RuntimeError(f"The lab could not start: {self.error}") from self.error
+
+
+class WarmUp:
+    """Loads the data and TensorFlow."""
+
+    def __init__(self) -> None:
+        self.dataset: Dataset | None = None
+        self._data = _Background(self._load_data, DATA_AFTER)
+        self._imports = _Background(self._import, TENSORFLOW_AFTER)
+
+    def _load_data(self) -> None:
+        self.dataset = load_mnist()
+
+    def _import(self) -> None:
+        # On Apple silicon TensorFlow must come before pandas and pyarrow, or it hangs
+        # (streamlit#8974, keras#23083).
+        tensorflow = importlib.import_module("tensorflow")
+        for package in (normlib, lab):
+            for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+                if not module.name.endswith(("__main__", "command_line", "_command")):
+                    importlib.import_module(module.name)
+        for name in ("pandas", "pyarrow", "altair"):
+            importlib.import_module(name)
+        tensorflow.config.list_logical_devices()  # starts the threads
+        self._data.wait()
+        # After every run Streamlit calls this, and it collects garbage: 0.7 s with TensorFlow's
+        # objects in sight, 50 ms with the 200,000 of a lesson. The lab keeps nothing in Keras.
+        importlib.import_module("keras").backend.clear_session = lambda *_, **__: None
+        # Python's own collections then pass TensorFlow's objects over: nothing instead of 0.7 s.
+        gc.collect()
+        gc.freeze()
+
+    def data_is_here(self) -> bool:
+        return not self._data.is_alive()
+
+    def tensorflow_is_here(self) -> bool:
+        return self._imports.is_done()
+
+    def wait(self, for_tensorflow: bool) -> None:
+        (self._imports if for_tensorflow else self._data).wait()
 
 
 _lock = threading.Lock()
@@ -131,7 +110,6 @@ def warm_up() -> WarmUp:
     global _warm_up
     with _lock:
         if _warm_up is None:
-            send_at_once()
             _warm_up = WarmUp()
         return _warm_up
 

@@ -1,13 +1,7 @@
-"""One script at a time, whoever it draws for; what takes long goes on beside it.
+"""One script draws at a time, whoever it draws for: Python runs one thread at a time anyhow.
 
-Python runs one thread at a time anyhow. Thirty scripts that all want to be the one spend more time
-on handing over than on drawing: each takes three times as long as alone. A script holds the turn
-while it draws, and gives it up around what takes long: loading TensorFlow, and whatever computes
-for more than a moment. The picture that follows a slider is computed within the turn; several at
-once would all be late.
-
-Nobody may ask for the turn while others wait for what he holds. So `let_others` stands around the
-call of a cached function, never within one.
+A script holds the turn while it draws and gives it up around what takes long. `let_others` stands
+around the call of a cached function, never within one, where others would wait for its holder.
 """
 
 from __future__ import annotations
@@ -23,24 +17,21 @@ class _Turn:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._taken = False
-        self._line: deque[threading.Event] = deque()
+        self._line: deque[threading.Event] = deque()  # the holder stands first
 
     def begin(self) -> None:
+        called = threading.Event()
         with self._guard:
-            if not self._taken:
-                self._taken = True
-                return
-            called = threading.Event()
             self._line.append(called)
-        called.wait()
+            first = len(self._line) == 1
+        if not first:
+            called.wait()
 
     def end(self) -> None:
         with self._guard:
+            self._line.popleft()
             if self._line:
-                self._line.popleft().set()  # handed over, so nobody can push in
-            else:
-                self._taken = False
+                self._line[0].set()
 
 
 _turn = _Turn()
@@ -74,14 +65,14 @@ def let_others() -> Iterator[None]:
 
 
 def _holds() -> bool:
-    return getattr(_mine, "turn", False)
+    return getattr(_mine, "holds", False)
 
 
 def _begin() -> None:
     _turn.begin()
-    _mine.turn = True
+    _mine.holds = True
 
 
 def _end() -> None:
-    _mine.turn = False
+    _mine.holds = False
     _turn.end()
