@@ -1,13 +1,12 @@
 """Sweeps: their trainings, what is made of the outcomes, and the shipped numbers."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from normlib.config import METHODS, TrainConfig
-from pages.lab import __main__, sweep_command, sweeps
+from pages.lab import sweeps
 from pages.lab.sweeps import Outcome, Sweep
 
 
@@ -213,26 +212,6 @@ def test_the_paper_is_set_beside_the_config_itself():
     rows = {what: ours for what, _, ours in sweeps.paper_and_ours(other, 1_000)}
     assert "0.5" in rows["Optimizer"]
     assert rows["Training images"] == "1,000"
-
-
-def test_the_command_trains_every_point(drawn):
-    base = TrainConfig(train_size=64, epochs=1, hidden_units=8)
-    sweep = Sweep("batch_size", (16, 64), ("none", "batch"), (0,), base)
-    read = sweeps.from_content(json.loads(sweep_command.sweep_json("test", drawn, sweep)))
-    assert len(read.outcomes) == 4
-    assert {one.steps for one in read.outcomes.values()} == {4, 1}
-    assert read.origin["data"]["name"] == drawn.name
-
-    from normlib.training import train
-
-    config = sweep.config("batch", 16, 0)
-    run = train(config, drawn)
-    assert read.outcomes[sweeps.name_of(config)].accuracy == run.test_accuracy
-
-
-def test_the_command_refuses_a_folder_that_is_not_there(capsys, tmp_path):
-    assert __main__.main(["sweep", "rates", "--folder", str(tmp_path / "missing")]) == 2
-    assert "There is no folder" in capsys.readouterr().err
 
 
 def test_titles_are_those_of_the_methods():
