@@ -21,7 +21,7 @@ from normlib.mnist import Dataset
 from normlib.run import Run
 from normlib.runtime import DEVICE
 from pages.lab import sweeps
-from pages.lab.activations import build
+from pages.lab.activations import trained
 
 EVALUATED = 2_000  # test images, the first of them
 RECOMPUTED_FROM = 4_096  # training images, the first of them
@@ -33,7 +33,10 @@ _MATES_STREAM = 200
 
 def network(run: Run) -> SmallCNN:
     """The network as a run left it, with variables of its own."""
-    return build(run.config, run)
+    with tf.device(DEVICE):
+        net = SmallCNN.from_config(run.config)
+        net.set_weights(trained(run).weights)
+        return net
 
 
 # ---- three kinds of statistics ---------------------------------------------------------------
