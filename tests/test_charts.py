@@ -48,33 +48,6 @@ def test_every_method_has_a_look_of_its_own():
     assert all(a != b and x != y for (a, x), (b, y) in combinations(looks, 2))
 
 
-def _bins(method: str, stage: str, shares: list[float]) -> list[dict]:
-    return [
-        {"method": method, "stage": stage, "left": place, "right": place + 1, "share": share}
-        for place, share in enumerate(shares)
-    ]
-
-
-def test_histograms_share_their_axes_and_write_what_they_cut_off():
-    rows = [
-        *_bins("none", "relu", [0.8, 0.1, 0.1]),
-        *_bins("batch", "relu", [0.5, 0.3, 0.2]),
-    ]
-    chart = charts.histograms(rows, {"relu": "After ReLU"}, (0, 3))
-    (none_spec, none), (batch_spec, batch) = chart.panels
-    assert none_spec["layer"][0]["encoding"]["x"]["scale"] == {"domain": [0, 3], "nice": False}
-    assert none_spec["layer"][0]["encoding"]["y"] == batch_spec["layer"][0]["encoding"]["y"]
-    words = none["left"] == none["right"]
-    assert list(none["words"][words]) == ["After ReLU", "40%", "80%"]
-    assert list(batch["words"][words]) == ["After ReLU", "40%", "50%"]
-    assert none["words"][0] == "0 to 1: 80.00%"
-    heights = np.concatenate([none["height"][~words], batch["height"][~words]])
-    assert heights.max() == pytest.approx(charts._ROW)  # the row's top
-    assert heights[1] / heights[2] == 1
-    assert heights[4] / heights[5] == pytest.approx(1.5)
-    assert "No normalization, after relu: most values, 80%, lie from 0 to 1." in chart.summary
-
-
 def test_a_chart_keeps_its_data_out_of_its_spec():
     chart = charts.accuracy_curves([{"method": "layer", "epoch": 1, "accuracy": 0.9}])
     again = charts.accuracy_curves([{"method": "layer", "epoch": 1, "accuracy": 0.901}])

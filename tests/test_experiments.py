@@ -18,6 +18,7 @@ from normlib.config import TrainConfig
 from normlib.mnist import Dataset
 from normlib.run import EpochEnd, EpochResult, Progress, Run, Started
 from pages.lab import queue as module
+from pages.lab.experiment import Prefix
 from pages.lab.queue import Experiment, Experiments, QueueFull
 from pages.lab.store import Store
 
@@ -322,7 +323,7 @@ def test_an_experiment_that_two_wait_for_takes_the_earlier_turn(lab):
     for seed, session in [(1, "a"), (2, "a"), (3, "a"), (4, "b")]:
         room.submit(seed, session)
     shared = room.submit(3, "c")
-    assert [each.config.seed for each in room.all._order()][-3:] == [3, 4, 2]
+    assert [each.config.seed for each in room.all._in_order()][-3:] == [3, 4, 2]
     assert shared.position < room.submit(4, "b").position
     assert order_of(room, 4) == [1, 3, 4, 2]
 
@@ -533,6 +534,18 @@ def test_memory_is_bounded_in_bytes_too(lab, store, monkeypatch):
     assert len(room.all._known) == 2
 
 
+def test_one_large_run_keeps_its_last_weights_and_drops_nobody_elses(lab, store, monkeypatch):
+    monkeypatch.setattr(module, "MAX_ARRAY_BYTES", 10_000)
+    monkeypatch.setattr(module, "KEPT_BYTES", 20_000)
+    room = lab(store=store)
+    small = [room.run_through(seed, weights=[{"v": np.zeros(100)}]) for seed in (1, 2)]
+    large = room.run_through(3, weights=[{"v": np.full(500, epoch)} for epoch in range(50)])
+    assert [bool(epoch) for epoch in large.run.weights] == [False] * 48 + [True] * 2
+    assert large.run.weights[-1]["v"][0] == 49
+    assert (large.status, large.message) == ("finished", "")
+    assert list(room.all._known) == [each.key for each in (*small, large)]
+
+
 def test_a_run_that_the_disk_refused_is_forgotten_last(lab, store, monkeypatch):
     monkeypatch.setattr(module, "KEPT_RUNS", 2)
     kept = [lab(store=store).run_through(seed) for seed in (1, 2, 3)]
@@ -553,54 +566,6 @@ def test_without_a_store_the_oldest_run_goes_first(lab, monkeypatch):
     assert room.all.find(experiments[2].key) is experiments[2]
 
 
-# Pictures first
-
-
-def test_a_training_waits_while_a_picture_is_drawn(lab, monkeypatch):
-    monkeypatch.setattr(module, "PICTURE_SECONDS", 10 * SOON)
-    room = lab()
-    room.submit(1, "a")
-    puppet = room.next()
-    with room.all.interactive(), room.all.interactive():
-        puppet.tell("ask", wait=False)
-        with pytest.raises(queue.Empty):
-            puppet.answered(timeout=0.2)
-    assert puppet.answered() is False
-    puppet.ends()
-
-
-def test_a_training_advances_however_many_pictures_are_drawn(lab):
-    room = lab()
-    room.submit(1, "a")
-    puppet = room.next()
-    with room.all.interactive():
-        for _ in range(3):
-            assert not puppet.asks_to_stop()
-    puppet.ends()
-
-
-def test_a_picture_that_fails_holds_nothing_up(lab, monkeypatch):
-    monkeypatch.setattr(module, "PICTURE_SECONDS", 10 * SOON)
-    room = lab()
-    room.submit(1, "a")
-    puppet = room.next()
-    with pytest.raises(ZeroDivisionError), room.all.interactive():
-        _ = 1 / 0
-    assert not puppet.asks_to_stop()
-    puppet.ends()
-
-
-def test_stop_does_not_wait_for_pictures(lab, monkeypatch):
-    monkeypatch.setattr(module, "PICTURE_SECONDS", 10 * SOON)
-    room = lab()
-    experiment = room.submit(1, "a")
-    puppet = room.next()
-    room.all.unwatch(experiment.key, "a")
-    with room.all.interactive():
-        assert puppet.asks_to_stop()
-    puppet.ends("stopped")
-
-
 # What a page reads
 
 
@@ -616,17 +581,17 @@ def test_a_snapshot_tells_what_happened_so_far(lab):
     puppet.tell(EpochEnd(EpochResult(1, 0.01, 0.64, 0.9, 1.5)))
     snapshot = experiment.snapshot()
     assert (snapshot.status, snapshot.step, snapshot.steps) == ("running", 5, 10)
-    assert snapshot.losses == (1, 1 / 2, 1 / 3, 1 / 4, 1 / 5)
-    assert snapshot.accuracies == (0.5,) * 5
-    assert snapshot.recorded == {"step": (2, 5)}
-    assert snapshot.epochs == (EpochResult(1, 0.01, 0.64, 0.9, 1.5),)
+    assert list(snapshot.losses) == [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5]
+    assert list(snapshot.accuracies) == [0.5] * 5
+    assert {name: list(rows) for name, rows in snapshot.recorded.items()} == {"step": [2, 5]}
+    assert list(snapshot.epochs) == [EpochResult(1, 0.01, 0.64, 0.9, 1.5)]
     assert snapshot.seconds == 1.5
     assert snapshot.seconds_left == pytest.approx(5 * 64 / 640)
     puppet.ends(losses=[3.0, 2.0], seconds=4.0)
     assert experiment.wait_until_over(SOON)
-    assert snapshot.losses == (1, 1 / 2, 1 / 3, 1 / 4, 1 / 5)  # it stays what it was
+    assert list(snapshot.losses) == [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5]  # it stays what it was
     final = experiment.snapshot()
-    assert (final.status, final.losses, final.seconds) == ("finished", (3.0, 2.0), 4.0)
+    assert (final.status, list(final.losses), final.seconds) == ("finished", [3.0, 2.0], 4.0)
     assert (final.step, final.seconds_left) == (2, 0.0)
 
 
@@ -646,6 +611,31 @@ def test_reading_again_copies_nothing(lab):
     assert experiment.snapshot() is experiment.snapshot()
 
 
+def test_a_look_costs_the_same_however_long_the_run_is(lab):
+    room = lab()
+    experiment = room.submit(1, "a")
+    puppet = room.next()
+    puppet.steps(100_000, steps=200_000)
+    before = experiment.snapshot()
+    puppet.steps(1, steps=200_000)
+    now = experiment.snapshot()
+    assert (len(before.losses), len(now.losses)) == (100_000, 100_001)
+    assert now.losses._items is before.losses._items  # read up to a length, never copied
+    assert sys.getsizeof(now.losses) < 100
+    puppet.ends()
+
+
+def test_a_prefix_is_read_like_a_copy():
+    items = [1, 2, 3]
+    prefix = Prefix(items)
+    longer = prefix.grown([4, 5])
+    assert (list(prefix), list(longer), len(prefix)) == ([1, 2, 3], [1, 2, 3, 4, 5], 3)
+    for at in (0, 2, -1, -3, slice(None), slice(-2, None), slice(1), slice(None, None, -1)):
+        assert prefix[at] == [1, 2, 3][at]
+    with pytest.raises(IndexError):
+        prefix[3]
+
+
 def test_batch_accuracies_survive_a_restart(lab, store):
     room = lab(store=store)
     experiment = room.submit(1, "a")
@@ -654,8 +644,8 @@ def test_batch_accuracies_survive_a_restart(lab, store):
     puppet.ends()
     assert experiment.wait_until_over(SOON)
     found = lab(store=store).all.find(experiment.key)
-    assert found.snapshot().accuracies == (0.5,) * 4
-    assert found.snapshot().losses == experiment.snapshot().losses
+    assert list(found.snapshot().accuracies) == [0.5] * 4
+    assert list(found.snapshot().losses) == list(experiment.snapshot().losses)
 
 
 def test_earlier_lists_live_and_stored_newest_first(lab, store):
@@ -720,6 +710,22 @@ def test_a_failure_leaves_nothing_that_looks_interrupted(lab, store):
     again = Store(store.home)
     assert [each.config.seed for each in again.list()] == [2]
     again.close()
+
+
+def test_a_fault_while_a_training_ends_costs_no_worker(lab, monkeypatch):
+    room = lab()
+    first, second = room.submit(1, "a"), room.submit(2, "a")
+    forget_some = room.all._forget_some
+
+    def fail_once() -> None:
+        monkeypatch.setattr(room.all, "_forget_some", forget_some)
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr(room.all, "_forget_some", fail_once)
+    room.next().ends()
+    room.next().ends()
+    assert second.wait_until_over(SOON)
+    assert (first.status, second.status) == ("finished", "finished")  # and not "failed" too
 
 
 def test_even_an_exit_in_a_training_does_not_end_its_worker(lab):

@@ -33,14 +33,26 @@ def test_the_history_has_every_step_and_every_epoch(run):
     assert [float(row["conv_input_p50"]) for row in recorded] == median
 
 
-def test_the_history_of_a_run_that_was_stopped(drawn):
-    """Its epoch results stay in the lines of their own epochs."""
-    seen = []
-    config = TrainConfig(epochs=3, train_size=200, batch_size=64, hidden_units=8)
-    run = train(config, drawn, seen.append, lambda: len(seen) > 4)
-    assert run.status == "stopped" and len(run.epochs) == 1 and 4 < len(run.losses) < 12
-    rows = list(csv.DictReader(io.StringIO(export.history_csv(run, len(drawn.train_labels)))))
-    assert [row["step"] for row in rows if row["validation_accuracy"]] == ["4"]
+@pytest.mark.parametrize(
+    ("images", "batch", "epochs"),
+    [(200, 64, 3), (192, 64, 3), (1_000, 7, 2), (1_000, 1_000, 5), (55_000, 100, 4)],
+)
+def test_a_run_that_ended_early_keeps_its_steps_per_epoch(images, batch, epochs, drawn):
+    """Whatever the data held: 1,000 images here, where the settings ask for up to 55,000."""
+    config = TrainConfig(epochs=epochs, train_size=images, batch_size=batch, hidden_units=8)
+    per_epoch = -(-min(images, len(drawn.train_images)) // batch)
+    results, steps = [], []
+
+    def on_event(event) -> None:
+        results.append(getattr(event, "result", None))
+        steps.append(getattr(event, "step", 0))
+
+    run = train(config, drawn, on_event, lambda: any(results) and max(steps) > per_epoch)
+    assert run.status == "stopped" and len(run.losses) > per_epoch
+    assert export.steps_per_epoch(run) == per_epoch
+    rows = list(csv.DictReader(io.StringIO(export.history_csv(run))))
+    ends = [int(row["step"]) for row in rows if row["validation_accuracy"]]
+    assert ends == [per_epoch * (epoch + 1) for epoch in range(len(run.epochs))]
     assert len(rows) == len(run.losses)
 
 
@@ -49,7 +61,7 @@ def test_the_history_of_a_run_that_diverged(drawn):
     config = TrainConfig(batch_size=1, placement="conv and dense", epsilon=0.0, train_size=20)
     run = train(config, drawn)
     assert run.status == "diverged"
-    rows = list(csv.DictReader(io.StringIO(export.history_csv(run, len(drawn.train_labels)))))
+    rows = list(csv.DictReader(io.StringIO(export.history_csv(run))))
     assert len(rows) == len(run.losses) and not np.isfinite(float(rows[-1]["loss"]))
 
 

@@ -1,38 +1,27 @@
 """The activation page: every view, the ends of every slider, links of any kind, saved weights."""
 
 import re
-import threading
+from functools import wraps
 
 import numpy as np
 import pytest
 import streamlit as st
+from live_pages import Ready, ran
+from live_pages import opened as open_page
 from streamlit.testing.v1 import AppTest
 
+from normlib import normalize
 from normlib.cnn import SmallCNN
 from normlib.config import TrainConfig
 from normlib.run import EpochResult, Run
 from normlib.training import batches
-from pages.components import ahead, page, server
-from pages.lab.activations import build, describe
+from pages.components import server
+from pages.lab import activations
 from pages.lab.queue import Experiments
 from pages.lab.store import Store
+from pages.lessons.activation_statistics import charts as lesson_charts
 
-real_prepare = ahead.prepare
-PAGE = page.ROOT / page.PAGES["activations"].file
 VIEWS = ("histograms", "channels", "microscope", "invariances")
-
-
-class Ready:
-    """A server that has warmed up."""
-
-    def __init__(self, dataset) -> None:
-        self.dataset = dataset
-
-    def data_is_here(self) -> bool:
-        return True
-
-    def tensorflow_is_here(self) -> bool:
-        return True
 
 
 @pytest.fixture(autouse=True)
@@ -44,25 +33,8 @@ def warm(drawn, monkeypatch, tmp_path) -> Experiments:
     return experiments
 
 
-@pytest.fixture(autouse=True)
-def prepared(monkeypatch) -> list:
-    """What the page wants computed ahead, newest last; nothing of it happens by itself."""
-    series: list = []
-    monkeypatch.setattr(ahead, "prepare", series.append)
-    return series
-
-
 def opened(**parameters: str) -> AppTest:
-    app = AppTest.from_file(PAGE, default_timeout=60)
-    for name, text in parameters.items():
-        app.query_params[name] = text
-    return ran(app)
-
-
-def ran(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception, app.exception
-    return app
+    return open_page("activations", **parameters)
 
 
 def answer(app: AppTest) -> str:
@@ -78,6 +50,14 @@ def shown_images(drawn, batch: int, seed: int = 0) -> np.ndarray:
     return drawn.train_images[batches(TrainConfig(seed=seed), len(drawn.train_images), 0)[:batch]]
 
 
+def expected(drawn, batch: int, method: str) -> dict[str, activations.Summary]:
+    """The summaries of the convolution's steps at the first weights of seed 0."""
+    network = activations.fresh(0)
+    x = activations.convolve(network, shown_images(drawn, batch), method)
+    steps = activations.steps(network, "conv", method, x, 1e-5)
+    return activations.summaries(steps, activations.summarize(x.numpy()))
+
+
 def statistics(app: AppTest):
     return next(table.value for table in app.dataframe if "Zeros" in table.value)
 
@@ -86,13 +66,14 @@ def test_cold_it_shows_four_methods_and_numbers_that_agree_with_normlib(drawn) -
     app = opened()
     assert len(app.get("vega_lite_chart")) == 4
     shown = statistics(app).set_index(["Step", "Method"])
-    rows = describe(build(TrainConfig(normalization="layer")), shown_images(drawn, 64))
-    expected = rows.set_index("stage").loc["conv_relu"]
+    relu = expected(drawn, 64, "layer")["relu"]
     row = shown.loc[("After ReLU", "Layer norm")]
-    for name, column in (("Mean", "mean"), ("Std", "std"), ("85 %", "p85"), ("Zeros", "zeros")):
-        assert row[name] == pytest.approx(expected[column], abs=2e-6)
-    assert f"std {expected['std']:.2f}" in about(app, "Layer norm")
-    assert f"{expected['zeros']:.0%} zeros" in about(app, "Layer norm")
+    assert row["Mean"] == pytest.approx(relu.overall_mean, abs=2e-6)
+    assert row["Std"] == pytest.approx(relu.overall_std, abs=2e-6)
+    assert row["85 %"] == pytest.approx(relu.percentiles[2], abs=2e-6)
+    assert row["Zeros"] == pytest.approx(relu.zero_share)
+    assert f"std {relu.overall_std:.2f}" in about(app, "Layer norm")
+    assert f"{relu.zero_share:.0%} exactly 0" in about(app, "Layer norm")
 
 
 def test_the_convolution_is_one_row_for_all_that_share_it() -> None:
@@ -124,7 +105,7 @@ def test_the_ends_of_the_sliders_are_lessons(view) -> None:
 def test_one_digit_through_batch_norm_on_the_hidden_layer_leaves_nothing() -> None:
     app = opened(batch="1", stage="hidden")
     told = about(app, "Batch norm")
-    assert "100% zeros" in told and "only β is left" in told
+    assert "100% exactly 0" in told and "only β is left" in told
     assert app.metric[1].value == "100 of 100"
     assert "only β is left" not in answer(opened(batch="2", stage="hidden"))
 
@@ -159,7 +140,9 @@ def test_the_microscope_counts_the_variances_below_the_line(drawn) -> None:
 
 def test_the_microscope_without_a_root_says_so() -> None:
     app = opened(view="microscope", methods="none,weight")
-    assert "divides by a root" in app.info[-1].value
+    assert "No normalization and weight norm divide nothing by a root" in app.info[-1].value
+    with_batch = opened(view="microscope", methods="batch,weight")  # one left out is said too
+    assert "Weight norm divides nothing by a root" in with_batch.info[-1].value
 
 
 def test_the_invariances_follow_the_equations() -> None:
@@ -202,9 +185,8 @@ def test_a_moved_slider_shows_the_new_batch(drawn) -> None:
     app.select_slider(key="batch").set_value(3)
     ran(app)
     assert app.query_params["batch"] in ("3", ["3"])
-    rows = describe(build(TrainConfig()), shown_images(drawn, 3)).set_index("stage")
     found = statistics(app).set_index("Step").loc["After ReLU", "Std"]
-    assert found == pytest.approx(rows.loc["conv_relu", "std"], abs=2e-6)
+    assert found == pytest.approx(expected(drawn, 3, "batch")["relu"].overall_std, abs=2e-6)
 
 
 def test_a_smaller_batch_is_the_beginning_of_a_larger_one() -> None:
@@ -251,7 +233,7 @@ def test_no_method_is_asked_for() -> None:
 
 def test_more_than_four_methods_are_cut_with_a_sentence() -> None:
     app = opened(methods="none,batch,weight,layer,group,rms")
-    assert "Not shown: Group norm, RMS norm" in app.info[-1].value
+    assert any("Not shown: group norm and RMS norm" in one.value for one in app.caption)
     assert len(app.get("vega_lite_chart")) == 4
 
 
@@ -317,13 +299,23 @@ def test_the_table_of_every_channel_opens(drawn) -> None:
     assert len(rows) == 3 * 30
 
 
-def test_what_was_asked_before_is_not_computed_again(monkeypatch) -> None:
-    from pages.lab import activations as module
+def counted(monkeypatch, owner: object, name: str) -> list[str]:
+    """The calls of a function from now on."""
+    calls: list[str] = []
+    function = getattr(owner, name)
 
+    @wraps(function)
+    def call(*arguments, **named):
+        calls.append(name)
+        return function(*arguments, **named)
+
+    monkeypatch.setattr(owner, name, call)
+    return calls
+
+
+def test_what_was_asked_before_is_not_computed_again(monkeypatch) -> None:
     app = opened(eps="1e-3")
-    calls = []
-    summarize = module.summarize
-    monkeypatch.setattr(module, "summarize", lambda x: calls.append(1) or summarize(x))
+    calls = counted(monkeypatch, activations, "summarize")
     ran(app)
     assert not calls
     app.select_slider(key="eps").set_value(0.1)
@@ -334,41 +326,61 @@ def test_what_was_asked_before_is_not_computed_again(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("view", ["histograms", "channels"])
-def test_the_other_marks_of_both_sliders_are_computed_ahead(view, monkeypatch, prepared) -> None:
-    from pages.lab import activations as module
+def test_the_code_that_is_shown_is_the_code_that_ran(view, monkeypatch) -> None:
+    names = ("apply", "standardize", "scale_shift", "weight_norm")
+    calls = {name: counted(monkeypatch, normalize, name) for name in names}
+    app = opened(view=view)
+    assert {name: len(each) for name, each in calls.items()} == {
+        "apply": 2,  # batch norm and layer norm
+        "standardize": 2,
+        "scale_shift": 2,
+        "weight_norm": 1,
+    }
+    app.session_state["code"] = True
+    shown = "".join(block.value for block in ran(app).code)
+    assert all(f"def {name}(" in shown for name in names)
 
-    app = opened(view=view, layer="hidden")
-    assert len(prepared) == 1
-    for task in prepared.pop():
-        task()
-    calls = []
-    summarize = module.summarize
-    monkeypatch.setattr(module, "summarize", lambda x: calls.append(1) or summarize(x))
-    app.select_slider(key="batch").set_value(1)
-    ran(app)
-    app.select_slider(key="batch").set_value(64)
-    app.select_slider(key="eps").set_value(1.0)
-    ran(app)
+
+def test_epsilon_on_the_slider_is_what_standardize_gets(monkeypatch) -> None:
+    given: list[float] = []
+    standardize = normalize.standardize
+
+    def call(x, axes, epsilon, *others, **named):
+        given.append(epsilon)
+        return standardize(x, axes, epsilon, *others, **named)
+
+    app = opened(methods="layer")
+    monkeypatch.setattr(normalize, "standardize", call)
     app.select_slider(key="eps").set_value(0.1)
     ran(app)
-    assert not calls
-    assert len(prepared) == 3  # around each new place, and around none twice
-    app.select_slider(key="eps").set_value(1.0)
+    assert given == [0.1]
+
+
+def test_the_bar_after_relu_counts_what_the_words_count(drawn) -> None:
+    app = opened(methods="layer")
+    app.session_state["histograms_numbers"] = True
     ran(app)
-    assert len(prepared) == 3
+    shares = next(table.value for table in app.dataframe if "Share" in table.value)
+    after = shares[shares["Step"] == "After ReLU"].set_index("Values")["Share"]
+    zeros = expected(drawn, 64, "layer")["relu"].zero_share
+    assert after["exactly 0"] == pytest.approx(zeros)
+    assert after.sum() == pytest.approx(1)
+    assert f"{zeros:.0%} exactly 0" in about(app, "Layer norm")
 
 
-def test_what_fails_ahead_is_noted_and_keeps_nothing_else_from_being_done(caplog) -> None:
-    done = threading.Event()
-
-    def fails() -> None:
-        raise RuntimeError("as a test wants it")
-
-    real_prepare(iter([fails]))
-    real_prepare(iter([done.set]))
-    assert done.wait(10)
-    real_prepare(iter([fails]))
-    done.clear()
-    real_prepare(iter([done.set]))
-    assert done.wait(10)
-    assert "as a test wants it" in caplog.text
+def test_a_bar_that_is_cut_off_has_its_share_beside_it_and_rows_share_their_axes() -> None:
+    x = np.zeros((10, 8), np.float32)
+    x[0] = 0.3 * np.arange(8)
+    full = np.full((10, 8), 2.6, np.float32)
+    seen = {
+        method: {"before": activations.summarize(values)}
+        for method, values in (("none", x), ("layer", full))
+    }
+    chart = lesson_charts.histograms(seen, {"before": "Before"})
+    none, layer = (data for _, data in chart.panels)
+    assert {"Before", "1.5%", "91%"} <= set(none["words"])  # 73 of 80 values are 0
+    assert {"Before", "1.5%", "100%"} <= set(layer["words"])
+    bars = none[none["left"] != none["right"]]
+    assert bars["height"].max() == pytest.approx(0.72)  # cut off at the top of the row
+    assert "0 to 0.125: 91.25%" in set(bars["words"])
+    assert "the tallest bar (2.5 to 2.62) holds 100%" in chart.summary

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from normlib.run import EpochEnd, EpochResult, Progress, Run, Started
 from pages.components import page, server
 from pages.lab import report
 from pages.lab.queue import Experiments
+from pages.lessons.report import layer, library
 
 PAGE = page.ROOT / page.PAGES["report"].file
 
@@ -77,7 +79,10 @@ def opened(**parameters: str) -> AppTest:
 
 
 def tables(app: AppTest) -> str:
-    return " ".join(element.proto.body for element in app.get("html"))
+    """The cells of the three tables, each between bars."""
+    return "|".join(
+        text for table in app.table for row in table.value.values for text in ("", *row, "")
+    )
 
 
 def words(app: AppTest) -> str:
@@ -87,15 +92,21 @@ def words(app: AppTest) -> str:
 @pytest.mark.parametrize("setting", report.SETTINGS)
 def test_every_published_and_recorded_number_is_on_the_page(setting, puppet) -> None:
     app = opened(setting=setting)
-    shown = tables(app)
-    for table in report.tables(report.recorded(setting)["columns"]):
-        assert f"{table.name}. " in shown
-        for _, cells in table.rows:
-            for cell in cells:
-                assert f"<td>{cell.words(cell.published)}</td>" in shown
-                assert f"<td>{cell.ours}</td>" in shown
-    assert "Recorded" in shown
-    assert "This machine" not in shown
+    for table, shown in zip(
+        report.tables(report.recorded(setting)["columns"]), app.table, strict=True
+    ):
+        assert f"**{table.name}. {table.title}**" in [one.value for one in app.markdown]
+        rows = shown.value.to_dict("records")
+        cells = [cell for _, cells in table.rows for cell in cells]
+        assert [row["Method"] for row in rows] == [
+            METHODS[name].title for _ in table.rows for name in table.columns
+        ]
+        assert [row[""] for row in rows if row[""]] == [f"**{label}**" for label, _ in table.rows]
+        for row, cell in zip(rows, cells, strict=True):
+            assert row["Published"] == cell.words(cell.published)
+            assert row["Recorded"] == cell.ours
+            assert row["Difference"] == cell.words(cell.difference, signed=True)
+            assert "This machine" not in row
 
 
 def test_the_answer_names_the_column_that_changed_most(puppet) -> None:
@@ -108,8 +119,8 @@ def test_the_answer_names_the_column_that_changed_most(puppet) -> None:
         change[method] = 100 * (written - run)
     most = max(change, key=lambda method: abs(change[method]))
     (answer,) = opened().success
-    assert f"“as written”: {METHODS[most].title} +" in answer.value
-    assert f"{change[most]:+.2f} points" in answer.value
+    assert f"{METHODS[most].title} changes most" in answer.value
+    assert f"{change[most]:+.2f} points of test accuracy on average, in every pair" in answer.value
 
 
 def test_this_machine_fills_in_its_rows_as_they_come(puppet) -> None:
@@ -121,16 +132,15 @@ def test_this_machine_fills_in_its_rows_as_they_come(puppet) -> None:
                 break
             time.sleep(0.02)
     shown = tables(app.run())
-    assert "This machine" in shown
-    assert shown.count("<td>0.0071</td>") == 6  # epoch 1 of four columns, and of two in Fig 3
+    assert shown.count("|0.0071|") == 6  # epoch 1 of four columns, and of two in Fig 3
     assert "93.45%" not in shown
     puppet.go.set()
     for experiment in running("as-run"):
         assert experiment.wait_until_over(10)
     app = opened()  # another session, or this one reloaded
     shown = tables(app)
-    assert shown.count("<td>93.45%</td>") == 6
-    assert "<td>12.3 s</td>" in shown
+    assert shown.count("|93.45%|") == 6
+    assert "|12.3 s|" in shown
     assert "other images than the recorded ones" in words(app)
 
 
@@ -157,18 +167,49 @@ def test_drawn_digits_are_said_to_be_no_mnist(puppet) -> None:
     assert "drawn digits (not MNIST): its numbers cannot be the report's" in words(opened())
 
 
-def test_batch_against_layer_answers_from_the_recorded_runs(puppet) -> None:
-    for setting in report.SETTINGS:
-        app = opened(part="layer", setting=setting)
-        none, batch, layer = report.convergence(
-            report.recorded(setting), ("none", "batch", "layer")
-        )
-        (answer,) = app.success
-        for level in report.LEVELS:
-            assert report.speed_words(batch, layer, level) in answer.value
-        assert report.accuracy_words(batch, layer) in answer.value
-        assert report.cost_words(layer, none) in answer.value
-        assert len(app.get("vega_lite_chart")) == 1
+@pytest.mark.parametrize("setting", report.SETTINGS)
+def test_batch_against_layer_answers_from_the_recorded_runs(setting, puppet) -> None:
+    app = opened(part="layer", setting=setting)
+    recorded = report.recorded(setting)
+    none, batch, layer = (report.column(recorded, one) for one in ("none", "batch", "layer"))
+    (answer,) = app.success
+    for one, other in ((batch, layer), (batch, none), (layer, none)):
+        race = report.race(one, other, 0.95)
+        assert f"{race.first:,.0f} steps with" in answer.value
+        by = f" by a factor of {race.factor:.1f}," if race.verdict.differs else ""
+        assert f" is faster{by} {race.verdict.settled}." in answer.value
+    found = report.accuracy_verdict(batch, layer)
+    assert f"{found.mean:+.2f} points on average, in 2 of 3 pairs: not settled" in answer.value
+    cost = batch["milliseconds_per_step"] / none["milliseconds_per_step"]
+    assert f"{cost:.1f} times as much" in answer.value
+    assert len(app.get("vega_lite_chart")) == 1
+
+
+def _column(method, steps, accuracy, milliseconds=4.0):
+    return {
+        "method": method,
+        "steps_to": dict.fromkeys(("0.90", "0.95"), steps),
+        "accuracy": accuracy,
+        "milliseconds_per_step": milliseconds,
+    }
+
+
+def test_words_follow_the_numbers() -> None:
+    quick = _column("batch", [100, 110, 105], [0.97, 0.971, 0.972], 8.0)
+    slow = _column("layer", [300, 330, 317], [0.94, 0.9412, 0.942])
+    for pair in ((quick, slow), (slow, quick)):
+        sentence = layer.speed(*pair, 0.9)
+        assert "Batch norm is faster by a factor of 3.0, in every pair." in sentence
+    assert "+2.99 points on average, in every pair" in layer.accuracy(quick, slow)
+    assert "−2.99 points" in layer.accuracy(slow, quick)
+    assert "8.0 ms with batch norm and 4.0 ms without: 2.0 times" in layer.cost(quick, slow)
+    never = _column("layer", [110, None, 120], [0.9, 0.9, 0.9])
+    for pair in ((quick, never), (never, quick)):
+        assert "only batch norm gets there" in layer.speed(*pair, 0.95)
+    assert "neither" in layer.speed(never, never, 0.95)
+    mixed = _column("layer", [90, 150, 104], [0.969, 0.972, 0.97])
+    assert "Batch norm is faster in 1 of 3 pairs: not settled." in layer.speed(quick, mixed, 0.9)
+    assert "in 2 of 3 pairs: not settled" in layer.accuracy(quick, mixed)
 
 
 def test_the_detective_story_counts_the_filters(puppet) -> None:
@@ -180,6 +221,7 @@ def test_the_detective_story_counts_the_filters(puppet) -> None:
     for setting in report.SETTINGS:
         accuracy = np.mean(report.recorded(setting)["columns"]["weight"]["accuracy"])
         assert f"{accuracy:.2%}" in answer.value
+    assert "+0.26 points, in every pair" in answer.value
     assert len(app.get("image")) == 2
 
 
@@ -189,6 +231,7 @@ def test_own_ops_are_compared_live(puppet) -> None:
     assert "It is rounding" in answer.value
     assert "Live: Random numbers · batch size 4" in words(app)
     assert "points apart" in training.value
+    assert len(app.dataframe[0].value) == 11
     app.toggle(key="defaults").set_value(True).run()
     assert not app.exception
     answer, _ = app.success
@@ -205,3 +248,30 @@ def test_every_quantity_has_its_picture(quantity, puppet) -> None:
 def test_a_wrong_link_says_what_is_possible(puppet) -> None:
     (warning,) = opened(setting="as-hoped").warning
     assert "as-run, as-written" in warning.value
+
+
+def test_thirty_equal_comparisons_are_one_and_two_others_wait_for_each_other(
+    drawn, puppet, monkeypatch
+) -> None:
+    under_way, most, made = [0], [0], []
+
+    def slow(images, batch, seed, **options):
+        under_way[0] += 1
+        most[0] = max(most[0], under_way[0])
+        time.sleep(0.05)
+        made.append(seed)
+        under_way[0] -= 1
+        return []
+
+    monkeypatch.setattr(library.library, "compare", slow)
+    library.compare.clear()
+    with ThreadPoolExecutor(6) as pool:
+        for seed in (1, 1, 2, 1, 3, 2):
+            pool.submit(library.compare, drawn.checksum, "random", 4, 1e-5, seed, False)
+    library.compare.clear()
+    assert sorted(made) == [1, 2, 3] and most == [1]
+
+
+def test_a_link_asks_for_no_more_images_than_the_page_compares(puppet) -> None:
+    app = opened(part="layer", batch="512")
+    assert "128" in app.warning[0].value

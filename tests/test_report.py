@@ -1,6 +1,7 @@
-"""The reproduction of the report: its settings, its numbers, and words that follow them."""
+"""The reproduction of the report: its settings, its numbers, and what they say."""
 
 import json
+import math
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 import normlib
 from normlib import layers, normalize
 from normlib.mnist import MNIST_CHECKSUM
+from normlib.run import Run
 from normlib.training import train
-from pages.lab import __main__, report, report_command
+from pages.lab import recorded as recordings
+from pages.lab import report, reproduce, train_all
 from pages.lab.store import Store
 
 EVERY_COLUMN = [(setting, column) for setting in report.SETTINGS for column in report.COLUMNS]
@@ -96,14 +99,14 @@ def assert_same_training(again: list[float], recorded: list[float]) -> None:
 
     Every step passes on what the last one rounded, about twice as large: hence two tolerances.
     """
-    assert len(again) == len(recorded) == report.FIRST_STEPS
+    assert len(again) == len(recorded) == reproduce.FIRST_STEPS
     assert again[:2] == pytest.approx(recorded[:2], rel=1e-4)
     assert again == pytest.approx(recorded, rel=0.03)
 
 
 @pytest.mark.parametrize("setting", report.SETTINGS)
 def test_recorded_file_belongs_to_the_code_on_drawn_digits(setting: str) -> None:
-    again = report_command.drawn_digits_losses(setting)
+    again = reproduce.drawn_digits_losses(setting)
     for column, losses in report.recorded(setting)["drawn_digits_losses"].items():
         assert_same_training(again[column], losses)
     assert tuple(again) == report.COLUMNS
@@ -118,10 +121,10 @@ def test_recorded_file_belongs_to_the_code_on_mnist(setting: str, column: str, m
         report.config(column, setting),
         mnist,
         lambda event: seen.extend(getattr(event, "losses", [])),
-        lambda: len(seen) >= report.FIRST_STEPS,
+        lambda: len(seen) >= reproduce.FIRST_STEPS,
     )
     recorded = report.recorded(setting)["columns"][column]["first_losses"]
-    assert_same_training(report.first_losses(run), recorded)
+    assert_same_training(reproduce.first_losses(run), recorded)
 
 
 # ---- the reproduction ------------------------------------------------------------------------
@@ -132,22 +135,22 @@ def small(drawn, tmp_path_factory):
     """A reproduction on 1,000 drawn digits, with the store it was made into."""
     store = Store(tmp_path_factory.mktemp("runs"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report_command, "_TIMED_TURNS", 1)
-        patch.setattr(report_command, "drawn_digits_losses", lambda setting: {})
-        return report_command.reproduce("as-run", [0, 1], 2, drawn, store), store
+        patch.setattr(reproduce, "_TIMED_TURNS", 1)
+        patch.setattr(reproduce, "drawn_digits_losses", lambda setting: {})
+        return reproduce.reproduce("as-run", [0, 1], 2, drawn, store), store
 
 
 @pytest.fixture
 def untimed(monkeypatch) -> None:
     """Leave out what a reproduction measures besides its trainings."""
     costs = dict.fromkeys(report.COLUMNS, 4.0)
-    monkeypatch.setattr(report_command, "step_milliseconds", lambda setting, data: costs)
-    monkeypatch.setattr(report_command, "drawn_digits_losses", lambda setting: {})
+    monkeypatch.setattr(reproduce, "step_milliseconds", lambda setting, data: costs)
+    monkeypatch.setattr(reproduce, "drawn_digits_losses", lambda setting: {})
 
 
-def test_reproduction_has_the_promised_shape(small, drawn) -> None:
+def test_reproduction_holds_the_numbers_of_its_runs(small, drawn) -> None:
     result, _ = small
-    assert json.loads(report_command.dumps(result)) == result
+    assert json.loads(recordings.as_json(result)) == result
     assert (result["setting"], result["seeds"]) == ("as-run", [0, 1])
     assert result["data"]["name"] == "drawn digits"
     assert tuple(result["columns"]) == report.COLUMNS
@@ -155,12 +158,7 @@ def test_reproduction_has_the_promised_shape(small, drawn) -> None:
         assert np.shape(column["loss"]) == (2, 2)
         assert np.shape(column["accuracy"]) == np.shape(column["seconds"]) == (2,)
         assert column["milliseconds_per_step"] > 0
-
-
-def test_reproduction_holds_the_numbers_of_its_runs(small, drawn) -> None:
-    result, _ = small
-    config = report.config("layer", "as-run", seed=1, epochs=2)
-    run = train(config, drawn)
+    run = train(report.config("layer", "as-run", seed=1, epochs=2), drawn)
     column = result["columns"]["layer"]
     assert column["accuracy"][1] == run.test_accuracy
     assert column["loss"][1] == [round(epoch.report_loss, 7) for epoch in run.epochs]
@@ -170,7 +168,7 @@ def test_reproduction_holds_the_numbers_of_its_runs(small, drawn) -> None:
 
 def test_what_is_finished_is_not_trained_again(small, drawn, untimed) -> None:
     result, store = small
-    again = report_command.reproduce("as-run", [0, 1], 2, drawn, store)
+    again = reproduce.reproduce("as-run", [0, 1], 2, drawn, store)
     # Wall-clock seconds that agree to the last digit were not measured twice.
     for column in report.COLUMNS:
         old, new = (dict(one["columns"][column]) for one in (result, again))
@@ -178,9 +176,29 @@ def test_what_is_finished_is_not_trained_again(small, drawn, untimed) -> None:
         assert new == old
 
 
+def test_dropped_weights_are_trained_again(small, drawn, untimed, tmp_path, monkeypatch) -> None:
+    result, full = small
+    store = Store(tmp_path)
+    for configs in report.configs("as-run", [0, 1], 2).values():
+        for config in configs:
+            store.save(replace(full.load(config.key(drawn.checksum)), weights=[]))
+    trained = []
+
+    def counted(config, *others):
+        trained.append(config)
+        return train(config, *others)
+
+    monkeypatch.setattr("normlib.training.train", counted)
+    again = reproduce.reproduce("as-run", [0, 1], 2, drawn, store)
+    assert trained == [report.config("weight", "as-run", seed=0, epochs=2)]
+    assert again["filters"] == result["filters"]
+    with pytest.raises(ValueError, match="were not kept"):
+        reproduce.filters(_run_with(None))
+
+
 def test_tables_in_text_and_markdown_hold_the_same_numbers(small) -> None:
     result, _ = small
-    for written in (report_command.text(result), report.markdown(result)):
+    for written in (reproduce.text(result), reproduce.markdown(result)):
         for table in report.tables(result["columns"], result["epochs"]):
             for label, cells in table.rows:
                 assert label in written
@@ -189,50 +207,47 @@ def test_tables_in_text_and_markdown_hold_the_same_numbers(small) -> None:
                     assert cell.words(cell.difference, signed=True) in written
 
 
-def test_command_writes_both_files(small, drawn, untimed, tmp_path, monkeypatch, capsys) -> None:
-    result, store = small
-    monkeypatch.setenv("NORMLAB_HOME", str(store.home))
-    monkeypatch.setattr(report_command, "load_mnist", lambda: drawn)
-    files = [tmp_path / "report.json", tmp_path / "report.md"]
-    arguments = ["report", "--seeds", "2", "--epochs", "2", "--json", str(files[0])]
-    assert __main__.main([*arguments, "--markdown", str(files[1])]) == 0
-    written = json.loads(files[0].read_text(encoding="utf-8"))
-    assert report.tables(written["columns"]) == report.tables(result["columns"])
-    assert files[1].read_text(encoding="utf-8") == report.markdown(result)
-    assert "These are not the report's images" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--seeds", "0"], "seeds must be"),
-        (["--epochs", "51"], "epochs must be"),
-        (["--json", "/no/such/folder/report.json"], "There is no folder"),
-    ],
-)
-def test_command_refuses_in_one_sentence(arguments, words, capsys) -> None:
-    assert __main__.main(["report", *arguments]) == 2
-    error = capsys.readouterr().err
-    assert words in error
-    assert error.count("\n") == 1
-
-
 def test_filters_are_the_kernel_that_ran() -> None:
     rng = np.random.default_rng(0)
     initial = rng.normal(size=(5, 5, 1, 30)).astype(np.float32)
     kernel = layers.WeightNorm(initial, length=2.0)
     run = _run_with({"conv_kernel/v": kernel.v.numpy(), "conv_kernel/g": kernel.g.numpy()})
     expected = np.moveaxis(normalize.weight_norm(kernel.v, kernel.g).numpy()[:, :, 0], -1, 0)
-    np.testing.assert_allclose(report.filters(run), expected, rtol=1e-6)
+    np.testing.assert_allclose(reproduce.filters(run), expected, rtol=1e-6)
     np.testing.assert_array_equal(
-        report.filters(_run_with({"conv_kernel/w": initial})), np.moveaxis(initial[:, :, 0], -1, 0)
+        reproduce.filters(_run_with({"conv_kernel/w": initial})),
+        np.moveaxis(initial[:, :, 0], -1, 0),
     )
 
 
-def _run_with(weights):
-    from normlib.run import Run
+def _run_with(weights) -> Run:
+    config = report.config("weight", "as-run")
+    return Run(config, "MNIST", "", "finished", weights=[{}, weights] if weights else [])
 
-    return Run(report.config("weight", "as-run"), "MNIST", "", "finished", weights=[{}, weights])
+
+# ---- many trainings at once ------------------------------------------------------------------
+
+
+def test_a_failing_training_is_told_once_and_costs_no_other(
+    drawn, tmp_path, monkeypatch, capsys
+) -> None:
+    tried = []
+
+    def fails_with_batch_norm(config, *others):
+        tried.append(config.normalization)
+        if config.normalization == "batch":
+            raise MemoryError("no room\nfor it")
+        return Run(config, drawn.name, drawn.checksum, "finished", test_accuracy=0.5)
+
+    monkeypatch.setattr("normlib.training.train", fails_with_batch_norm)
+    store = Store(tmp_path)
+    configs = {name: report.config(name, "as-run") for name in ("none", "batch", "layer")}
+    with pytest.raises(RuntimeError, match=r"batch failed \(MemoryError: no room\)"):
+        train_all.train_all(configs, drawn, store, lambda run: run)
+    assert sorted(tried) == ["batch", "layer", "none"]
+    assert capsys.readouterr().err.count("MemoryError") == 1
+    for name, config in configs.items():
+        assert (store.load(config.key(drawn.checksum)) is None) == (name == "batch")
 
 
 # ---- what the numbers say --------------------------------------------------------------------
@@ -240,48 +255,35 @@ def _run_with(weights):
 
 def test_steps_to_a_level_count_to_the_end_of_the_window() -> None:
     accuracies = [0.0] * 30 + [1.0] * 100
-    assert report.steps_to(accuracies, 0.9) == 30 + 45
-    assert report.steps_to(accuracies, 1.0) == 30 + 50
-    assert report.steps_to([1.0] * 49, 0.9) is None
-    assert report.steps_to([0.5] * 200, 0.9) is None
+    assert reproduce.steps_to(accuracies, 0.9) == 30 + 45
+    assert reproduce.steps_to(accuracies, 1.0) == 30 + 50
+    assert reproduce.steps_to([1.0] * 49, 0.9) is None
+    assert reproduce.steps_to([0.5] * 200, 0.9) is None
 
 
-def test_gap_is_real_only_beyond_the_seeds() -> None:
-    apart = report.gap([1.0, 1.2], [0.1, 0.2])
-    assert (apart.difference, apart.spread) == pytest.approx((0.95, 0.2))
-    assert apart.real
-    assert not report.gap([1.0, 1.2], [0.95, 1.05]).real
-    assert not report.gap([1.0], [0.0]).real
-    assert report.gap([1.0], [0.0, 1.0]).spread is None
+def test_a_race_is_run_in_pairs() -> None:
+    def column(steps):
+        return {"steps_to": {"0.90": steps}}
+
+    found = report.race(column([100, 200, 400]), column([210, 400, 790]), 0.9)
+    assert (found.first, found.second) == (pytest.approx(700 / 3), pytest.approx(1400 / 3))
+    assert found.factor == pytest.approx((2.1 * 2.0 * 1.975) ** (1 / 3))
+    assert found.verdict.differs and found.verdict.mean == pytest.approx(-math.log(2), abs=0.02)
+    never = report.race(column([100, 200, None]), column([210, 400, 790]), 0.9)
+    assert (never.first, never.verdict) == (None, None)
 
 
-def _converged(method: str, steps: list, accuracy: list, milliseconds: float = 4.0):
-    return report.Convergence(method, dict.fromkeys(report.LEVELS, steps), accuracy, milliseconds)
-
-
-def test_words_follow_the_numbers() -> None:
-    quick = _converged("batch", [100, 110], [0.97, 0.971], 8.0)
-    slow = _converged("layer", [300, 330], [0.94, 0.942])
-    for pair in ((quick, slow), (slow, quick)):
-        assert "Batch norm is faster by a factor of 3.0" in report.speed_words(*pair, 0.9)
-        assert "batch norm ends 2.95 points above layer norm" in report.accuracy_words(*pair)
-    swapped = [replace(slow, method="batch"), replace(quick, method="layer")]
-    assert "Layer norm is faster" in report.speed_words(*swapped, 0.9)
-    assert "layer norm ends" in report.accuracy_words(*swapped)
-    assert "8.0 ms with batch norm and 4.0 ms without: 2.0 times" in report.cost_words(quick, slow)
-
-
-def test_words_admit_chance_and_failure() -> None:
-    one = _converged("batch", [100, 150], [0.96, 0.97])
-    other = _converged("layer", [110, 145], [0.961, 0.968])
-    assert "Within chance: seeds alone differ by 50 steps" in report.speed_words(one, other, 0.9)
-    assert "Within chance: seeds alone differ by 1.00 points" in report.accuracy_words(one, other)
-    never = _converged("layer", [110, None], [0.9, 0.9])
-    assert "only batch norm" in report.speed_words(one, never, 0.95)
-    assert "only batch norm" in report.speed_words(never, one, 0.95)
-    assert "neither" in report.speed_words(never, never, 0.95)
-    alone = _converged("batch", [100], [0.96])
-    assert "one seed says nothing" in report.accuracy_words(alone, _converged("layer", [1], [0.1]))
+def test_verdicts_on_the_recorded_runs_are_paired() -> None:
+    """Weight norm as written lies above none with every seed, by less than the seeds differ."""
+    written = report.recorded("as-written")
+    none, batch, weight, layer = (report.column(written, one) for one in report.METHODS)
+    above = report.accuracy_verdict(weight, none)
+    assert above.differences == pytest.approx((0.25, 0.24, 0.29), abs=1e-6)
+    assert above.settled == "in every pair"
+    assert max(none["accuracy"]) - min(none["accuracy"]) > 0.005
+    assert report.accuracy_verdict(batch, layer).settled == "in 2 of 3 pairs: not settled"
+    assert report.change("weight").mean == pytest.approx(3.24, abs=0.01)
+    assert report.change("none").differences == (0.0, 0.0, 0.0)
 
 
 def test_a_cell_says_ours_the_spread_and_the_difference() -> None:

@@ -1,6 +1,8 @@
 """Names, numbers and lists in sentences."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from pages.lab import words
 
@@ -33,3 +35,20 @@ def test_a_rounded_number_has_an_exponent_only_where_it_is_shorter(value, digits
 )
 def test_what_somebody_typed_is_no_markup(typed, shown):
     assert words.verbatim(typed) == shown
+
+
+@given(some.floats(min_value=1e-12, max_value=1e12))
+def test_a_short_number_reads_back_exactly(value):
+    assert float(words.number(value)) == value
+
+
+def test_numbers_are_written_short():
+    values = (1e-8, 0.00025, 0.001, 0.5, 1.0)
+    assert [words.number(value) for value in values] == ["1e-8", "2.5e-4", "0.001", "0.5", "1"]
+
+
+def test_the_minus_of_print_stands_before_numbers_only():
+    text = "-3 to -.5, (-2), x = -1e-5, 1e-8; leave-one-out, 5-10, `x[-1]`, 2026-01-02, ?x=-3"
+    assert words.minus(text) == (
+        "−3 to −.5, (−2), x = −1e−5, 1e−8; leave-one-out, 5-10, `x[-1]`, 2026-01-02, ?x=-3"
+    )

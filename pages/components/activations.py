@@ -1,145 +1,138 @@
-"""What each method makes of one batch of digits: asked for by a page, kept for everybody.
-
-Numbers are computed once per question, however many sessions ask it, and only looked up after
-that, so that a class that moves the same slider waits for one of them.
-"""
+"""What the lessons on activations share: controls, one batch of digits, its weights, the code."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+import base64
+import io
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import streamlit as st
 
-from normlib.config import TrainConfig
-from pages.components import page, server
-from pages.components.control_table import BATCH_SIZES
+from normlib.config import METHODS, TrainConfig
+from pages.components import charts, controls, page, server, source
+from pages.lab.words import in_sentence, listed, percent, title
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from normlib.cnn import SmallCNN
     from normlib.run import Run
-    from pages.lab.activations import Memory, Summary
-    from pages.lab.invariances import Invariance
+    from pages.lab.activations import Network, Summary, Tensor
 
-    T = TypeVar("T")
-
+OFFERED = tuple(method for method in METHODS if method != "tf_batch")  # the same numbers as batch
+MOST_METHODS = 4
 MOST_IMAGES = int(page.PAGES["activations"].limits["batch"])
-BATCH_MARKS = tuple(size for size in BATCH_SIZES if size <= MOST_IMAGES)
-INVARIANCE_IMAGES = 64
+DIGITS, DIGITS_PER_PICTURE = 32, 8
 
 
-class Asked(NamedTuple):
-    """Everything that decides the numbers, but for the method and epsilon."""
+class Origin(NamedTuple):
+    """Where x comes from: everything that decides it, but for the method and epsilon."""
 
     data: str  # checksum
     seed: int
     batch: int
-    layer: str
+    layer: str  # "conv" or "hidden"
     weights: str  # "fresh", or a run's key and an epoch: "0f3a…@4"
 
-
-@dataclass(frozen=True)
-class Seen:
-    """What one method makes of the batch: a summary of each step, in the network's order."""
-
-    method: str
-    steps: dict[str, Summary]  # "before", "normalized", "relu"
-
     @property
-    def before(self) -> Summary:
-        return self.steps["before"]
-
-    @property
-    def normalized(self) -> Summary:
-        return self.steps["normalized"]
-
-    @property
-    def relu(self) -> Summary:
-        return self.steps["relu"]
+    def unit(self) -> str:
+        """What this layer has many of."""
+        return "channel" if self.layer == "conv" else "unit"
 
 
-# ---- what the server keeps ---------------------------------------------------------------------
+class Chosen(NamedTuple):
+    """What the controls say."""
+
+    origin: Origin
+    methods: tuple[str, ...]
+    epsilon: float
+    caption: str
 
 
-@st.cache_resource(show_spinner=False)
-def memory() -> Memory:
-    """The latest summaries, shared by all sessions: a class that looks at one thing computes once.
-
-    A summary is some 20 kB.
-    """
-    from pages.lab.activations import Memory
-
-    return Memory(most=512)
+# ---- the numbers -----------------------------------------------------------------------------
 
 
-@st.cache_resource(show_spinner=False)
-def networks() -> Memory:
-    """The latest networks, 2.4 MB each."""
-    from pages.lab.activations import Memory
+def look(origin: Origin, method: str, epsilon: float) -> dict[str, Summary]:
+    """What the method makes of the batch: "before", "normalized" and "relu", summed up."""
+    from pages.lab import activations
 
-    return Memory(most=24)
-
-
-@st.cache_resource(show_spinner=False)
-def pictures() -> Memory:
-    """The latest pictures ready to be sent, with their words and tables; some 60 kB each."""
-    from pages.lab.activations import Memory
-
-    return Memory(most=384)
+    x, before = inputs(origin, method, epsilon)
+    steps = activations.steps(network(origin), origin.layer, method, x, epsilon)
+    return activations.summaries(steps, before)
 
 
-@st.cache_resource(show_spinner=False)
-def workers() -> ThreadPoolExecutor:
-    """Two methods at a time, however many sessions ask."""
-    return ThreadPoolExecutor(2, thread_name_prefix="activations")
+def inputs(origin: Origin, method: str, epsilon: float) -> tuple[Tensor, Summary]:
+    """x of the layer, and its summary."""
+    from pages.lab import activations
+
+    x, before = _convolved(origin._replace(layer="conv"), method == "weight")
+    if origin.layer == "hidden":
+        x = activations.hidden(network(origin), method, x, epsilon)
+        before = activations.summarize(x.numpy())
+    return x, before
 
 
-def kept(
-    view: str,
-    asked: Asked,
-    configs: Mapping[str, TrainConfig],
-    make: Callable[[], T],
-    hurry: bool = True,
-) -> T:
-    """What a view shows of these methods: made for the first who asks, looked up for the others.
+@st.cache_resource(max_entries=256, show_spinner=False)
+def variances(origin: Origin, method: str, epsilon: float) -> np.ndarray:
+    """What stands under the method's roots, (n,); empty where it has none."""
+    from pages.lab import activations
 
-    hurry: somebody waits; otherwise nobody may be kept waiting for it either.
-    """
-    return _as_fast(pictures(), hurry).get(_name(view, asked, configs), make)
+    if not activations.divides(network(origin), origin.layer, method):
+        return np.zeros(0)
+    return activations.variances(network(origin), method, inputs(origin, method, epsilon)[0])
 
 
-def _as_fast(memory: Memory, hurry: bool) -> Any:
-    return memory if hurry else memory.beside()
+def channel_table(origin: Origin, method: str, epsilon: float) -> pd.DataFrame:
+    """Every statistic of every channel at each step."""
+    from pages.lab import activations
+
+    x, _ = inputs(origin, method, epsilon)
+    steps = activations.steps(network(origin), origin.layer, method, x, epsilon)
+    return activations.channel_table(steps)
 
 
-def _name(view: str, asked: Asked, configs: Mapping[str, TrainConfig]) -> tuple:
-    shown = tuple((m, c.epsilon if divides(m) else None) for m, c in configs.items())
-    return view, asked, shown
+def plain_layer(origin: Origin) -> tuple[np.ndarray, Tensor, int]:
+    """What the layer gets where nothing is normalized, its kernel, and the groups of group norm."""
+    from pages.lab import activations
+
+    plain, x = network(origin), images(origin) / 255
+    if origin.layer == "hidden":
+        conv, _ = _convolved(origin._replace(layer="conv"), False)
+        x = activations.flattened(plain, "none", conv, 0.0).numpy()
+    part = {"conv": "conv", "hidden": "dense"}[origin.layer]
+    return x, activations.kernel(plain, part, "none"), plain.config.groups
 
 
-def is_kept(view: str, asked: Asked, configs: Mapping[str, TrainConfig]) -> bool:
-    """Whether `kept` would not make it, or somebody is making it already."""
-    return _name(view, asked, configs) in pictures()
+@st.cache_resource(max_entries=8, show_spinner=False)  # at most 12 MB each
+def _convolved(origin: Origin, rebuilt: bool) -> tuple[Tensor, Summary]:
+    """x of the convolution: one for all methods, but for the one that rebuilds the kernel."""
+    from pages.lab import activations
+
+    x = activations.convolve(network(origin), images(origin), "weight" if rebuilt else "none")
+    return x, activations.summarize(x.numpy())
 
 
-# ---- the batch and the networks -----------------------------------------------------------------
+def network(origin: Origin) -> Network:
+    """The weights that the batch goes through."""
+    from pages.lab import activations
+
+    run, epoch = saved_run(origin.weights)
+    return activations.fresh(origin.seed) if run is None else activations.trained(run, epoch)
 
 
-def batch_images(asked: Asked) -> np.ndarray:
+def images(origin: Origin) -> np.ndarray:
     """The first batch that a training with this seed sees; a smaller one is its beginning."""
+    every = server.data_with(origin.data).train_images
+    return every[_order(origin.seed, len(every))[: origin.batch]]
+
+
+@lru_cache(maxsize=64)
+def _order(seed: int, count: int) -> np.ndarray:
     from normlib.training import batches
 
-    images = server.data_with(asked.data).train_images
-
-    def order() -> np.ndarray:
-        return batches(TrainConfig(seed=asked.seed), len(images), 0)[:MOST_IMAGES].copy()
-
-    return images[memory().get(("order", asked.data, asked.seed), order)[: asked.batch]]
+    return batches(TrainConfig(seed=seed), count, 0)[:MOST_IMAGES].copy()
 
 
 def saved_run(weights: str) -> tuple[Run | None, int]:
@@ -152,134 +145,165 @@ def saved_run(weights: str) -> tuple[Run | None, int]:
     if run is None or not any(run.weights):
         return None, -1
     wanted = int(epoch) if epoch.isdecimal() else len(run.weights)
-    return run, min(max(wanted, first_epoch(run)), len(run.weights)) - 1
+    return run, min(max(wanted, _first_epoch(run)), len(run.weights)) - 1
 
 
-def first_epoch(run: Run) -> int:
+def _first_epoch(run: Run) -> int:
     """The first epoch, from 1, whose weights are kept: those of a long run's early ones are not."""
     return next(number for number, weights in enumerate(run.weights, 1) if weights)
 
 
-def config_of(method: str, epsilon: float, asked: Asked) -> TrainConfig:
-    """The network of a method; ValueError where the method cannot stand in it."""
-    run, _ = saved_run(asked.weights)
+# ---- the controls above the picture ----------------------------------------------------------
+
+
+def draw_controls() -> Chosen:
+    """The controls; what cannot be shown gets a sentence and is not among the methods."""
+    with page.control_box():
+        first, second, third = st.columns(3)
+        with first:
+            controls.control("batch")
+        with second:
+            epsilon = controls.control("eps")
+        with third:
+            controls.control("stage")
+        methods = controls.control("methods", choices=OFFERED, wrap=True)
+        if len(methods) > MOST_METHODS:
+            left_out = listed(map(in_sentence, methods[MOST_METHODS:]))
+            st.caption(f"Four fit side by side. Not shown: {left_out}.")
+    if not methods:
+        st.info("Choose at least one method.", icon=":material/info:")
+    origin, told = _origin()
+    possible = _possible(methods[:MOST_METHODS], origin)
+    return Chosen(origin, possible, epsilon, charts.caption_for("batch", "eps", "seed", more=told))
+
+
+def _origin() -> tuple[Origin, str]:
+    """Where x comes from as the controls stand, and the same for a caption."""
+    data, asked, layer = server.data().checksum, controls.get("weights"), controls.get("stage")
+    run, index = saved_run(asked)
+    told = controls.CONTROLS["stage"].words(layer).lower()
     if run is not None:
-        return replace(run.config, normalization=method, epsilon=epsilon, ghost_batches=1)
-    placement = "conv and dense" if asked.layer == "hidden" else "conv"
-    return TrainConfig(normalization=method, epsilon=epsilon, seed=asked.seed, placement=placement)
+        told += f" · weights of {title(run.config.normalization)} after epoch {index + 1}"
+    elif layer == "hidden":
+        told += " (the convolution below it is normalized too)"
+    if run is None and asked != "fresh":
+        st.warning(
+            "The weights of the run in this link are not on this server, so these are fresh.",
+            icon=":material/link_off:",
+        )
+        controls.put("weights", "fresh")
+    weights = "fresh" if run is None else f"{run.key}@{index + 1}"
+    return Origin(data, controls.get("seed"), controls.get("batch"), layer, weights), told
 
 
-def configs_of(
-    methods: Iterable[str], epsilon: float, asked: Asked
-) -> tuple[dict[str, TrainConfig], dict[str, str]]:
-    """The networks of these methods; and, by method, a sentence for each that cannot be shown."""
-    configs, refused = {}, {}
-    for method in methods:
-        try:
-            configs[method] = config_of(method, epsilon, asked)
-        except ValueError as error:
-            refused[method] = str(error)
-    return configs, refused
+def _possible(methods: tuple[str, ...], origin: Origin) -> tuple[str, ...]:
+    """The methods that can stand in this layer; what cannot be shown gets a sentence."""
+    from pages.lab import activations
+
+    weights = network(origin)
+    refused = {method: activations.refusal(weights, origin.layer, method) for method in methods}
+    for method, sentence in refused.items():
+        if sentence:
+            st.info(f"{title(method)} is not shown. {sentence}", icon=":material/info:")
+    return tuple(method for method, sentence in refused.items() if not sentence)
 
 
-def divides(method: str) -> bool:
-    """Whether the method divides activations by a root with epsilon in it."""
-    return method not in ("none", "weight")
+# ---- below the picture -----------------------------------------------------------------------
 
 
-def network_of(config: TrainConfig, run: Run | None, epoch: int, hurry: bool = True) -> SmallCNN:
-    """The network with its first, or with the run's learned, weights; only to be looked at.
+def show_digits(origin: Origin) -> None:
+    """The first digits of the batch."""
+    count = min(origin.batch, DIGITS)
+    pictures = _pictures(origin._replace(batch=count, layer="conv", weights="fresh"))
+    st.image(
+        pictures,
+        width=21 * min(count, DIGITS_PER_PICTURE),
+        alt=[f"Digits of the batch, part {i + 1}" for i in range(len(pictures))],
+    )
+    if origin.batch > DIGITS:
+        st.caption(f"The first {DIGITS} of the batch's {origin.batch} digits.")
 
-    The one that is kept serves every epsilon.
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _pictures(origin: Origin) -> list[str]:
+    """The digits of the batch, in pictures that wrap on a narrow screen, as links.
+
+    As links they go to the browser as they are; as bytes, each would be read again and scaled in
+    every run.
     """
-    from pages.lab.activations import build, with_epsilon
+    from PIL import Image
 
-    kept = replace(config, epsilon=TrainConfig().epsilon)
-    name = (kept, None if run is None else run.key, epoch)
-    built = _as_fast(networks(), hurry).get(name, lambda: build(kept, run, epoch))
-    return with_epsilon(built, config.epsilon)
-
-
-# ---- the numbers ---------------------------------------------------------------------------------
-
-
-def see(configs: Mapping[str, TrainConfig], asked: Asked, hurry: bool = True) -> list[Seen]:
-    """Each method's summaries, from memory where somebody has asked before.
-
-    hurry: somebody waits, so trainings wait meanwhile; otherwise all is done in this thread.
-    """
-    from pages.lab.activations import look
-
-    kept, images = _as_fast(memory(), hurry), batch_images(asked)
-    run, epoch = saved_run(asked.weights)
-    names = dict(zip(("", "_normalized", "_relu"), ("before", "normalized", "relu"), strict=True))
-
-    def seen(method: str) -> Seen:  # in a thread of its own: no session here
-        config = configs[method]
-
-        def compute() -> dict[str, Summary]:
-            network = network_of(config, run, epoch, hurry)
-            # Methods that start from the same weights share the convolution, wherever one looks.
-            steps = look(network, images, asked.layer, kept, asked._replace(layer=""))
-            return {names[stage.removeprefix(asked.layer)]: s for stage, s in steps.items()}
-
-        epsilon = config.epsilon if divides(method) else None
-        return Seen(method, kept.get((asked, method, epsilon), compute))
-
-    if not hurry:
-        return list(map(seen, configs))
-    with server.experiments().interactive():
-        return list(workers().map(seen, configs))
+    every, links = images(origin), []
+    for start in range(0, len(every), DIGITS_PER_PICTURE):
+        file, part = io.BytesIO(), every[start : start + DIGITS_PER_PICTURE]
+        columns = min(len(every), DIGITS_PER_PICTURE)
+        Image.fromarray(charts.image_grid(part, columns)).save(file, "PNG")
+        links.append(f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}")
+    return links
 
 
-def variances_of(config: TrainConfig, asked: Asked) -> np.ndarray:
-    """What stands under the method's roots, (n,), whatever epsilon is; empty where it has none."""
-    from pages.lab.activations import divided_variances
+def show_code(methods: Sequence[str]) -> None:
+    """The functions that computed the picture."""
+    from normlib import normalize
 
-    images, (run, epoch) = batch_images(asked), saved_run(asked.weights)
-
-    def compute() -> np.ndarray:
-        found = divided_variances(network_of(config, run, epoch), images, asked.layer)
-        return np.zeros(0) if found is None else found.ravel()
-
-    return memory().get(("variances", asked, config.normalization), compute)
-
-
-def deviations(configs: Mapping[str, TrainConfig], asked: Asked) -> dict[str, list[Invariance]]:
-    """What each method does not notice, on this batch and these weights."""
-    from pages.lab import invariances
-
-    images = batch_images(asked)[:INVARIANCE_IMAGES]
-    run, epoch = saved_run(asked.weights)
-
-    def column(method: str) -> list[Invariance]:
-        config = configs[method]
-
-        def compute() -> list[Invariance]:
-            network = network_of(replace(config, normalization="none"), run, epoch)
-            x, kernel = images / 255, network.conv_kernel()
-            if asked.layer == "hidden":
-                pooled = network.forward(images, training=False)["pooled"].numpy()
-                x, kernel = pooled.reshape(len(images), -1), network.dense_kernel()
-            return invariances.table(x, kernel, config.epsilon, [method], groups=config.groups)
-
-        return kept("invariances", asked, {method: config}, compute)
-
-    methods = [method for method in configs if method in invariances.HOLDS]
-    with server.experiments().interactive():
-        return dict(zip(methods, workers().map(column, methods), strict=True))
+    averaged = [method for method in methods if method in normalize.AXES]
+    functions: list[Callable] = []
+    if averaged:
+        functions += [normalize.apply, normalize.standardize, normalize.scale_shift]
+        functions += [normalize.AXES[method] for method in averaged]
+    if "weight" in methods:
+        functions.append(normalize.weight_norm)
+    if functions:
+        formulas = [METHODS[method].formula for method in methods if method != "none"]
+        source.show_source(*functions, formula=r" \qquad ".join(formulas), key="code")
 
 
-def every_channel(configs: Mapping[str, TrainConfig], asked: Asked) -> dict[str, pd.DataFrame]:
-    """Every statistic of every channel, percentiles and all, by method."""
-    from pages.lab.activations import describe
+def draw_origin_controls() -> None:
+    """Seed and weights, the controls that few move."""
+    if not any(map(controls.visible, ("seed", "weights"))):
+        return
+    st.subheader("Where these numbers come from", anchor=False)
+    with page.control_box():
+        first, second = st.columns(2)
+        with first:
+            controls.control("seed")
+        if controls.visible("weights"):
+            with second:
+                _weights_control()
 
-    images, (run, epoch) = batch_images(asked), saved_run(asked.weights)
-    tables = {}
-    for method, config in configs.items():
 
-        def compute(config: TrainConfig = config) -> pd.DataFrame:
-            return describe(network_of(config, run, epoch), images, asked.layer, per_channel=True)
+def _weights_control() -> None:
+    """Fresh weights, or those of a run that is kept, at one of its epochs."""
+    runs = {
+        each.key: each
+        for each in server.experiments().earlier(30)
+        if each.epochs and each.status in ("finished", "stopped", "diverged")
+    }
+    run, index = saved_run(controls.get("weights"))
+    chosen = controls.get("weights").partition("@")[0] if run is not None else "fresh"
 
-        tables[method] = kept("every channel", asked, {method: config}, compute)
-    return tables
+    def words(key: str) -> str:
+        one = runs.get(key) or (run if key == chosen else None)
+        if one is None:
+            return "Fresh: the first weights of this seed"
+        reached = f", {percent(one.test_accuracy)}" if one.test_accuracy is not None else ""
+        return f"Trained: {title(one.config.normalization)}, seed {one.config.seed}{reached}"
+
+    st.session_state["_run"] = chosen
+    st.selectbox(
+        "Weights",
+        list(dict.fromkeys(["fresh", *([chosen] if run else []), *runs])),
+        format_func=words,
+        key="_run",
+        on_change=lambda: controls.put("weights", st.session_state["_run"]),
+        help="Runs appear here once something has been trained on this server.",
+    )
+    if run is not None and len(run.weights) > _first_epoch(run):
+        st.session_state["_epoch"] = index + 1
+        st.slider(
+            "After epoch",
+            _first_epoch(run),
+            len(run.weights),
+            key="_epoch",
+            on_change=lambda: controls.put("weights", f"{chosen}@{st.session_state['_epoch']}"),
+        )

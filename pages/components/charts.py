@@ -27,15 +27,10 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    Rows = pd.DataFrame | Sequence[Mapping[str, Any]] | Mapping[str, Any]
+    Rows = pd.DataFrame | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any] | np.ndarray]
 
 MOST_POINTS = 400  # a line on a screen shows no more
 _PADDING = {"left": 0, "right": 6, "top": 4, "bottom": 4}
-_ROW = 0.72  # of a histogram's row is bars, the rest its title
-_LINE = 0.09  # of it is half a line of text
-# Half the digits are enough for a screen, and an integer of 64 bits is no number in JavaScript.
-_HISTOGRAM = {"id": np.int32} | dict.fromkeys(("left", "right", "foot", "height"), np.float32)
-_HISTOGRAM["words"] = object
 
 
 @dataclass(frozen=True)
@@ -145,74 +140,6 @@ def arrow(rows: pd.DataFrame) -> pa.Table:
 
 
 # ---- the charts ------------------------------------------------------------------------------
-
-
-def histograms(rows: Rows, stages: Mapping[str, str], x_range: tuple[float, float]) -> Chart:
-    """One column per method, one row per stage, on the same axes.
-
-    rows: method, stage, left, right (the bin's edges), share (of all values, 0 to 1).
-    stages: stage -> its title, from top to bottom. x_range: from the first edge to the last.
-    A bar taller than twice the next is cut off, and the tallest one's share written beside it: the
-    zeros after ReLU.
-    """
-    data = frame(rows)
-    # In NumPy: this is the picture that follows a slider, and pandas would take 15 ms.
-    names = ("method", "stage", "left", "right", "share")
-    method, stage, left, right, share = (data[name].to_numpy() for name in names)
-    methods = tuple(dict.fromkeys(method))
-    place = np.array([list(stages).index(one) for one in stage], int)
-    tops = np.ones(len(stages))
-    for row in range(len(stages)):
-        shares = np.sort(share[place == row])
-        tall = shares[-1] if len(shares) else 1.0
-        below = shares[shares < tall / 2]
-        spiky = 0 < (shares >= tall / 2).sum() <= len(methods)
-        tops[row] = round_up(1.1 * (below[-1] if spiky and len(below) else tall))
-    feet = np.arange(len(stages) - 1.0, -1.0, -1.0)
-    panels, summary = [], []
-    for one in methods:
-        own = method == one
-        full = np.flatnonzero(own & (share > 0))  # most bins of a wide axis are empty
-        of = place[full]
-        heights = feet[of] + _ROW * np.minimum(share[full] / tops[of], 1.0)
-        numbers = (full - own.argmax(), left[full], right[full], feet[of], heights, share[full])
-        bars = [
-            (*bar, controls.minus(f"{bar[1]:.3g} to {bar[2]:.3g}: {part:.2%}"))
-            for *bar, part in zip(*(column.tolist() for column in numbers), strict=True)
-        ]
-        words = []
-        for row, title in enumerate(stages.values()):
-            words += [
-                _word((row, 1), title, x_range[0], feet[row] + 1 - _LINE),
-                _word((row, 2), f"{100 * tops[row]:.3g}%", x_range[1], feet[row] + _ROW + _LINE),
-            ]
-            here = np.flatnonzero(own & (place == row))
-            if not len(here):
-                continue
-            peak = here[share[here].argmax()]
-            most = f"{share[peak]:.0%}"
-            if share[peak] > tops[row]:
-                beside = left[peak] - 0.012 * (x_range[1] - x_range[0])
-                words.append(_word((row, 3), most, beside, feet[row] + _ROW - _LINE))
-            summary.append(
-                f"{theme.title(one)}, {title.lower()}: most values, {most}, lie from "
-                f"{left[peak]:.3g} to {right[peak]:.3g}."
-            )
-        columns = zip(*bars, *words, strict=True)
-        drawn = {
-            name: np.array(column, kind)
-            for (name, kind), column in zip(_HISTOGRAM.items(), columns, strict=True)
-        }
-        spec = _histogram_spec(theme.title(one), theme.color(one), len(stages), x_range)
-        panels.append((spec, frame(drawn)))
-    return Chart(tuple(panels), " ".join(summary), data)
-
-
-def _word(
-    place: tuple[int, int], text: str, x: float, y: float
-) -> tuple[int, float, float, float, float, str]:
-    """A row of a histogram's data that is no bar: a word. place: the row it is in, and which."""
-    return -4 * place[0] - place[1], x, x, y, y, text
 
 
 def channel_spread(rows: Rows, y_range: tuple[float, float] | None = None) -> Chart:
@@ -441,54 +368,6 @@ def _without_data(spec: Any) -> Any:
         return spec
     left_out = ("$schema", "config", "data", "datasets")
     return {key: _without_data(part) for key, part in spec.items() if key not in left_out}
-
-
-@spec
-def _histogram_spec(
-    title: str, color: str, rows: int, x_range: tuple[float, float]
-) -> alt.TopLevelMixin:
-    """One method: its histograms one above the other over one x axis, each row with its own 0.
-
-    Bars and words come with the data, the words as bars without size: were the words in the spec,
-    the browser would build a new picture where it now only moves marks, and by their ids it moves
-    those that are there. One more layer, or a tooltip of several fields, would cost it a tenth of
-    the time in which it follows a slider.
-    """
-    import altair as alt
-
-    y = alt.Y(
-        "foot:Q",
-        title=None,
-        scale=alt.Scale(domain=(0, rows), nice=False),
-        axis=alt.Axis(
-            values=[row + part for row in range(rows) for part in (0, _ROW)], labels=False
-        ),
-    )
-    bars = (
-        alt.Chart()
-        .mark_bar(color=color, clip=True, binSpacing=0)
-        .encode(
-            x=alt.X(
-                "left:Q", title=None, scale=alt.Scale(domain=x_range, nice=False), bin="binned"
-            ),
-            x2="right:Q",
-            y=y,
-            y2="height:Q",
-            tooltip="words:N",
-            key="id:Q",
-        )
-    )
-    words = (
-        alt.Chart()
-        .transform_filter("datum.left === datum.right")
-        .mark_text(
-            tooltip=None,
-            baseline="middle",
-            align=alt.expr(f"datum.left > {x_range[0]} ? 'right' : 'left'"),
-        )
-        .encode(x="left:Q", y="foot:Q", text="words:N", key="id:Q")
-    )
-    return alt.layer(bars, words).properties(height=40 + 120 * rows, title=title)
 
 
 @spec

@@ -29,24 +29,16 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 # The block on the home page. The browser would fetch a Material icon from another server.
 TAB_ICON = "🧊"
-TRAINING = (
-    "batch",
-    "lr",
-    "epochs",
-    "images",
-    "eps",
-    "hidden",
-    "placement",
-    "start",
-    "seed",
-    "learn",
-    "inference",
-    "momentum",
-    "position",
-    "center",
-    "scale",
-    "ghost",
-    "groups",
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+# What decides a training, in the order in which pages show it.
+TRAINING = _names(
+    "batch lr epochs images eps hidden placement start seed learn inference momentum position "
+    "center scale ghost groups"
 )
 
 
@@ -67,97 +59,92 @@ class Page:
     about: str
     view: str = ""
     controls: tuple[str, ...] = ()
-    limits: dict[str, float] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
-PAGES: dict[str, Page] = {
-    page.name: page
-    for page in (
-        Page("home", "app.py", "Normalization Lab", "home", "", "The idea in one screen."),
-        Page(
-            "steps",
-            "pages/1_Step_by_step.py",
-            "Step by step",
-            "calculate",
-            "Understand",
-            "A small table, every step of every method with the numbers put in.",
-            "show",
-            (
-                *("show", "method", "eps", "gamma", "beta", "affine", "row", "column", "at"),
-                *("x", "v", "g", "seed"),
-            ),
+def _pages(*pages: Page) -> dict[str, Page]:
+    return {page.name: page for page in pages}
+
+
+PAGES = _pages(
+    Page("home", "app.py", "Normalization Lab", "home", "", "The idea in one screen."),
+    Page(
+        "steps",
+        "pages/1_Step_by_step.py",
+        "Step by step",
+        "calculate",
+        "Understand",
+        "A small table, every step of every method with the numbers put in.",
+        view="show",
+        controls=_names("show method eps gamma beta affine row column at x v g seed"),
+    ),
+    Page(
+        "activations",
+        "pages/2_Activation_statistics.py",
+        "Activation statistics",
+        "bar_chart",
+        "Understand",
+        "One batch of digits, and what each method does to its activations.",
+        view="view",
+        controls=_names("view batch eps seed stage methods weights"),
+        limits={"batch": 128},  # more images look the same, and thirty students wait for them
+    ),
+    Page(
+        "backward",
+        "pages/6_Backward_pass.py",
+        "Backward pass",
+        "undo",
+        "Understand",
+        "The gradient in three terms, checked four ways.",
+        view="pass",
+        controls=_names("pass method eps gamma dz mistake row column bias stage lr seed x"),
+    ),
+    Page(
+        "train",
+        "pages/3_Train.py",
+        "Train",
+        "play_circle",
+        "Experiment",
+        "Train the small network with your settings, live.",
+        controls=("method", *TRAINING, *_names("look stage misread channel over run")),
+        limits={"batch": 1024},
+    ),
+    Page(
+        "compare",
+        "pages/4_Compare.py",
+        "Compare",
+        "compare_arrows",
+        "Experiment",
+        "The methods side by side: same start, same batches.",
+        view="among",
+        controls=(*_names("among methods method cuts seeds"), *TRAINING, "run"),
+        limits={"batch": 1024},
+    ),
+    Page(
+        "batch_lab",
+        "pages/7_Batch_size_lab.py",
+        "Batch size lab",
+        "groups",
+        "Experiment",
+        "Small batches, batch-mates, training against inference.",
+        view="lab",
+        controls=_names(
+            "lab against batch momentum placement recalibrated crowd mates pinned methods "
+            "held lr seeds from"
         ),
-        Page(
-            "activations",
-            "pages/2_Activation_statistics.py",
-            "Activation statistics",
-            "bar_chart",
-            "Understand",
-            "One batch of digits, and what each method does to its activations.",
-            "view",
-            ("view", "batch", "eps", "seed", "stage", "methods", "weights"),
-            {"batch": 128},  # more images look the same, and thirty students wait for them
-        ),
-        Page(
-            "backward",
-            "pages/6_Backward_pass.py",
-            "Backward pass",
-            "undo",
-            "Understand",
-            "The gradient in three terms, checked four ways.",
-            "pass",
-            (
-                *("pass", "method", "eps", "gamma", "dz", "mistake", "row", "column", "bias"),
-                *("stage", "lr", "seed", "x"),
-            ),
-        ),
-        Page(
-            "train",
-            "pages/3_Train.py",
-            "Train",
-            "play_circle",
-            "Experiment",
-            "Train the small network with your settings, live.",
-            "",
-            ("method", *TRAINING, "look", "stage", "misread", "channel", "over", "run"),
-            {"batch": 1024},
-        ),
-        Page(
-            "compare",
-            "pages/4_Compare.py",
-            "Compare",
-            "compare_arrows",
-            "Experiment",
-            "The methods side by side: same start, same batches.",
-            "among",
-            ("among", "methods", "method", "cuts", "seeds", *TRAINING, "run"),
-            {"batch": 1024},
-        ),
-        Page(
-            "batch_lab",
-            "pages/7_Batch_size_lab.py",
-            "Batch size lab",
-            "groups",
-            "Experiment",
-            "Small batches, batch-mates, training against inference.",
-            "lab",
-            (
-                *("lab", "against", "batch", "momentum", "placement", "recalibrated"),
-                *("crowd", "mates", "pinned", "methods", "held", "lr", "seeds", "from"),
-            ),
-        ),
-        Page(
-            "report",
-            "pages/5_Report.py",
-            "Report",
-            "fact_check",
-            "Check",
-            "The report's three tables, reproduced, and why weight norm lost.",
-            "part",
-            ("part", "setting", "numbers", "quantity", "defaults", "batch", "eps", "seed"),
-        ),
-    )
-}
+    ),
+    Page(
+        "report",
+        "pages/5_Report.py",
+        "Report",
+        "fact_check",
+        "Check",
+        "The report's three tables, reproduced, and why weight norm lost.",
+        view="part",
+        controls=_names("part setting numbers quantity defaults batch eps seed"),
+        limits={"batch": 128},  # a comparison takes memory in proportion, for a moment
+    ),
+)
 
 
 class Lesson(Protocol):

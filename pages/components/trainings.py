@@ -373,11 +373,10 @@ def downloads(run: Run, key: str) -> None:
 
     data = data_of(run)
     stem = script.file_name(run.config).removesuffix(".py")
-    images = len(data.train_labels) if data else 55_000
     files: list[tuple[str, str, Callable[[], str | bytes], str, str]] = [
         (
             *("History (CSV)", f"{stem}_history.csv"),
-            lambda: export.history_csv(run, images),
+            lambda: export.history_csv(run),
             *("text/csv", "One line per step; epoch results in the line of the epoch's end."),
         ),
         (

@@ -1,31 +1,197 @@
-"""The engine on the command line: `python -m pages.lab report | sweep | runs`."""
+"""The engine on the command line: `python -m pages.lab report | sweep | record | runs`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
-from pages.lab import report_command, runs_command, sweep_command
+from normlib.config import LIMITS
+from normlib.mnist import Dataset, describe_source, load_mnist
+from pages.lab import record, recorded, report, reproduce, stored_runs
+from pages.lab.store import Store
+from pages.lab.sweeps import PLANS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. Bad input ends in one sentence on stderr."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pages.lab", description="Trainings in number, and what was kept of them."
-    )
-    commands = parser.add_subparsers(required=True, metavar="command")
-    for command in (report_command, sweep_command, runs_command):
-        command.add_parser(commands)
-    chosen = parser.parse_args(arguments)
+    chosen = _parser().parse_args(arguments)
     try:
-        return chosen.run(chosen)
-    except (ValueError, OSError) as error:
+        chosen.run(chosen)
+    except (ValueError, OSError, RuntimeError) as error:
         print(f"pages.lab: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\npages.lab: interrupted.", file=sys.stderr)
         return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pages.lab", description="Trainings in number, and what was kept of them."
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    command = commands.add_parser(
+        "report",
+        help="reproduce the report's tables",
+        description="Reproduce the report's tables. What is finished is kept, so the same command "
+        "goes on where it was interrupted.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    command.add_argument(
+        "--setting",
+        choices=tuple(report.SETTINGS),
+        default="as-run",
+        help="as the report ran it, or as its equations say",
+    )
+    command.add_argument(
+        "--seeds", type=int, default=report.SEEDS, help="how many, counted from seed 0"
+    )
+    command.add_argument("--epochs", type=int, default=report.EPOCHS, help="passes over the images")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there")
+    command.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there")
+    command.set_defaults(run=_report)
+
+    # A sweep goes by the name of its plan, and stands in the recording "sweep-<plan>".
+    sweeps = {name: f"sweep-{name}" for name in PLANS} | {
+        "inference": "inference",
+        "mates": "mates",
+    }
+    command = commands.add_parser(
+        "sweep",
+        help="record the sweeps of the batch size lab",
+        description="Train what the batch size lab shows at once, and write the numbers as JSON.",
+    )
+    command.add_argument(
+        "names",
+        nargs="+",
+        choices=tuple(sweeps),
+        metavar="NAME",
+        help=f"which: {', '.join(sweeps)}",
+    )
+    command.add_argument(
+        "--folder", type=Path, default=Path(), help="where the files go (default: here)"
+    )
+    command.set_defaults(run=lambda chosen: _record([sweeps[n] for n in chosen.names], chosen))
+
+    command = commands.add_parser(
+        "record",
+        help="make the recordings that ship with the lab",
+        description="Train everything that the lab shows at once, and write the numbers as JSON. "
+        "What is finished is kept, so the same command goes on where it was interrupted.",
+    )
+    command.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"which: {', '.join(record.RECORDINGS)} (default: all)",
+    )
+    command.add_argument(
+        "--folder", type=Path, default=recorded.FOLDER, help="where the files go (default: the lab)"
+    )
+    command.set_defaults(run=lambda chosen: _record(chosen.names, chosen))
+
+    command = commands.add_parser(
+        "runs",
+        help="list, show and export the runs that were kept",
+        description="Lists the runs that were kept, the newest first. With a KEY, or the first "
+        "characters of one, shows that run.",
+    )
+    command.add_argument("key", nargs="?", help="show this run")
+    command.add_argument("--csv", type=Path, metavar="FILE", help="write the list or the history")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the list or the run")
+    command.set_defaults(run=_runs)
+    return parser
+
+
+def _report(chosen: argparse.Namespace) -> None:
+    if not 1 <= chosen.seeds <= 100:
+        raise ValueError(f"seeds must be a whole number from 1 to 100, not {chosen.seeds}.")
+    low, high = LIMITS["epochs"]
+    if not low <= chosen.epochs <= high:
+        raise ValueError(f"epochs must be a whole number from 1 to {high}, not {chosen.epochs}.")
+    _try_files(chosen.json, chosen.markdown)
+    data = _data()
+    if data.name != "MNIST":
+        print("These are not the report's images: its numbers cannot be expected.")
+    with _store() as store:
+        result = reproduce.reproduce(
+            chosen.setting, range(chosen.seeds), chosen.epochs, data, store
+        )
+    print(reproduce.text(result))
+    if chosen.json:
+        chosen.json.write_text(recorded.as_json(result), encoding="utf-8")
+    if chosen.markdown:
+        chosen.markdown.write_text(reproduce.markdown(result), encoding="utf-8")
+
+
+def _record(names: Sequence[str], chosen: argparse.Namespace) -> None:
+    names = names or tuple(record.RECORDINGS)
+    if unknown := [name for name in names if name not in record.RECORDINGS]:
+        possible = ", ".join(record.RECORDINGS)
+        raise ValueError(f"There is no recording {unknown[0]!r}; there are {possible}.")
+    if not chosen.folder.is_dir():
+        raise ValueError(f"There is no folder {chosen.folder} to write to.")
+    _try_files(*(chosen.folder / f"{name}.json" for name in names))
+    data = _data()
+    with _store() as store:
+        for name in names:
+            began = time.monotonic()
+            file = record.record(name, data, store, chosen.folder)
+            print(f"{file}: {time.monotonic() - began:.0f} s")
+
+
+def _runs(chosen: argparse.Namespace) -> None:
+    _try_files(chosen.csv, chosen.json)
+    with _store() as store:
+        if chosen.key is None:
+            shown, *texts = stored_runs.everything(store)
+        else:
+            shown, *texts = stored_runs.one(store, chosen.key)
+        if store.notice:
+            print(store.notice, file=sys.stderr)
+    print(shown)
+    for file, text in zip((chosen.csv, chosen.json), texts, strict=True):
+        if file:
+            file.write_text(text, encoding="utf-8")
+            print(f"Written to {file}.")
+
+
+def _try_files(*files: Path | None) -> None:
+    """ValueError with a sentence where one of these cannot be written; none of them changes."""
+    for file in filter(None, files):
+        if not file.parent.is_dir():
+            raise ValueError(f"There is no folder {file.parent} to write {file.name} to.")
+        new = not file.exists()
+        try:
+            file.open("a").close()
+        except OSError as error:
+            raise ValueError(f"{file} cannot be written ({error.strerror}).") from error
+        if new:
+            file.unlink()
+
+
+def _data() -> Dataset:
+    data = load_mnist()
+    print(describe_source(data))
+    return data
+
+
+@contextmanager
+def _store() -> Iterator[Store]:
+    """The store, closed in the end; a sentence tells why it does not keep runs, if it does not."""
+    store = Store()
+    try:
+        yield store
+    finally:
+        if store.problem:
+            print(store.problem, file=sys.stderr)
+        store.close()
 
 
 if __name__ == "__main__":

@@ -23,21 +23,38 @@ _PERCENTILES = ("p15", "p50", "p85")
 _TOO_WIDE = ("moving_mean", "moving_variance", "batch_mean", "batch_variance")
 
 
-def steps_per_epoch(run: Run, train_images: int = 55_000) -> int:
-    """How many steps one pass took. train_images: as many as the data holds."""
+def steps_per_epoch(run: Run) -> int:
+    """How many steps one pass took; where none was completed, all that there were.
+
+    A run that ended early has it in its losses: those of an epoch's steps, summed up and divided
+    by the report's loss, are the number of images, which fill as many batches as there are steps.
+    """
+    losses, passes = np.array(run.losses), len(run.epochs)
+    if not passes:
+        return max(1, len(losses))
     if run.status == "finished":
-        return len(run.losses) // len(run.epochs)
-    return -(-min(run.config.train_size, train_images) // run.config.batch_size)
+        return len(losses) // passes
+    report_losses = np.array([epoch.report_loss for epoch in run.epochs])
+    known = report_losses > 0
+
+    def miss(steps: int) -> float:
+        sums = losses[: passes * steps].reshape(passes, steps).sum(axis=1)
+        images = sums[known] / report_losses[known]
+        whole = np.rint(images)
+        fits = np.ceil(whole / run.config.batch_size) == steps
+        return float(np.abs(images - whole).max(initial=0.0)) if fits.all() else np.inf
+
+    fewest, most = -(-len(losses) // (passes + 1)), len(losses) // passes
+    return min(range(fewest, most + 1), key=miss)
 
 
-def history_csv(run: Run, train_images: int = 55_000) -> str:
+def history_csv(run: Run) -> str:
     """One line per step: its loss, its batch's accuracy, and what else was measured there.
 
     The results of an epoch stand in the line of its last step, and what was recorded on the
     probe images in the line of the step before it; elsewhere these cells are empty.
-    train_images: as many as the data holds, for runs that ended early.
     """
-    per_epoch = steps_per_epoch(run, train_images)
+    per_epoch = steps_per_epoch(run)
     accuracies = run.recorded.get("batch_accuracies", [""] * len(run.losses))
     rows: list[dict[str, object]] = [
         {"step": step, "epoch": (step - 1) // per_epoch + 1, "loss": loss, "batch_accuracy": right}

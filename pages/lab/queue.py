@@ -6,24 +6,26 @@ Nothing here knows Streamlit, and TensorFlow is imported by the first training, 
 
 from __future__ import annotations
 
-import heapq
 import importlib
 import logging
+import math
 import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from normlib.config import TrainConfig
 from normlib.mnist import Dataset
-from normlib.run import EpochEnd, EpochResult, Event, Progress, Run, Started
+from normlib.run import Event, Progress, Run
 from normlib.threads import give_way
 from pages.lab import recorded as recorded_runs
-from pages.lab.store import RunSummary, Store
+from pages.lab.experiment import ENDED, FINAL, LIVE, Experiment, Snapshot
+from pages.lab.store import MAX_ARRAY_BYTES, RunSummary, Store, with_last_weights
+
+__all__ = ["ENDED", "FINAL", "LIVE", "Experiment", "Experiments", "QueueFull", "Snapshot"]
 
 QUEUE_LIMIT = 200
 SESSION_LIMIT = 40
@@ -31,10 +33,7 @@ KEPT_RUNS = 64
 KEPT_BYTES = 64 * 2**20  # of runs that are on disk too
 UNSAVED_BYTES = 192 * 2**20  # in all, where some are not
 PATIENCE_SECONDS = 3600.0
-PICTURE_SECONDS = 0.25
 _KEPT_SESSIONS = 4096
-
-LIVE = frozenset({"queued", "running"})
 
 _log = logging.getLogger(__name__)
 
@@ -43,172 +42,10 @@ class QueueFull(ValueError):
     """A submission beyond a limit; the text is a sentence for the student."""
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """What is known of an experiment at one moment; nothing in it changes any more.
-
-    version grows with every change, so a page redraws only when it has.  losses and accuracies
-    (0..1, of each step's batch) have one value per step; steps is 0 until training has begun.
-    seconds are those spent, seconds_left those expected (None if unknown), without the queue.
-    """
-
-    key: str
-    config: TrainConfig
-    status: str
-    version: int
-    message: str
-    step: int
-    steps: int
-    losses: tuple[float, ...]
-    accuracies: tuple[float, ...]
-    epochs: tuple[EpochResult, ...]
-    recorded: Mapping[str, tuple]
-    seconds: float
-    images_per_second: float
-    seconds_left: float | None
-
-
-class Experiment:
-    """One question, from the queue to its result; made by `Experiments`, read by everybody.
-
-    status is "queued", "running", "finished", "stopped", "diverged", "failed", or "interrupted":
-    begun by a server that died, and to be submitted again.  run is the result, where there is one.
-    recorded says in words when and on what a run that ships with the package was made; it is ""
-    for all others.
-    """
-
-    def __init__(
-        self, owner: Experiments, key: str, config: TrainConfig, name: str, checksum: str
-    ) -> None:
-        self.key = key
-        self.config = config
-        self.data_name = name
-        self.data_checksum = checksum
-        self.created = time.time()
-        self.recorded = ""
-        self.run: Run | None = None
-        self._owner = owner
-        self._lock = threading.Lock()
-        self._done = threading.Event()
-        self._status = "queued"
-        self._message = ""
-        self._version = 0
-        self._snapshot: Snapshot | None = None
-        self._step = self._steps = 0
-        self._losses: list[float] = []
-        self._accuracies: list[float] = []
-        self._epochs: list[EpochResult] = []
-        self._recorded: dict[str, list] = {}
-        self._seconds = self._images_per_second = 0.0
-        # These belong to the queue, and are read and written under its lock.
-        self._data: Dataset | None = None
-        self._watchers: set[str] = set()
-        self._stopping = False
-        self._kept = True
-        self._before: Experiment | None = None
-
-    @property
-    def status(self) -> str:
-        return self._status
-
-    @property
-    def message(self) -> str:
-        """A sentence on how it ended, "" while there is nothing to say."""
-        return self._message
-
-    @property
-    def version(self) -> int:
-        """Grows with every change of what `snapshot` tells."""
-        return self._version
-
-    @property
-    def position(self) -> int | None:
-        """How many trainings start before this one does; None once it has begun."""
-        return self._owner._position(self)
-
-    @property
-    def expected_wait(self) -> float | None:
-        """Seconds until it starts, from the speeds measured so far; None while none are known."""
-        return self._owner._expected_wait(self)
-
-    def snapshot(self) -> Snapshot:
-        """What is known now; the very same object as long as nothing changes."""
-        snapshot = self._snapshot
-        if snapshot is not None and snapshot.version == self._version:
-            return snapshot
-        with self._lock:
-            if self._snapshot is None or self._snapshot.version != self._version:
-                self._snapshot = self._taken()
-            return self._snapshot
-
-    def wait_until_over(self, timeout: float | None = None) -> bool:
-        """Block until it has ended, at most `timeout` seconds; whether it has."""
-        return self._done.wait(timeout)
-
-    def _taken(self) -> Snapshot:
-        recorded = {name: tuple(rows) for name, rows in self._recorded.items()}
-        return Snapshot(
-            key=self.key,
-            config=self.config,
-            status=self._status,
-            version=self._version,
-            message=self._message,
-            step=self._step,
-            steps=self._steps,
-            losses=tuple(self._losses),
-            accuracies=tuple(self._accuracies),
-            epochs=tuple(self._epochs),
-            recorded=MappingProxyType(recorded),
-            seconds=self._seconds,
-            images_per_second=self._images_per_second,
-            seconds_left=self._seconds_left(),
-        )
-
-    def _seconds_left(self) -> float | None:
-        if self._status not in LIVE:
-            return 0.0
-        if not self._steps or not self._images_per_second:
-            return None
-        return (self._steps - self._step) * self.config.batch_size / self._images_per_second
-
-    def _take_in(self, event: Event) -> None:
-        with self._lock:
-            match event:
-                case Started():
-                    self._steps = event.steps
-                case Progress():
-                    self._step, self._steps = event.step, event.steps
-                    self._losses += event.losses
-                    self._accuracies += event.accuracies
-                    self._seconds = event.seconds
-                    self._images_per_second = event.images_per_second
-                    for name, rows in event.recorded.items():
-                        self._recorded.setdefault(name, []).extend(rows)
-                case EpochEnd():
-                    self._epochs.append(event.result)
-            self._version += 1
-
-    def _become(self, status: str, message: str = "", run: Run | None = None) -> None:
-        with self._lock:
-            self._status, self._message = status, message
-            if run is not None:
-                # The run's own lists from here on: no second copy is kept.
-                self.run = run
-                self._losses, self._epochs, self._recorded = run.losses, run.epochs, run.recorded
-                self._accuracies = run.recorded.get("batch_accuracies", self._accuracies)
-                self._step = len(run.losses)
-                self._steps = self._steps or self._step
-                self._seconds, self._images_per_second = run.seconds, run.images_per_second
-            self._version += 1
-        if status not in LIVE:
-            self._done.set()
-
-    def _size(self) -> int:
-        """About how many bytes its result takes in memory."""
-        if self.run is None:
-            return 0
-        arrays = sum(array.nbytes for array in self.run.arrays().values())
-        return arrays + 64 * len(self.run.losses)
+@dataclass
+class _Session:
+    seen: float = -math.inf  # when its page was last heard of
+    turn: int = 0  # when a worker last began a training of its
 
 
 class Experiments:
@@ -247,17 +84,12 @@ class Experiments:
         self._reading = threading.Lock()  # one reads the store, thirty who ask the same wait
         self._known: OrderedDict[str, Experiment] = OrderedDict()  # live ones and recent ends
         self._running: list[Experiment] = []
-        self._waiting: dict[str, dict[str, Experiment]] = {}  # session -> key -> queued
-        self._arrivals: dict[str, int] = {}  # key of a queued one -> when it came
-        self._arrived = 0
-        self._served: OrderedDict[str, int] = OrderedDict()  # session -> its last turn
+        self._waiting: dict[str, Experiment] = {}  # as they came
+        self._order: list[Experiment] | None = None  # as they will start, until something changes
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._turn = 0
-        self._heard: OrderedDict[str, float] = OrderedDict()  # session -> when
-        self._order_cache: list[Experiment] | None = None
         self._threads = 0
-        self._speeds: dict[tuple, float] = {}  # kind of config -> images per second
-        self._pictures = threading.Condition()
-        self._drawing = 0
+        self._speeds: dict[tuple[str, str], float] = {}  # (method, placement): images per second
 
     # For pages
 
@@ -279,24 +111,23 @@ class Experiments:
         key = config.key(data.checksum)
         stored = self._recall(key)
         with self._lock:
-            self.seen(session)
+            live = self.watch(key, session)
+            if live is not None:
+                return live
             known = self._known.get(key, stored)
-            if known is not None:
-                if known.status in LIVE and not known._stopping:
-                    self._join(known, session)
-                    return known
-                lacking = weights and not (known.run is not None and known.run.weights)
-                if known.status == "diverged" or (known.status == "finished" and not lacking):
+            run = known.run if known is not None else None
+            if known is not None and known.status in FINAL:
+                lacks_weights = run is None or not any(run.weights)
+                if not weights or not lacks_weights or known.status == "diverged":
                     return known
             self._refuse_beyond_limits(session)
             experiment = Experiment(self, key, config, data.name, data.checksum)
             experiment._data = data
-            experiment._before = known if known is not None and known.run is not None else None
-            self._known[key] = experiment
+            experiment._previous = known if run is not None else None
+            experiment._watchers.add(session)
+            self._known[key] = self._waiting[key] = experiment
             self._known.move_to_end(key)
-            self._arrived += 1
-            self._arrivals[key] = self._arrived
-            self._join(experiment, session)
+            self._order = None
             if self._threads < self.workers:
                 self._threads += 1
                 threading.Thread(target=self._work, name="normlib-training", daemon=True).start()
@@ -320,7 +151,8 @@ class Experiments:
             experiment = self._known.get(key)
             if experiment is None or experiment.status not in LIVE or experiment._stopping:
                 return None
-            self._join(experiment, session)
+            experiment._watchers.add(session)
+            self._order = None
             return experiment
 
     def unwatch(self, key: str, session: str) -> None:
@@ -330,13 +162,11 @@ class Experiments:
             if experiment is None or session not in experiment._watchers:
                 return
             experiment._watchers.discard(session)
-            self._drop_waiting(key, session)
-            if not experiment._watchers and experiment.status == "queued":
-                del self._arrivals[key]
-                experiment._become("stopped", "Taken out of the queue before it began.")
-                experiment._data = None
-                if experiment._before is not None:
-                    self._known[key] = experiment._before
+            self._order = None
+            if experiment.status == "queued" and not experiment._watchers:
+                del self._waiting[key]
+                self._known[key] = experiment._previous or experiment
+                experiment._set("stopped", "Taken out of the queue before it began.")
 
     def watching(self, key: str, session: str) -> bool:
         """Whether this session is one of those who keep the experiment alive."""
@@ -347,10 +177,10 @@ class Experiments:
     def seen(self, session: str) -> None:
         """The heartbeat of a page: its session is still there."""
         with self._lock:
-            self._heard[session] = self._clock()
-            self._heard.move_to_end(session)
-            while len(self._heard) > _KEPT_SESSIONS:
-                self._heard.popitem(last=False)
+            self._session(session).seen = self._clock()
+            self._sessions.move_to_end(session)
+            while len(self._sessions) > _KEPT_SESSIONS:
+                self._sessions.popitem(last=False)
 
     def earlier(self, limit: int = 50) -> list[RunSummary]:
         """The newest `limit` experiments, live, kept in memory or stored, newest first."""
@@ -366,137 +196,70 @@ class Experiments:
 
     @contextmanager
     def interactive(self) -> Iterator[None]:
-        """Around the computing of a picture: trainings hold back until it is done.
-
-        They wait between chunks of steps, at most a quarter of a second each time, so that they
-        always advance.
-        """
-        with self._pictures:
-            self._drawing += 1
-        try:
-            yield
-        finally:
-            with self._pictures:
-                self._drawing -= 1
-                self._pictures.notify_all()
+        """Does nothing; to go with its last caller. Trainings give way by their priority."""
+        yield
 
     # The queue, under its lock
 
-    def _join(self, experiment: Experiment, session: str) -> None:
-        experiment._watchers.add(session)
-        if experiment.status == "queued":
-            self._waiting.setdefault(session, {})[experiment.key] = experiment
-            self._order_cache = None
+    def _session(self, name: str) -> _Session:
+        return self._sessions.setdefault(name, _Session())
 
-    def _drop_waiting(self, key: str, session: str) -> None:
-        theirs = self._waiting.get(session, {})
-        theirs.pop(key, None)
-        if not theirs:
-            self._waiting.pop(session, None)
-        self._order_cache = None
+    def _is_present(self, session: str) -> bool:
+        return self._clock() - self._session(session).seen < PATIENCE_SECONDS
 
     def _refuse_beyond_limits(self, session: str) -> None:
-        if len(self._waiting.get(session, ())) >= self.per_session_limit:
+        theirs = sum(session in each._watchers for each in self._waiting.values())
+        if theirs >= self.per_session_limit:
             raise QueueFull(
                 f"You already have {self.per_session_limit} trainings waiting: "
                 "let some finish or stop them first."
             )
-        if len(self._arrivals) >= self.limit:
+        if len(self._waiting) >= self.limit:
             raise QueueFull(
                 f"{self.limit} trainings are already waiting on this server: "
                 "please try again in a few minutes."
             )
 
-    def _order(self) -> list[Experiment]:
+    def _turns(self) -> Iterator[Experiment]:
         """All that wait, in the order in which they will start if nobody else comes."""
-        if self._order_cache is None:
-            waiting = {
-                session: sorted(theirs, key=self._arrivals.__getitem__, reverse=True)
-                for session, theirs in self._waiting.items()
-            }
-            served = {session: self._served.get(session, 0) for session in waiting}
-            turn, order, placed = self._turn, [], set()
-            while waiting:
-                session = min(waiting, key=lambda s: (served[s], self._arrivals[waiting[s][-1]]))
-                key = waiting[session].pop()
-                if key not in placed:
-                    placed.add(key)
-                    order.append(self._known[key])
-                    turn += 1
-                    for watcher in self._known[key]._watchers:
-                        served[watcher] = turn
-                if not waiting[session]:
-                    del waiting[session]
-            self._order_cache = order
-        return self._order_cache
+        waiting, turn = list(self._waiting.values()), self._turn
+        served = {name: self._session(name).turn for each in waiting for name in each._watchers}
+        while waiting:
+            # Of equal ones the first: as they came.
+            first = min(waiting, key=lambda each: min(served[name] for name in each._watchers))
+            waiting.remove(first)
+            turn += 1
+            served |= dict.fromkeys(first._watchers, turn)
+            yield first
 
-    def _next(self) -> Experiment | None:
-        """Take the next one out of the queue; None, and one worker fewer, when it is empty."""
-        with self._lock:
-            order = self._order()
-            if not order:
-                self._threads -= 1
-                return None
-            experiment = order[0]
-            del self._arrivals[experiment.key]
-            self._turn += 1
-            for session in experiment._watchers:
-                self._drop_waiting(experiment.key, session)
-                self._served[session] = self._turn
-                self._served.move_to_end(session)
-            while len(self._served) > _KEPT_SESSIONS:
-                self._served.popitem(last=False)
-            self._running.append(experiment)
-            experiment._become("running")
-            return experiment
+    def _in_order(self) -> list[Experiment]:
+        if self._order is None:
+            self._order = list(self._turns())
+        return self._order
 
     def _position(self, experiment: Experiment) -> int | None:
         with self._lock:
-            order = self._order()
+            order = self._in_order()
             return order.index(experiment) if experiment in order else None
 
     def _expected_wait(self, experiment: Experiment) -> float | None:
-        """When a worker is free for it, if all before it take as long as their like did."""
+        """What all before it take, shared by the workers, if they go on as their like did."""
         with self._lock:
-            ahead = self._order()
-            if experiment not in ahead:
+            order = self._in_order()
+            if experiment not in order:
                 return None
-            free = [self._seconds_for(each) for each in self._running]
-            if None in free:
-                return None
-            free += [0.0] * (self.workers - len(free))
-            heapq.heapify(free)
-            for each in ahead[: ahead.index(experiment)]:
-                seconds = self._seconds_for(each)
-                if seconds is None:
-                    return None
-                heapq.heapreplace(free, free[0] + seconds)
-            return free[0]
+            before = [*self._running, *order[: order.index(experiment)]]
+            seconds = [self._expected_seconds(each) for each in before]
+        known = [each for each in seconds if each is not None]
+        return sum(known) / self.workers if len(known) == len(seconds) else None
 
-    def _seconds_for(self, experiment: Experiment) -> float | None:
-        left = experiment._seconds_left()
-        if left is not None:
+    def _expected_seconds(self, experiment: Experiment) -> float | None:
+        left, config = experiment.snapshot().seconds_left, experiment.config
+        if left is not None or not self._speeds or experiment._data is None:
             return left
-        config = experiment.config
-        speeds = (self._speeds.get(kind) for kind in _kinds(config))
-        speed = next((speed for speed in speeds if speed), None)
-        if speed is None:
-            return None
-        images = min(config.train_size, len(experiment._data.train_labels))
-        return images * config.epochs / speed
-
-    def _deserted(self, experiment: Experiment) -> bool:
-        """Whether nobody wants it any more, or nobody who is there while somebody is who waits."""
-        with self._lock:
-            if not experiment._stopping:
-                gone = not any(self._is_there(session) for session in experiment._watchers)
-                experiment._stopping = not experiment._watchers or (
-                    gone and any(self._is_there(session) for session in self._waiting)
-                )
-            return experiment._stopping
-
-    def _is_there(self, session: str) -> bool:
-        return self._clock() - self._heard.get(session, float("-inf")) < PATIENCE_SECONDS
+        latest = next(reversed(self._speeds.values()))
+        speed = self._speeds.get((config.normalization, config.placement), latest)
+        return min(config.train_size, len(experiment._data.train_labels)) * config.epochs / speed
 
     # Memory and store
 
@@ -510,12 +273,11 @@ class Experiments:
             run = self.store.load(key)
             summary = self.store.summary(key) if run is None else None
             if run is not None:
-                experiment = Experiment(self, key, run.config, run.data_name, run.data_checksum)
-                experiment._become(run.status, run.message, run)
+                experiment = self._ended(key, run)
             elif summary is not None and summary.status == "interrupted":
-                data = (summary.data_name, summary.data_checksum)
-                experiment = Experiment(self, key, summary.config, *data)
-                experiment._become("interrupted", summary.message)
+                about = (summary.config, summary.data_name, summary.data_checksum)
+                experiment = Experiment(self, key, *about)
+                experiment._set("interrupted", summary.message)
             else:
                 return None
             with self._lock:
@@ -527,40 +289,42 @@ class Experiments:
         shipped = recorded_runs.find(key)
         if shipped is None:
             return None
-        run = shipped.run
-        experiment = Experiment(self, key, run.config, run.data_name, run.data_checksum)
-        experiment._become(run.status, run.message, run)
+        experiment = self._ended(key, shipped.run)
         experiment.recorded = shipped.origin
+        return experiment
+
+    def _ended(self, key: str, run: Run) -> Experiment:
+        experiment = Experiment(self, key, run.config, run.data_name, run.data_checksum)
+        experiment._set(run.status, run.message, run)
         return experiment
 
     def _forget_some(self) -> None:
         """Keep the newest results only; those that the store refused go last."""
-        over = [each for each in self._known.values() if each.status not in LIVE]
-        over.sort(key=lambda each: not each._kept)  # stable: oldest first within each half
-        size = sum(each._size() for each in over)
-        number = len(over)
-        for experiment in over:
-            most = KEPT_BYTES if experiment._kept else UNSAVED_BYTES
+        ended = [each for each in self._known.values() if each.status not in LIVE]
+        ended.sort(key=lambda each: not each._saved)  # stable: oldest first within each half
+        size, number = sum(each._bytes for each in ended), len(ended)
+        for experiment in ended:
+            most = KEPT_BYTES if experiment._saved else UNSAVED_BYTES
             if number <= KEPT_RUNS and (size <= most or number == 1):
                 break
-            if not experiment._kept:
+            if not experiment._saved:
                 _log.warning("The run %s was never kept and is forgotten now.", experiment.key)
             del self._known[experiment.key]
             number -= 1
-            size -= experiment._size()
+            size -= experiment._bytes
 
-    def _keep(self, experiment: Experiment, run: Run) -> None:
+    def _save(self, experiment: Experiment, run: Run) -> None:
         """Save a run, and with it those that the store refused earlier; no fault may cost a run."""
-        experiment._kept = False
+        experiment._saved = False
         if self.store is None:
             return
         try:
-            experiment._kept = self.store.save(run, experiment.key)
-            if experiment._kept:
+            experiment._saved = self.store.save(run, experiment.key)
+            if experiment._saved:
                 with self._lock:
-                    refused = [each for each in self._known.values() if each.run and not each._kept]
+                    refused = [each for each in self._known.values() if not each._saved]
                 for each in refused:
-                    each._kept = self.store.save(each.run, each.key)
+                    each._saved = each.run is None or self.store.save(each.run, each.key)
         except Exception:
             _log.exception("The run %s could not be kept", experiment.key)
 
@@ -570,85 +334,97 @@ class Experiments:
         give_way()
         while (experiment := self._next()) is not None:
             try:
-                self._do(experiment)
+                self._train_one(experiment)
             except BaseException as error:  # whatever it is, the others still want their turn
                 _log.exception("The training %s failed", experiment.key)
-                message = (
+                self._end(
+                    experiment,
+                    "failed",
                     f"The training failed on the server ({type(error).__name__}): "
-                    "its log says why, and you can start it again."
+                    "its log says why, and you can start it again.",
                 )
-                self._end(experiment, "failed", message)
                 if self.store is not None:
                     self.store.forget_started(experiment.key)
 
-    def _do(self, experiment: Experiment) -> None:
+    def _next(self) -> Experiment | None:
+        """Take the next one out of the queue; None, and one worker fewer, when it is empty."""
+        with self._lock:
+            experiment = next(self._turns(), None)
+            if experiment is None:
+                self._threads -= 1
+                return None
+            del self._waiting[experiment.key]
+            self._order = None
+            self._turn += 1
+            for name in experiment._watchers:
+                self._session(name).turn = self._turn
+            self._running.append(experiment)
+            experiment._set("running")
+            return experiment
+
+    def _train_one(self, experiment: Experiment) -> None:
         config, data = experiment.config, experiment._data
+        assert data is not None
         if self.store is not None:
             self.store.mark_started(experiment.key, config, data.name, data.checksum)
-        train = self._train or importlib.import_module("normlib.training").train
 
         def on_event(event: Event) -> None:
-            experiment._take_in(event)
+            experiment._add(event)
             if isinstance(event, Progress) and event.images_per_second > 0:
-                with self._lock:
-                    for kind in _kinds(config):
-                        self._speeds[kind] = event.images_per_second
+                self._speeds[config.normalization, config.placement] = event.images_per_second
 
-        def should_stop() -> bool:
-            if self._deserted(experiment):
-                return True
-            with self._pictures:
-                self._pictures.wait_for(lambda: not self._drawing, timeout=PICTURE_SECONDS)
-            return self._deserted(experiment)
-
-        run = train(config, data, on_event=on_event, should_stop=should_stop)
+        train = self._train or importlib.import_module("normlib.training").train
+        run = train(
+            config, data, on_event=on_event, should_stop=lambda: self._should_stop(experiment)
+        )
+        run = with_last_weights(run, MAX_ARRAY_BYTES)
         with self._lock:
             replaced = self._known.get(experiment.key) is not experiment
         if not replaced:  # else a newer one, started while this one was stopping, has the word
             # On disk before anybody sees it as finished, so that no kill takes it back.
-            self._keep(experiment, run)
+            self._save(experiment, run)
         self._end(experiment, run.status, run.message, run)
+
+    def _should_stop(self, experiment: Experiment) -> bool:
+        """Whether nobody wants it any more, or nobody who is there while somebody is who waits."""
+        with self._lock:
+            if not any(self._is_present(name) for name in experiment._watchers):
+                waiting = {name for each in self._waiting.values() for name in each._watchers}
+                if not experiment._watchers or any(map(self._is_present, waiting)):
+                    experiment._stopping = True
+            return experiment._stopping
 
     def _end(
         self, experiment: Experiment, status: str, message: str, run: Run | None = None
     ) -> None:
+        """Once it has ended, ending it again changes nothing."""
         with self._lock:
+            if experiment not in self._running:
+                return
             self._running.remove(experiment)
             if self._known.get(experiment.key) is experiment:
                 self._known.move_to_end(experiment.key)
             experiment._watchers.clear()
-            experiment._data = experiment._before = None
-            experiment._become(status, message, run)
+            experiment._set(status, message, run)
             self._forget_some()
 
 
-def _kinds(config: TrainConfig) -> tuple[tuple, ...]:
-    """What a measured speed tells about, from the most to the least exact."""
-    size = (config.batch_size,)
-    method = (config.normalization, config.placement)
-    return ((*method, *size, config.hidden_units), (*method, *size), size, ())
-
-
 def _summary(experiment: Experiment) -> RunSummary:
-    snapshot = experiment.snapshot()
+    if experiment.run is not None:
+        return RunSummary.of(experiment.run, experiment.key, experiment.created)
+    now = experiment.snapshot()
     return RunSummary(
-        key=experiment.key,
-        status=snapshot.status,
-        config=experiment.config,
-        data_name=experiment.data_name,
-        data_checksum=experiment.data_checksum,
-        changed=experiment.created,
-        message=snapshot.message,
-        steps=len(snapshot.losses),
-        epochs=len(snapshot.epochs),
-        train_loss=snapshot.epochs[-1].train_loss if snapshot.epochs else None,
-        test_accuracy=experiment.run.test_accuracy if experiment.run else None,
-        seconds=snapshot.seconds,
+        *(experiment.key, now.status, experiment.config),
+        *(experiment.data_name, experiment.data_checksum, experiment.created),
+        message=now.message,
+        steps=now.step,
+        epochs=len(now.epochs),
+        train_loss=now.epochs[-1].train_loss if now.epochs else None,
+        seconds=now.seconds,
     )
 
 
 def _cores() -> int:
     """The cores that this process may use, which in a container are fewer than the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    here = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
+    return len(here) or os.cpu_count() or 1

@@ -55,11 +55,16 @@ def write(
 def origin(data: Dataset, versions: Mapping[str, str]) -> dict[str, Any]:
     """Where numbers come from that are made now: day, machine in words, data, versions."""
     return {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "date": today(),
         "machine": machine(),
         "data": {"name": data.name, "checksum": data.checksum},
         "versions": dict(versions),
     }
+
+
+def today() -> str:
+    """The day, 2026-11-25."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def machine() -> str:
@@ -69,8 +74,14 @@ def machine() -> str:
     if info.is_file():
         named = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         name = named[0].partition(":")[2].strip() if named else name
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} cores, {name}, {platform.system()}"
+    return f"{cores()} cores, {name}, {platform.system()}"
+
+
+def cores() -> int:
+    """The cores that this process may use, which in a container are fewer than the machine's."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def as_json(value: Any) -> str:

@@ -41,7 +41,8 @@ ROOT = Path(__file__).parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from pages.components.activations import BATCH_MARKS  # noqa: E402
+from pages.components.activations import MOST_IMAGES  # noqa: E402
+from pages.components.control_table import BATCH_SIZES  # noqa: E402
 from tests.benchmarks.serving import (  # noqa: E402
     CHROMIUM_FLAGS,
     Server,
@@ -51,6 +52,7 @@ from tests.benchmarks.serving import (  # noqa: E402
     start,
 )
 
+BATCH_MARKS = tuple(size for size in BATCH_SIZES if size <= MOST_IMAGES)
 PICTURE_ALONE = Path(__file__).with_name("bare_picture.py")
 # Without a module of the lab: it also shows how fast an empty page opens.
 SENTENCE_ALONE = f"""

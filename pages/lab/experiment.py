@@ -1,0 +1,198 @@
+"""One training as everybody sees it: waiting, under way, or ended with its run."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from normlib.config import TrainConfig
+from normlib.mnist import Dataset
+from normlib.run import EpochEnd, EpochResult, Event, Progress, Run, Started
+
+if TYPE_CHECKING:
+    from pages.lab.queue import Experiments
+
+# What a status may be; besides, "failed" and "interrupted".
+LIVE = frozenset({"queued", "running"})
+FINAL = frozenset({"finished", "diverged"})  # an answer: it is not trained again
+ENDED = FINAL | {"stopped"}  # there is a run to show
+
+_T = TypeVar("_T")
+
+
+class Prefix(Sequence[_T]):
+    """The first items of a list that only grows: what a copy would be, without copying."""
+
+    def __init__(self, items: list[_T]) -> None:
+        self._items = items
+        self._length = len(items)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: Any) -> Any:
+        chosen = range(self._length)[index]
+        return self._items[chosen] if isinstance(chosen, int) else [self._items[i] for i in chosen]
+
+    def __iter__(self) -> Iterator[_T]:
+        return itertools.islice(self._items, self._length)
+
+    def grown(self, more: Iterable[_T]) -> Prefix[_T]:
+        """The same with more at its end; of several, only the longest may grow."""
+        self._items.extend(more)
+        return Prefix(self._items)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What is known of an experiment at one moment; nothing in it changes any more.
+
+    version grows with every change, so a page redraws only when it has.  losses and accuracies
+    (0..1, of each step's batch) have one value per step; steps is 0 until training has begun.
+    seconds are those spent, without the queue.
+    """
+
+    key: str
+    config: TrainConfig
+    status: str = "queued"
+    version: int = 0
+    message: str = ""
+    step: int = 0
+    steps: int = 0
+    losses: Prefix[float] = field(default_factory=lambda: Prefix([]))
+    accuracies: Prefix[float] = field(default_factory=lambda: Prefix([]))
+    epochs: Prefix[EpochResult] = field(default_factory=lambda: Prefix([]))
+    recorded: Mapping[str, Prefix] = field(default_factory=dict)
+    seconds: float = 0.0
+    images_per_second: float = 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until it ends, once it runs; None if unknown."""
+        if self.status not in LIVE:
+            return 0.0
+        if not self.steps or not self.images_per_second:
+            return None
+        return (self.steps - self.step) * self.config.batch_size / self.images_per_second
+
+
+class Experiment:
+    """One question, from the queue to its result; made by `Experiments`, read by everybody.
+
+    status is "queued", "running", "finished", "stopped", "diverged", "failed", or "interrupted":
+    begun by a server that died, and to be submitted again.  run is the result, where there is one.
+    recorded says in words when and on what a run that ships with the package was made; it is ""
+    for all others.
+    """
+
+    def __init__(
+        self, owner: Experiments, key: str, config: TrainConfig, data_name: str, data_checksum: str
+    ) -> None:
+        self.key = key
+        self.config = config
+        self.data_name = data_name
+        self.data_checksum = data_checksum
+        self.created = time.time()
+        self.run: Run | None = None
+        self.recorded = ""
+        self._owner = owner
+        self._over = threading.Event()
+        self._now = Snapshot(key, config)  # replaced by one thread at a time
+        # These belong to the queue, and are read and written under its lock.
+        self._data: Dataset | None = None
+        self._watchers: set[str] = set()
+        self._stopping = False
+        self._saved = True
+        self._bytes = 0  # about what its run takes in memory
+        self._previous: Experiment | None = None  # what comes back if this one never begins
+
+    @property
+    def status(self) -> str:
+        return self._now.status
+
+    @property
+    def message(self) -> str:
+        """A sentence on how it ended, "" while there is nothing to say."""
+        return self._now.message
+
+    @property
+    def version(self) -> int:
+        """Grows with every change of what `snapshot` tells."""
+        return self._now.version
+
+    @property
+    def position(self) -> int | None:
+        """How many trainings start before this one does; None once it has begun."""
+        return self._owner._position(self)
+
+    @property
+    def expected_wait(self) -> float | None:
+        """Seconds until it starts, from the speeds measured so far; None while none are known."""
+        return self._owner._expected_wait(self)
+
+    def snapshot(self) -> Snapshot:
+        """What is known now; the very same object as long as nothing changes."""
+        return self._now
+
+    def wait_until_over(self, timeout: float | None = None) -> bool:
+        """Block until it has ended, at most `timeout` seconds; whether it has."""
+        return self._over.wait(timeout)
+
+    def _add(self, event: Event) -> None:
+        now = self._now
+        changes: dict[str, Any]
+        match event:
+            case Started():
+                changes = {"steps": event.steps}
+            case Progress():
+                recorded = {
+                    name: now.recorded.get(name, Prefix([])).grown(rows)
+                    for name, rows in event.recorded.items()
+                }
+                changes = {
+                    "step": event.step,
+                    "steps": event.steps,
+                    "losses": now.losses.grown(event.losses),
+                    "accuracies": now.accuracies.grown(event.accuracies),
+                    "recorded": {**now.recorded, **recorded},
+                    "seconds": event.seconds,
+                    "images_per_second": event.images_per_second,
+                }
+            case EpochEnd():
+                changes = {"epochs": now.epochs.grown([event.result])}
+        self._now = replace(now, version=now.version + 1, **changes)
+
+    def _set(self, status: str, message: str = "", run: Run | None = None) -> None:
+        now = self._now
+        changes: dict[str, Any] = {"status": status, "message": message}
+        if run is not None:
+            # The run's own lists from here on: no second copy is kept.
+            self.run = run
+            self._bytes = _bytes_of(run)
+            recorded = {name: Prefix(rows) for name, rows in run.recorded.items()}
+            changes |= {
+                "step": len(run.losses),
+                "steps": now.steps or len(run.losses),
+                "losses": Prefix(run.losses),
+                "accuracies": recorded.get("batch_accuracies", now.accuracies),
+                "epochs": Prefix(run.epochs),
+                "recorded": recorded,
+                "seconds": run.seconds,
+                "images_per_second": run.images_per_second,
+            }
+        self._now = replace(now, version=now.version + 1, **changes)
+        if status not in LIVE:
+            self._data = self._previous = None
+            self._over.set()
+
+
+def _bytes_of(run: Run) -> int:
+    """About what the run takes in memory."""
+    numbers = 2 * len(run.losses) + sum(len(r) * np.size(r[0]) for r in run.recorded.values() if r)
+    return 32 * numbers + sum(array.nbytes for array in run.arrays().values())

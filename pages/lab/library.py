@@ -1,0 +1,115 @@
+"""What a comparison with TensorFlow and Keras (`pages.lab.reference.compare`) says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pages.lab.words import rounded
+
+if TYPE_CHECKING:
+    from pages.lab.reference import Comparison
+
+
+def compare(images: np.ndarray | None, batch: int, seed: int, **options: Any) -> list[Comparison]:
+    """`reference.compare` on the convolution of these images, or on so many random ones."""
+    from normlib.cnn import SmallCNN
+    from pages.lab import reference
+
+    net = SmallCNN(seed=seed)
+    if images is None:
+        x = np.random.default_rng(seed).standard_normal((batch, 28, 28, 30))
+    else:
+        x = net.forward(images[:batch], training=False)["conv"]
+    return reference.compare(x, net.conv_kernel(), seed=seed, **options)
+
+
+def label(pair: Comparison) -> str:
+    """`layer norm · keras LayerNormalization (over C)`."""
+    where = pair.own_settings.split(", epsilon")[0]
+    names = f"{pair.own} · {pair.library}"
+    return f"{names} ({where})" if where.startswith("over") else names
+
+
+def rows(pairs: Sequence[Comparison], quantity: str) -> list[dict[str, str | float]]:
+    """label, series, value: this quantity's difference and both sides' errors, pair by pair."""
+    return [
+        {"label": label(pair), "series": series, "value": values[name]}
+        for pair, name in _having(pairs, quantity)
+        for series, values in (
+            ("between the two", pair.differences),
+            ("own ops' error", pair.own_errors),
+            ("library's error", pair.library_errors),
+        )
+    ]
+
+
+def every_row(pairs: Sequence[Comparison]) -> list[dict[str, str]]:
+    """Every quantity of every pair as text, with the milliseconds."""
+    table = []
+    for pair in pairs:
+        row = {
+            "own": pair.own,
+            "own settings": pair.own_settings,
+            "library": pair.library,
+            "library's settings": pair.library_settings,
+            "own ms": f"{pair.own_milliseconds:.1f}",
+            "library's ms": f"{pair.library_milliseconds:.1f}",
+        }
+        for name, difference in pair.differences.items():
+            row[name] = rounded(difference, 2)
+            row[f"{name}: own error"] = rounded(pair.own_errors[name], 2)
+            row[f"{name}: library's error"] = rounded(pair.library_errors[name], 2)
+        table.append(row)
+    return table
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the pairs say of one quantity.
+
+    widest: the label of the pair that differs most; difference: by how much. rounding: the largest
+    error of any side in float32. closer: in how many of the `count` pairs the own side is closer to
+    float64; level: in how many neither is.
+    """
+
+    widest: str
+    difference: float
+    rounding: float
+    closer: int
+    level: int
+    count: int
+
+    @property
+    def factor(self) -> float:
+        """How many times as large as the rounding the difference is."""
+        return self.difference / self.rounding if self.rounding else float("inf")
+
+
+def found(pairs: Sequence[Comparison], quantity: str) -> Found:
+    """The facts of one quantity; every quantity has a pair that has it."""
+    named = _having(pairs, quantity)
+    errors = [(pair.own_errors[name], pair.library_errors[name]) for pair, name in named]
+    widest, name = max(named, key=lambda one: one[0].differences[one[1]])
+    return Found(
+        widest=label(widest),
+        difference=widest.differences[name],
+        rounding=max(max(each) for each in errors),
+        closer=sum(own < library for own, library in errors),
+        level=sum(own == library for own, library in errors),
+        count=len(errors),
+    )
+
+
+def _having(pairs: Sequence[Comparison], quantity: str) -> list[tuple[Comparison, str]]:
+    """The pairs that have the quantity, and its name there: weight norm's are dv and dg."""
+    named = []
+    for pair in pairs:
+        weight_norm = {"dx": "dv", "dgamma": "dg"} if "dv" in pair.differences else {}
+        name = weight_norm.get(quantity, quantity)
+        if name in pair.differences:
+            named.append((pair, name))
+    return named

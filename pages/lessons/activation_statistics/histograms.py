@@ -1,0 +1,151 @@
+"""Histograms of one layer before and after each method, and of what ReLU leaves of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import streamlit as st
+
+from pages.components import activations, charts, page
+from pages.components.activations import Origin
+from pages.lab.words import count, number, percent, rounded, title
+from pages.lessons.activation_statistics.charts import histograms
+from pages.lessons.activation_statistics.table import NUMBERS, table_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from pages.components.charts import Chart
+    from pages.lab.activations import Summary
+
+    Seen = Mapping[str, Mapping[str, Summary]]  # method -> step -> summary
+
+QUESTION = (
+    "The same digits go through the same weights. Which methods give the numbers a mean of 0 and a "
+    "standard deviation of 1, and is that still so after ReLU?"
+)
+TITLES = {
+    "before": "Before normalization",
+    "normalized": "After normalization",
+    "relu": "After ReLU",
+}
+
+
+class Shown(NamedTuple):
+    chart: Chart
+    dead: dict[str, tuple[int, int]]  # by method: how many units of how many
+    answer: str
+    table: pa.Table
+
+
+def show() -> None:
+    origin, methods, epsilon, caption = activations.draw_controls()
+    if methods:
+        chart, dead, answer, table = look(origin, methods, epsilon)
+        charts.show(chart, caption, "histograms")
+        if any(off for off, _ in dead.values()):
+            show_dead_units(dead, origin.unit)
+        page.answer(answer)
+        show_table(table)
+        activations.show_digits(origin)
+        activations.show_code(methods)
+    activations.draw_origin_controls()
+
+
+def show_table(table: pa.Table) -> None:
+    numbers = st.column_config.NumberColumn(format="%.3f", width=64)
+    st.dataframe(
+        table,
+        hide_index=True,
+        key="statistics",
+        column_config={
+            "Step": st.column_config.TextColumn(width=100),
+            "Method": st.column_config.TextColumn(width=136),
+            **dict.fromkeys(NUMBERS, numbers),
+            "Zeros": st.column_config.NumberColumn(format="percent", width=70),
+            "Dead": st.column_config.TextColumn(width=78),
+        },
+        alt="Statistics of every step of every method",
+    )
+
+
+def show_dead_units(dead: Mapping[str, tuple[int, int]], unit: str) -> None:
+    for column, (method, (off, of)) in zip(st.columns(len(dead)), dead.items(), strict=True):
+        column.metric(
+            title(method),
+            f"{off} of {of}",
+            delta=f"dead {unit}s",
+            delta_color="off",
+            delta_arrow="off",
+            help=f"After ReLU these {unit}s are 0 for every digit of this batch.",
+        )
+
+
+@st.cache_resource(max_entries=384, show_spinner=False)  # some 60 kB each
+def look(origin: Origin, methods: tuple[str, ...], epsilon: float) -> Shown:
+    """The picture, ready to be sent, and the words and the table under it."""
+    seen = {method: activations.look(origin, method, epsilon) for method in methods}
+    chart = histograms(seen, {step: TITLES[step] for step in next(iter(seen.values()))})
+    chart.sent  # noqa: B018 (converted now, and not when it is looked at)
+    dead = {m: (int(s["relu"].dead.sum()), len(s["relu"].dead)) for m, s in seen.items()}
+    return Shown(chart, dead, answer_to(seen, origin, epsilon), charts.arrow(table_of(seen)))
+
+
+# ---- the answer ------------------------------------------------------------------------------
+
+
+def answer_to(seen: Seen, origin: Origin, epsilon: float) -> str:
+    paragraphs = []
+    for method, steps in seen.items():
+        z, relu = steps["normalized"], steps["relu"]
+        mean = round(z.overall_mean, 2) + 0.0  # no "-0.00"
+        text = f"**{title(method)}:** mean {mean:.2f}, std {z.overall_std:.2f}"
+        if not z.finite:
+            paragraphs.append(f"{text}; some values are not finite numbers.")
+            continue
+        text += (
+            f"; after ReLU mean {relu.overall_mean:.2f}, std {relu.overall_std:.2f}, "
+            f"{percent(relu.zero_share, 0)} exactly 0."
+        )
+        paragraphs.append(" ".join([text, *reasons(method, steps, origin, epsilon)]))
+    if not any(steps["relu"].dead.any() for steps in seen.values()):
+        paragraphs.append(f"No {origin.unit} is dead: each is non-zero for at least one digit.")
+    return "\n\n".join(paragraphs)
+
+
+def reasons(
+    method: str, steps: Mapping[str, Summary], origin: Origin, epsilon: float
+) -> Iterator[str]:
+    """What happened at the ends of the sliders, and why, where it did."""
+    from pages.lab.activations import typical_variance
+
+    before = steps["before"]
+    if method == "batch" and before.count == 1:
+        yield (
+            "With one digit each unit has a single number. It is its own mean, its variance is "
+            f"{rounded(before.std.max() ** 2, 2)}, and (x − mean) / √(0 + ε) is 0 whatever the "
+            "digit shows: only β is left."
+        )
+        return
+    if method == "batch" and before.zero_share > 0.2:
+        yield (
+            f"{percent(before.zero_share, 0)} of the values were exactly 0, over the empty "
+            "background; now they are one value per channel, the narrow peaks."
+        )
+    if method == "batch" and origin.batch == 1:
+        yield (
+            f"With one digit a channel's mean is that of {count(before.count, 'position')} of this "
+            "digit alone: batch norm does here what instance norm does."
+        )
+    if method not in ("none", "weight") and steps["normalized"].overall_std < 0.9:
+        typical = typical_variance(before, per_channel=method == "batch")
+        whose = "median channel's" if method == "batch" else "whole"
+        if epsilon > 0.1 * typical > 0:
+            yield (
+                f"ε = {number(epsilon)} is {rounded(epsilon / typical, 2)} times the {whose} "
+                f"variance, {rounded(typical, 2)}: the root is larger than the standard deviation, "
+                "and dividing by it leaves less than 1."
+            )
+    if method == "weight":
+        yield "It rebuilds the kernel from v and g; the activations themselves are not normalized."

@@ -1,0 +1,97 @@
+"""Which changes of weights or data each method does not notice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.components import activations, charts, page, source, turns
+from pages.components.activations import Origin
+from pages.lab.words import count, minus, number, rounded, title
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pages.lab.invariances import Invariance
+
+QUESTION = (
+    "Make all weights three times as large, or one digit three times as bright. Which methods do "
+    "not notice?"
+)
+EXACT = 1e-9  # in float64, a deviation below this is rounding
+IMAGES = 64
+LEGEND = (
+    "✓ nothing changes · ≈ only epsilon lets it change · ✗ it changes · \\* the layer-norm paper "
+    "says otherwise, of dense layers. Each number is the largest change of an output, relative to "
+    "the largest output, in float64."
+)
+
+
+def show() -> None:
+    origin, methods, epsilon, caption = activations.draw_controls()
+    if methods:
+        show_deviations(origin, methods, epsilon, caption)
+        activations.show_digits(origin)
+        activations.show_code(methods)
+    activations.draw_origin_controls()
+
+
+def show_deviations(origin: Origin, methods: tuple[str, ...], epsilon: float, caption: str) -> None:
+    from pages.lab import invariances
+
+    with turns.let_others():
+        found = {method: deviations(origin, method, epsilon) for method in methods}
+    st.table(table_of(found), hide_index=True, alt="Which method notices which change")
+    st.caption(LEGEND)
+    st.caption(minus(f"{caption} · {count(min(origin.batch, IMAGES), 'digit')}"))
+    page.answer(answer_to(found, epsilon))
+    source.show_source(invariances.table, label="The code that changed weights and data")
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def deviations(origin: Origin, method: str, epsilon: float) -> list[Invariance]:
+    """How much of each change the method lets through, on this batch and these weights."""
+    from pages.lab import invariances
+
+    x, kernel, groups = activations.plain_layer(origin._replace(batch=min(origin.batch, IMAGES)))
+    return invariances.table(x, kernel, epsilon, [method], groups=groups)
+
+
+def table_of(found: Mapping[str, Sequence[Invariance]]) -> pd.DataFrame:
+    """One row per change, one column per method."""
+    from pages.lab.invariances import TRANSFORMATIONS
+
+    return charts.frame(
+        [
+            {"What changes": change.capitalize()}
+            | {title(method): cell_of(column[index]) for method, column in found.items()}
+            for index, change in enumerate(TRANSFORMATIONS)
+        ]
+    )
+
+
+def cell_of(cell: Invariance) -> str:
+    mark = ("✓" if cell.deviation < EXACT else "≈") if cell.holds else "✗"
+    differs = " *" if cell.paper is not None and cell.paper != cell.holds else ""
+    return f"{mark} {rounded(cell.deviation, 2)}{differs}"
+
+
+def answer_to(found: Mapping[str, Sequence[Invariance]], epsilon: float) -> str:
+    """How much each method does not notice, and what epsilon lets through."""
+    counts = ", ".join(
+        f"{title(method)} {sum(cell.holds for cell in cells)}" for method, cells in found.items()
+    )
+    held = [cell for cells in found.values() for cell in cells if cell.holds]
+    text = f"Of {len(next(iter(found.values())))} changes these go unnoticed: {counts}."
+    if not held:
+        return text
+    worst = max(held, key=lambda cell: cell.deviation)
+    if worst.deviation < EXACT:
+        return f"{text} What is left of them is rounding, at most {rounded(worst.deviation, 2)}."
+    return (
+        f"{text} Where it says ≈, ε = {number(epsilon)} lets up to {rounded(worst.deviation, 2)} "
+        f"through ({title(worst.method)}, {worst.transformation}): it does not grow with what it "
+        "is added to."
+    )

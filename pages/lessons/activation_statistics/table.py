@@ -1,0 +1,71 @@
+"""The statistics of every step of every method as one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isclose
+from typing import TYPE_CHECKING, Any
+
+from pages.components import charts
+from pages.lab.words import in_sentence, title
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pages.lab.activations import Summary
+
+STEPS = {"before": "Before", "normalized": "Normalized", "relu": "After ReLU"}
+NUMBERS = ("Mean", "Std", "Min", "15 %", "50 %", "85 %", "Max")
+
+
+def table_of(seen: Mapping[str, Mapping[str, Summary]]) -> pd.DataFrame:
+    """One row per step; methods with the same numbers, but for rounding, share it."""
+    rows: list[dict[str, Any]] = []
+    owners: list[list[str]] = []
+    for method, steps in seen.items():
+        for step, summary in steps.items():
+            if step == "normalized" and summary is steps["before"]:
+                continue
+            row = row_of(step, summary)
+            same = next((i for i, other in enumerate(rows) if alike(row, other)), len(rows))
+            if same == len(rows):
+                rows.append(row)
+                owners.append([])
+            owners[same].append(method)
+    for row, methods in zip(rows, owners, strict=True):
+        row["Method"] = shared_by(methods, [method for method in seen if method not in methods])
+    order = [STEPS[step] for step in next(iter(seen.values()))]
+    return charts.frame(sorted(rows, key=lambda row: order.index(row["Step"])))
+
+
+def shared_by(methods: list[str], others: list[str]) -> str:
+    if len(methods) > 1 and len(others) < 2:
+        return f"All but {in_sentence(others[0])}" if others else "All"
+    return ", ".join(map(title, methods))
+
+
+def row_of(step: str, summary: Summary) -> dict[str, Any]:
+    statistics = (
+        summary.overall_mean,
+        summary.overall_std,
+        summary.minimum.min(),
+        *summary.percentiles,
+        summary.maximum.max(),
+    )
+    dead = f"{int(summary.dead.sum())} of {len(summary.dead)}" if step == "relu" else ""
+    # 5e-9 is 0 with the rounding of float32, and 0 has no sign.
+    numbers = {name: round(float(x), 6) + 0.0 for name, x in zip(NUMBERS, statistics, strict=True)}
+    return {
+        "Step": STEPS[step],
+        "Method": "",
+        **numbers,
+        "Zeros": summary.zero_share,
+        "Dead": dead,
+    }
+
+
+def alike(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two rows of one step show the same numbers."""
+    return (row["Step"], row["Dead"]) == (other["Step"], other["Dead"]) and all(
+        isclose(row[name], other[name], rel_tol=1e-5, abs_tol=1e-5) for name in (*NUMBERS, "Zeros")
+    )

@@ -1,0 +1,99 @@
+"""Batch norm against layer norm: which learns faster, and what a step costs."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.components import charts, controls, page
+from pages.lab import report
+from pages.lab.report import LEVELS, Column
+from pages.lab.verdict import CONFIDENCE
+from pages.lab.words import in_sentence, listed, percent, points, title
+
+QUESTION = (
+    "Batch norm or layer norm: which one learns faster on this small convolutional network, and "
+    "what does each cost per step?"
+)
+METHODS = ("none", "batch", "layer")
+
+
+def show() -> None:
+    with page.control_box():
+        recorded = report.recorded(controls.control("setting"))
+    charts.show(
+        charts.curves(
+            report.accuracy_rows(recorded, METHODS),
+            *("step", "accuracy", "Step", f"Accuracy on the last {report.ACCURACY_WINDOW} batches"),
+            percent=True,
+            y_range=(report.SHOWN_FROM, 1.0),
+        ),
+        report.caption(recorded, "bands: the seeds"),
+        key="convergence",
+    )
+    columns = {method: report.column(recorded, method) for method in METHODS}
+    st.table(charts.frame(list(map(row, columns.values()))), border="horizontal", hide_index=True)
+    st.caption(
+        "Recorded. Steps and accuracy are means over the seeds. A step's time is that of the "
+        f"fastest fifty in a row, trained alone ({recorded['machine'].rpartition(', ')[0]})."
+    )
+    none, batch, layer = columns.values()
+    pairs = [(batch, layer, level) for level in LEVELS]
+    pairs += [(one, none, LEVELS[-1]) for one in (batch, layer)]
+    sentences = [speed(*pair) for pair in pairs]
+    sentences += [accuracy(batch, layer), cost(batch, none), cost(layer, none)]
+    page.answer("\n".join(f"- {sentence}" for sentence in sentences))
+    st.caption(
+        "Pairs are trainings with the same seed: the same start and the same mini-batches. "
+        "The layer-norm paper (Ba, Kiros and Hinton, 2016, section 6.7) itself found batch norm "
+        "ahead in convolutional networks, where the units of a layer have very different roles."
+    )
+
+
+def row(column: Column) -> dict[str, str]:
+    steps = {level: report.mean_steps(column, level) for level in LEVELS}
+    return {
+        "": title(column["method"]),
+        **{
+            f"Steps to {level:.0%}": "never" if mean is None else f"{mean:,.0f}"
+            for level, mean in steps.items()
+        },
+        "Test accuracy": percent(report.mean_accuracy(column), 2),
+        "Per step": f"{column['milliseconds_per_step']:.1f} ms",
+    }
+
+
+def speed(one: Column, other: Column, level: float) -> str:
+    """Which of two methods reaches the level sooner, and whether the pairs settle it."""
+    a, b = in_sentence(one["method"]), in_sentence(other["method"])
+    race = report.race(one, other, level)
+    if race.verdict is None:
+        if race.first is None and race.second is None:
+            return f"To {level:.0%}: neither {a} nor {b} gets there with every seed."
+        there, not_there = (b, a) if race.first is None else (a, b)
+        return f"To {level:.0%}: only {there} gets there with every seed, not {not_there}."
+    faster = title(one["method"] if race.verdict.mean < 0 else other["method"])
+    by = f" by a factor of {race.factor:.1f}," if race.verdict.differs else ""
+    return (
+        f"To {level:.0%}: {race.first:,.0f} steps with {a}, {race.second:,.0f} with {b}. "
+        f"{faster} is faster{by} {race.verdict.settled}."
+    )
+
+
+def accuracy(one: Column, other: Column) -> str:
+    """Which of two methods ends up more accurate, and whether the pairs settle it."""
+    a, b = in_sentence(one["method"]), in_sentence(other["method"])
+    found = report.accuracy_verdict(one, other)
+    each = listed(f"{difference:+.2f}" for difference in found.differences)
+    return (
+        f"Test accuracy: {a} minus {b} is {each} by seed, {points(found.mean)} on average, "
+        f"{found.settled} ({CONFIDENCE:.0%} interval {found.low:+.2f} to {found.high:+.2f})."
+    )
+
+
+def cost(one: Column, without: Column) -> str:
+    """What a step costs with a method and without any."""
+    mine, theirs = one["milliseconds_per_step"], without["milliseconds_per_step"]
+    return (
+        f"A step costs {mine:.1f} ms with {in_sentence(one['method'])} and {theirs:.1f} ms "
+        f"without: {mine / theirs:.1f} times as much."
+    )
