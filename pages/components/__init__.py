@@ -1,9 +1,4 @@
-"""What the pages share, and the only code that knows both Streamlit and normlib.
+"""What the lessons share; beside lessons and pages the only code that knows Streamlit.
 
-page      the set-up every page calls first, navigation, questions and answers, links to copy
-settings  every control: one table row, one widget, one URL parameter
-server    what one server process has once: TensorFlow, the data, the queue of experiments
-charts    pictures from tidy rows, each with a caption, a summary in words and a table
-theme     one colour and one dash per method, and the sizes of type and lines
-source    the function that ran, next to its formula
+Begin with `page.show`, which draws a page, and `controls.control`, which draws a control.
 """

@@ -130,8 +130,9 @@ def write_address() -> None:
     }
     if address != ours | others:
         st.query_params.from_dict(ours | others)
-    if ours not in state.addresses:
-        state.addresses.append(ours)
+    if ours in state.addresses:
+        state.addresses.remove(ours)  # to stand last: twenty are remembered
+    state.addresses.append(ours)
 
 
 def _read_address(state: _State, address: Mapping[str, str]) -> None:

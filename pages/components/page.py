@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol
 from urllib.parse import urlencode
 
 import segno
@@ -23,8 +23,6 @@ import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
 from pages.components import controls, data_choice, server, turns
-
-T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 # The block on the home page. The browser would fetch a Material icon from another server.
@@ -201,8 +199,7 @@ def _frame_state() -> tuple[Any, ...]:
 def set_up(name: str) -> None:
     """Set up a page of `PAGES`: tab title, side bar, link, title, notices. Call it first.
 
-    It starts the loading of TensorFlow in the background and does not wait for it; a page that
-    computes calls `server.wait_for_tensorflow()` next.
+    It starts the loading of TensorFlow and does not wait for it.
     """
     page = PAGES[name]
     server.warm_up()
@@ -241,31 +238,10 @@ def control_box() -> AbstractContextManager:
     return st.container(border=True)
 
 
-def follow_sliders(draw_controls: Callable[[], None], draw_picture: Callable[[], T]) -> T:
-    """As in `show`, for the controls and the picture of a page that is no lesson yet."""
-    whole: list[Any] = []  # what the whole page was drawn with
-
-    def part() -> None:
-        with turns.take():
-            controls.read_widgets()
-            draw_controls()
-            now = draw_picture(), _frame_state()
-            controls.write_address()
-        if whole and whole != [now]:
-            st.rerun()
-        whole[:] = [now]
-
-    st.fragment(part)()
-    if not whole:  # an error, which the page shows
-        st.stop()
-    return whole[0][0]
-
-
 def link(
     name: str,
     *,
     label: str = "",
-    icon: str = "",
     width: Literal["content", "stretch"] = "content",
     state: Mapping[str, Any] | None = None,
 ) -> None:
@@ -274,8 +250,6 @@ def link(
     state: setting name -> value, to open the page so instead, everything else at its default.
     """
     page = PAGES[name]
-    if not (ROOT / page.file).exists():
-        return
     label = label or ("Home" if name == "home" else page.title)
     parameters = controls.link_parameters(page.controls, state)
     if state is None:
@@ -284,14 +258,14 @@ def link(
         st.page_link(
             str(ROOT / page.file),
             label=label,
-            icon=f":material/{icon or page.icon}:",
+            icon=f":material/{page.icon}:",
             help=page.about,
             width=width,
             query_params=parameters,
         )
     except StreamlitPageNotFoundError:
         # A page that was started by itself, as a test does, has no other pages to link to.
-        st.markdown(f":material/{icon or page.icon}: {label}")
+        st.markdown(f":material/{page.icon}: {label}")
 
 
 def address() -> str:
@@ -304,7 +278,7 @@ def address() -> str:
 def _navigation() -> None:
     group = ""
     for page in PAGES.values():
-        if page.group != group and (ROOT / page.file).exists():
+        if page.group != group:
             group = page.group
             st.caption(group)
         link(page.name, width="stretch")
