@@ -8,7 +8,7 @@ float64, forward and backward. This module is only about going through the map l
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import tensorflow as tf
@@ -18,7 +18,7 @@ from normlib.normalize import axes_of, checked_epsilon, lengths, total
 from normlib.runtime import custom_gradient, fused
 
 
-def normalized(
+def fast_normalized(
     x: tf.Tensor,
     gamma: tf.Tensor,
     beta: tf.Tensor | None,
@@ -73,7 +73,7 @@ def normalized(
     return apply(x, *parameters)
 
 
-def with_statistics(
+def fast_batch_norm(
     x: tf.Tensor,
     gamma: tf.Tensor,
     beta: tf.Tensor,
@@ -83,6 +83,25 @@ def with_statistics(
 ) -> tf.Tensor:
     """`batch_norm` with the statistics handed in. Arguments as there."""
     return _z_of(x, mean, tf.math.rsqrt(variance + epsilon), gamma, beta)
+
+
+def fast_weight_norm(v: tf.Tensor, g: tf.Tensor) -> tf.Tensor:
+    """`weight_norm`, but that a channel shorter than 1e-15 counts as 0. Arguments as there."""
+    squares = tf.reduce_sum(tf.square(v), range(v.shape.rank - 1))
+    there = squares > 1e-30
+    inverse = tf.math.rsqrt(tf.where(there, squares, tf.ones_like(squares)))
+    return g * (v * tf.where(there, inverse, tf.zeros_like(inverse)))
+
+
+@custom_gradient
+def fast_product(x: tf.Tensor, w: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+    """x @ w, with dx as a batch of one product: TensorFlow has a faster op for batches."""
+
+    def backward(dz):
+        dx = tf.matmul(dz[None], w[None], transpose_b=True)[0]
+        return dx, tf.matmul(x, dz, transpose_a=True)
+
+    return x @ w, backward
 
 
 @fused

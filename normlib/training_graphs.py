@@ -14,7 +14,6 @@ from weakref import WeakKeyDictionary
 
 import tensorflow as tf
 
-from normlib import normalize
 from normlib.cnn import SmallCNN
 from normlib.config import TrainConfig
 from normlib.layers import BatchNorm
@@ -119,16 +118,15 @@ class Graphs:
         stages = self.net.forward(self.probe, training=False, own_statistics=True)
         middle = stages["conv"].shape[1] // 2
         seen = {
-            "conv_input": stages[self.net.conv.relu_input("conv")][:, middle, middle, 0],
-            "hidden_input": stages[self.net.dense.relu_input("hidden")][:, 0],
+            "conv_input": stages[self.net.relu_input("conv")][:, middle, middle, 0],
+            "hidden_input": stages[self.net.relu_input("hidden")][:, 0],
             "dead_conv": _share(tf.reduce_max(stages["conv_relu"], [0, 1, 2]) == 0),
             "dead_hidden": _share(tf.reduce_max(stages["hidden_relu"], 0) == 0),
             "kernel_norms": tf.stack([_norm([kernel()]) for kernel in self.kernels]),
         }
         norm = self.net.conv_norm
         if isinstance(norm, BatchNorm):
-            x = stages["conv_relu" if self.net.conv.after_relu else "conv"]
-            _, mean, variance = normalize.standardize(x, norm.axes, norm.epsilon)
+            _, mean, variance = norm.normalized(stages[self.net.norm_input("conv")])
             seen |= {
                 "moving_mean": tf.identity(norm.moving_mean),
                 "moving_variance": tf.identity(norm.moving_variance),
