@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 import normlib
 
@@ -172,7 +173,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            object.__setattr__(self, field.name, _checked(field.name, field.type, value))
+            object.__setattr__(self, field.name, _checked(field.name, str(field.type), value))
         if self.batch_size % self.ghost_batches:
             raise ValueError(
                 f"ghost_batches must divide the batch: {self.batch_size} images cannot be split "
@@ -198,7 +199,7 @@ class TrainConfig:
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, object]) -> TrainConfig:
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
         """The config with these values; a name it does not know is a `ValueError`."""
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:
@@ -222,21 +223,11 @@ class TrainConfig:
 
     def only_used(self) -> TrainConfig:
         """The same training with every setting that it never reads at its default."""
-        used = asdict(self)
-        for name, default in asdict(TrainConfig()).items():
-            if not reads(self.normalization, name):
-                used[name] = default
-        return TrainConfig(**used)
-
-
-def slow_first(configs: Iterable[TrainConfig]) -> list[TrainConfig]:
-    """The same trainings in an order in which two workers end at nearly the same time.
-
-    Those that normalize activations take half as long again, with TensorFlow's own op three times
-    as long; of equal ones the order stays.
-    """
-    places = {"tf_batch": 0, "none": 2, "weight": 2}
-    return sorted(configs, key=lambda config: places.get(config.normalization, 1))
+        defaults = asdict(TrainConfig())
+        idle = {name for name in defaults if not reads(self.normalization, name)}
+        if not self.scale and "scale" not in idle:
+            idle.add("epsilon")  # it stands under the root, which nothing is divided by
+        return replace(self, **{name: defaults[name] for name in idle})
 
 
 def reads(method: str, setting: str) -> bool:

@@ -145,7 +145,7 @@ class TensorFlowBatchNorm(BatchNorm):
     def __call__(self, x: tf.Tensor, training: bool, own_statistics: int = 0) -> tf.Tensor:
         mean, variance = self.moving_mean, self.moving_variance
         if training or own_statistics:
-            mean, variance = tf.nn.moments(x, AXES["batch"](x.shape.rank))
+            mean, variance = tf.nn.moments(x, AXES["batch"](len(x.shape)))
         if training:
             self.update(mean, variance)
         return tf.nn.batch_normalization(x, mean, variance, self.beta, self.gamma, self.epsilon)

@@ -12,7 +12,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (6, 28, 28, 1), dtype=np.uint
 
 
 def test_the_plain_network_is_keras_of_the_same_weights():
-    net = SmallCNN(seed=4)
+    net = SmallCNN()
     model = keras.Sequential(
         [
             keras.layers.Conv2D(30, 5, padding="same", activation="relu"),
@@ -62,7 +62,7 @@ def test_uint8_is_the_same_as_floats_from_0_to_1():
 
 
 def test_initial_weights_are_normal_and_do_not_depend_on_other_layers():
-    small, large = SmallCNN(hidden_units=50), SmallCNN(hidden_units=100)
+    small, large = (SmallCNN(TrainConfig(hidden_units=n)) for n in (50, 100))
     np.testing.assert_array_equal(small.conv_kernel(), large.conv_kernel())
     w = np.asarray(large.dense_kernel())
     assert abs(w.mean()) < 1e-3 and abs(w.std() - 0.1) < 1e-3
@@ -82,14 +82,14 @@ def test_placement_decides_which_layers_are_normalized():
 
 
 def test_weights_come_back():
-    net, other = SmallCNN(seed=1), SmallCNN(seed=2)
+    net, other = (SmallCNN(TrainConfig(seed=seed)) for seed in (1, 2))
     other.set_weights(net.weights())
     np.testing.assert_array_equal(
         net.forward(IMAGES, training=False)["logits"],
         other.forward(IMAGES, training=False)["logits"],
     )
     with pytest.raises(ValueError, match="another shape"):
-        other.set_weights(SmallCNN.from_config(TrainConfig()).weights())
+        other.set_weights(SmallCNN().weights())
 
 
 def test_float64_all_the_way():

@@ -223,7 +223,7 @@ def test_the_layers_gradient_is_that_of_the_plain_formula(axes, owned, center, s
     gamma, beta = (tf.constant(RNG.standard_normal(owned)) for _ in range(2))
 
     def by_hand(x, gamma, beta):
-        return fast.normalized(x, gamma, beta, 1e-3, axes, center, scale)
+        return fast.fast_normalized(x, gamma, beta, 1e-3, axes, center, scale)
 
     def plain(x, gamma, beta):
         x_hat, mean, variance = normalize.standardize(x, axes, 1e-3, center)
@@ -257,7 +257,7 @@ def test_in_float32_it_keeps_its_digits_far_from_zero(axes, beta, owned):
             tensors = [x, *(tf.constant(p, dtype) for p in (gamma, offset) if p is not None)]
             with tf.GradientTape() as tape:
                 tape.watch(tensors)
-                z, mean, variance = fast.normalized(*tensors, *no_beta, 1e-3, axes)
+                z, mean, variance = fast.fast_normalized(*tensors, *no_beta, 1e-3, axes)
             return z, mean, variance, *tape.gradient(z, tensors, dz)
 
         results.append(both_ways(tf.constant(x, dtype), tf.constant(dz, dtype)))
@@ -271,7 +271,7 @@ def test_a_constant_input_is_normalized_to_beta_and_keeps_finite(axes):
     gamma, beta = tf.constant([1.0, -2.0, 0.0, 3.0]), tf.constant([0.5, 1.0, -1.0, 0.0])
     with tf.GradientTape() as tape:
         tape.watch([x, gamma, beta])
-        z, _, variance = fast.normalized(x, gamma, beta, 1e-5, axes)
+        z, _, variance = fast.fast_normalized(x, gamma, beta, 1e-5, axes)
     assert not np.any(variance)
     np.testing.assert_array_equal(z, np.broadcast_to(beta, x.shape))
     assert all(np.isfinite(d).all() for d in tape.gradient(z, [x, gamma, beta], dz))
@@ -282,7 +282,7 @@ def test_gamma_zero_gives_no_nan():
     with tf.GradientTape() as tape:
         tape.watch(x)
         zeros = tf.zeros(x.shape[-1], x.dtype)
-        z, _, _ = fast.normalized(x, zeros, zeros, 1e-5, (0, 1, 2))
+        z, _, _ = fast.fast_normalized(x, zeros, zeros, 1e-5, (0, 1, 2))
     np.testing.assert_array_equal(tape.gradient(z, x), 0)
 
 

@@ -83,7 +83,7 @@ def test_a_unit_start_gives_every_output_channel_length_one():
 @pytest.mark.parametrize("method", sorted(set(METHODS) - {"none", "weight"}))
 def test_every_method_by_name_standardizes_over_its_axes(method):
     config = TrainConfig(normalization=method, epsilon=0.0, groups=3)
-    layer = layers.normalization(config).activations(SHAPE, dtype=tf.float64)
+    layer = layers.activations_norm(config, SHAPE, tf.float64)
     z = np.asarray(layer(X, training=True))
     shape, axes = {
         "batch": (X.shape, (0, 1, 2)),
@@ -100,3 +100,75 @@ def test_every_method_by_name_standardizes_over_its_axes(method):
     for other in ((0, 1, 2), (1, 2, 3), (1, 2), (3,)):
         if len(shape) == 4 and not set(other) >= set(axes):
             assert np.abs((z**2).mean(other) - 1).max() > 1e-3, "other axes would pass too"
+
+
+@pytest.mark.parametrize("epsilon", [-1.0, float("nan"), float("inf")])
+def test_an_impossible_epsilon_is_refused_where_trainings_take_it(epsilon):
+    with pytest.raises(ValueError, match="epsilon must be a finite number"):
+        layers.Norm("layer", SHAPE, epsilon=epsilon)
+    layer = layers.Norm("layer", SHAPE, epsilon=0.0)
+    layer.epsilon = epsilon
+    with pytest.raises(ValueError, match="epsilon must be a finite number"):
+        tf.function(layer)(tf.constant(X, tf.float32), training=True)
+
+
+def test_ghosts_are_for_training_only():
+    ghost, plain = (
+        layers.BatchNorm(SHAPE, epsilon=1e-3, ghost_batches=n, dtype=tf.float64) for n in (4, 1)
+    )
+    for statistics in (0, 1):
+        np.testing.assert_array_equal(ghost(X, False, statistics), plain(X, False, statistics))
+    in_parts = plain(X, False, own_statistics=2)
+    np.testing.assert_allclose(in_parts[4:], plain(X[4:], False, own_statistics=True))
+    assert ghost.normalized(X)[1].shape == (1, 1, 1, 6)
+
+
+def test_statistics_are_those_that_the_layer_divides_by():
+    layer = layers.BatchNorm(SHAPE, epsilon=0.0, momentum=0.0, center=False, dtype=tf.float64)
+    layer(X, training=True)
+    _, mean, variance = layer.normalized(X)
+    for found, expected in ((mean, 0), (variance, (X**2).mean((0, 1, 2)))):
+        np.testing.assert_allclose(np.ravel(found), expected * np.ones(6), rtol=1e-12)
+    np.testing.assert_allclose(layer.moving_mean, np.ravel(mean))
+    np.testing.assert_allclose(layer.moving_variance, np.ravel(variance))
+
+
+@pytest.mark.parametrize("settings", [{}, {"center": False}, {"scale": False}])
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"none", "weight"}))
+def test_what_is_looked_at_is_what_is_trained_with(method, settings):
+    config = TrainConfig(normalization=method, groups=3, **settings)
+    layer = layers.activations_norm(config, SHAPE, tf.float64)
+    for training, own in ((False, 1), (False, 0), (True, 0)):
+        looked = layer(tf.constant(X), training, own)
+        np.testing.assert_allclose(tf.function(layer)(X, training, own), looked, atol=1e-10)
+
+
+def test_plain_formulas_run_where_somebody_looks(monkeypatch):
+    calls = []
+    for name in ("standardize", "scale_shift", "batch_norm", "weight_norm"):
+        op = getattr(layers, name)
+        monkeypatch.setattr(layers, name, lambda *a, op=op, name=name: calls.append(name) or op(*a))
+    for method in ("batch", "layer", "group", "instance", "rms"):
+        config = TrainConfig(normalization=method, groups=3)
+        layers.activations_norm(config, SHAPE, tf.float64)(X, False, 1)
+        assert calls == ["standardize", "scale_shift"], method
+        calls.clear()
+    layers.BatchNorm(SHAPE, epsilon=0.0, dtype=tf.float64)(X, False)
+    layers.WeightNorm(X)()
+    assert calls == ["batch_norm", "weight_norm"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_kernel_trained_with_is_the_plain_one_with_its_gradients(dtype):
+    kernel = np.random.default_rng(2).normal(size=(20, 7)).astype(dtype)
+    kernel[:, 3] = 0
+    layer, dw = layers.WeightNorm(kernel, 1.5), tf.constant(kernel[::-1])
+
+    def both():
+        with tf.GradientTape() as tape:
+            w = layer()
+        return [w, *tape.gradient(w, [layer.v, layer.g], dw)]
+
+    for plain, fast in zip(both(), tf.function(both)(), strict=True):
+        np.testing.assert_allclose(fast, plain, rtol=1e-5, atol=1e-6)
+        assert not np.any(np.asarray(fast)[..., 3])

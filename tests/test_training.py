@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework.ops import gradient_registry
 
-from normlib import training_graphs
+from normlib import training
 from normlib.cnn import SmallCNN
 from normlib.config import METHODS, TrainConfig
 from normlib.run import EpochEnd, Progress, Run, Started
@@ -167,6 +167,39 @@ def test_a_loss_that_leaves_the_finite_numbers_is_a_result(drawn):
     assert 1e3 < float(largest) < float("inf")
 
 
+def test_where_nothing_was_finite_the_sentence_says_so(drawn):
+    config = TrainConfig(
+        epsilon=0.0, batch_size=1, placement="conv and dense", train_size=64, epochs=1
+    )
+    message = train(config, drawn).message
+    assert message == "Diverged at step 1, no pre-activation was finite."
+
+
+@pytest.mark.parametrize("settings", [{"ghost_batches": 2}, {"center": False}])
+def test_recorded_statistics_are_those_that_the_layer_divides_by(drawn, settings):
+    config = _with(train_size=64, momentum=0.0, learning_rate=1e-6, **settings)
+    recorded = train(config, drawn).recorded
+    for name in ("moving_mean", "moving_variance", "batch_mean", "batch_variance"):
+        assert np.shape(recorded[name][-1]) == (30,), name
+    np.testing.assert_allclose(
+        recorded["batch_variance"][-1], recorded["moving_variance"][-1], rtol=0.5, atol=1e-3
+    )
+    if not config.center:
+        assert not np.any(recorded["moving_mean"]) and not np.any(recorded["batch_mean"])
+
+
+def test_evaluation_knows_no_ghosts(drawn):
+    config = _with(ghost_batches=4, inference_statistics="batch")
+    run = train(config, drawn)
+    net = SmallCNN(replace(config, ghost_batches=1))
+    net.set_weights(run.weights[-1])
+    read = [
+        np.argmax(net.forward(drawn.test_images[at : at + 500], False, True)["logits"], 1)
+        for at in range(0, len(drawn.test_images), 500)
+    ]
+    assert np.mean(np.concatenate(read) == run.predictions) > 0.999
+
+
 def test_frozen_scale_and_shift_stay_where_they_were(drawn):
     frozen = train(_with(learn_scale_shift=False), drawn).weights[-1]
     learned = train(QUICK, drawn).weights[-1]
@@ -230,7 +263,7 @@ def test_graphs_of_other_settings_or_data_are_not_taken(drawn):
 
 def test_a_training_leaves_no_graph_behind(drawn, monkeypatch):
     """TensorFlow would keep each graph that was traced through a custom gradient for good."""
-    monkeypatch.setattr(training_graphs, "_KEPT", 0)  # else some are kept for the next one
+    monkeypatch.setattr(training, "_KEPT", 0)  # else some are kept for the next one
     config = TrainConfig(normalization="batch", train_size=200, epochs=1)
     registered = []
     for _ in range(3):

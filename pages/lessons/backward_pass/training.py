@@ -52,9 +52,9 @@ def show() -> None:
         )
     here = {method: one for method, one in found.items() if one is not None}
     trainings.follow(list(here.values()), lambda: draw(here, stage, config), "gradient_norms")
-    from normlib import training_graphs
+    from normlib.training import Graphs
 
-    source.show_source(training_graphs.Graphs.step, label="The training step that measured it")
+    source.show_source(Graphs.step, label="The training step that measured it")
 
 
 def draw(found: Mapping[str, Experiment], stage: str, config: TrainConfig) -> None:
