@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from normlib.config import CHOICES, LIMITS, METHODS, TrainConfig, slow_first
+from normlib.config import CHOICES, LIMITS, METHODS, TrainConfig
 from normlib.run import Run
 from pages.components import charts, controls, page, server, trainings, turns
 from pages.lab import recorded as recorded_runs
@@ -156,7 +156,7 @@ def operated(base: TrainConfig) -> dict[str, TrainConfig]:
 
 def act(configs: Mapping[str, Sequence[TrainConfig]]) -> None:
     """Do what was asked for by a button in the run before."""
-    flat = [one for seeds in zip(*configs.values(), strict=True) for one in slow_first(seeds)]
+    flat = [one for seeds in zip(*configs.values(), strict=True) for one in seeds]
     if trainings.wished("train_all"):
         trainings.submit(flat)
     if trainings.wished("stop_all"):

@@ -185,7 +185,7 @@ def a_run(method: str, epochs: int = 1, **changes: object) -> Run:
     weights = [
         {
             name: (array + rng.normal(0, 0.3, array.shape)).astype(np.float32)
-            for name, array in SmallCNN.from_config(config).weights().items()
+            for name, array in SmallCNN(config).weights().items()
         }
         for _ in range(epochs)
     ]
@@ -213,7 +213,7 @@ def the_steps(network: Network, layer: str, method: str, images: np.ndarray, eps
 )
 def test_the_plain_functions_give_what_the_network_gives(method, changes, images) -> None:
     run = a_run(method, epsilon=0.01, **changes)
-    cnn = SmallCNN.from_config(run.config)
+    cnn = SmallCNN(run.config)
     cnn.set_weights(run.weights[0])
     stages = cnn.forward(images, training=False, own_statistics=True)
     names = {"before": "", "normalized": "_normalized", "relu": "_relu"}
@@ -231,7 +231,7 @@ def test_the_plain_functions_give_what_the_network_gives(method, changes, images
 @pytest.mark.parametrize("method", ["none", "batch", "weight", "layer"])
 def test_every_method_sees_the_weights_of_the_run(trained_with, method) -> None:
     run = a_run(trained_with)
-    source = SmallCNN.from_config(run.config)
+    source = SmallCNN(run.config)
     source.set_weights(run.weights[0])
     for part in ("conv", "dense"):
         expected = getattr(source, f"{part}_kernel")().numpy()

@@ -35,7 +35,7 @@ def test_the_plain_network_is_keras_of_the_same_weights():
 
 
 def test_stages_have_their_names_shapes_and_order():
-    stages = SmallCNN.from_config(TrainConfig()).forward(IMAGES, training=True)
+    stages = SmallCNN(TrainConfig()).forward(IMAGES, training=True)
     assert tuple(stages) == STAGES
     conv, dense = (6, 28, 28, 30), (6, 100)
     shapes = [conv, conv, conv, (6, 14, 14, 30), dense, dense, dense, (6, 10)]
@@ -48,7 +48,7 @@ def test_stages_have_their_names_shapes_and_order():
 
 def test_after_relu_normalizes_what_relu_gave():
     config = TrainConfig(position="after ReLU", epsilon=0.0)
-    stages = SmallCNN.from_config(config).forward(IMAGES, training=True)
+    stages = SmallCNN(config).forward(IMAGES, training=True)
     np.testing.assert_array_equal(stages["conv_relu"], np.maximum(stages["conv"], 0))
     z = stages["conv_normalized"].numpy().astype(np.float64)
     np.testing.assert_allclose(z.mean((0, 1, 2)), 0, atol=1e-4)
@@ -71,12 +71,12 @@ def test_initial_weights_are_normal_and_do_not_depend_on_other_layers():
 
 def test_placement_decides_which_layers_are_normalized():
     conv, both = (
-        SmallCNN.from_config(TrainConfig(normalization="weight", placement=placement)).state()
+        SmallCNN(TrainConfig(normalization="weight", placement=placement)).state()
         for placement in ("conv", "conv and dense")
     )
     assert {"conv_kernel/v", "dense_kernel/w", "output_kernel/w"} <= set(conv)
     assert {"conv_kernel/v", "dense_kernel/v", "output_kernel/v"} <= set(both)
-    batch = SmallCNN.from_config(TrainConfig(placement="conv and dense")).state()
+    batch = SmallCNN(TrainConfig(placement="conv and dense")).state()
     assert {"conv_norm/gamma", "dense_norm/moving_variance"} <= set(batch)
     assert "output_norm/gamma" not in batch
 
@@ -93,7 +93,7 @@ def test_weights_come_back():
 
 
 def test_float64_all_the_way():
-    net = SmallCNN.from_config(TrainConfig(placement="conv and dense"), tf.float64)
+    net = SmallCNN(TrainConfig(placement="conv and dense"), tf.float64)
     assert {stage.dtype for stage in net.forward(IMAGES, training=True).values()} == {tf.float64}
 
 

@@ -128,7 +128,7 @@ def test_a_large_epsilon_says_how_large_and_a_small_one_says_nothing() -> None:
 def test_the_microscope_counts_the_variances_below_the_line(drawn) -> None:
     app = opened(view="microscope", eps="0.01", methods="batch")
     images = shown_images(drawn, 64)
-    conv = SmallCNN.from_config(TrainConfig()).forward(images, training=False)["conv"].numpy()
+    conv = SmallCNN(TrainConfig()).forward(images, training=False)["conv"].numpy()
     below = int((conv.astype(np.float64).var((0, 1, 2)) < 0.01).sum())
     assert 0 < below < 30
     assert f"{below} of 30 lie below ε = 0.01" in answer(app)
@@ -247,7 +247,7 @@ def test_a_saved_run_lends_its_weights_at_any_epoch(drawn, warm) -> None:
     config = TrainConfig(normalization="none", epochs=2)
     weights = []
     for epoch in (1, 2):
-        network = SmallCNN.from_config(config)
+        network = SmallCNN(config)
         network.conv_kernel.w.assign(network.conv_kernel.w * 10.0**epoch)
         weights.append(network.weights())
     epochs = [EpochResult(e, 0.01, 0.6, 0.9, 1.0) for e in (1, 2)]
@@ -279,7 +279,7 @@ def test_a_saved_run_lends_its_weights_at_any_epoch(drawn, warm) -> None:
 
 def test_a_long_run_begins_with_the_first_epoch_that_is_kept(drawn, warm) -> None:
     config = TrainConfig(normalization="none", epochs=3)
-    kept = SmallCNN.from_config(config).weights()
+    kept = SmallCNN(config).weights()
     run = Run(
         *(config, drawn.name, drawn.checksum, "finished"),
         losses=[0.5],

@@ -25,7 +25,7 @@ def _with(**changes) -> TrainConfig:
 
 def _plain_losses(config: TrainConfig, data, dtype: tf.DType) -> list[float]:
     """The losses of a run by the obvious eager loop, to hold the in-graph one to."""
-    net = SmallCNN.from_config(config, dtype)
+    net = SmallCNN(config, dtype)
     net.start_from(data.train_images[:500])
     count = min(config.train_size, len(data.train_images))
     losses = []
@@ -90,7 +90,7 @@ def _bits(run: Run) -> tuple:
 
 
 def test_the_method_changes_neither_weights_nor_batches():
-    nets = [SmallCNN.from_config(_with(normalization=m)) for m in ("none", "batch", "layer")]
+    nets = [SmallCNN(_with(normalization=m)) for m in ("none", "batch", "layer")]
     for net in nets[1:]:
         for kernel in ("conv_kernel", "dense_kernel", "output_kernel"):
             np.testing.assert_array_equal(getattr(net, kernel)(), getattr(nets[0], kernel)())
@@ -101,7 +101,7 @@ def test_the_method_changes_neither_weights_nor_batches():
 
 
 def test_the_seed_changes_both():
-    one, two = (SmallCNN.from_config(_with(seed=seed)).conv_kernel() for seed in (1, 2))
+    one, two = (SmallCNN(_with(seed=seed)).conv_kernel() for seed in (1, 2))
     assert not np.allclose(one, two)
     assert not np.array_equal(batches(_with(seed=1), 330, 0), batches(_with(seed=2), 330, 0))
 
@@ -233,7 +233,7 @@ def test_inference_statistics_matter(drawn):
 
 def test_the_data_dependent_start_gives_unit_pre_activations(drawn):
     config = _with(normalization="weight", weight_norm_start="data", placement="conv and dense")
-    net = SmallCNN.from_config(config)
+    net = SmallCNN(config)
     net.start_from(drawn.train_images[:500])
     stages = net.forward(drawn.train_images[:500], training=False)
     for stage, axes in (("conv", (0, 1, 2)), ("hidden", 0), ("logits", 0)):

@@ -56,7 +56,7 @@ def fresh(seed: int) -> Network:
     """The first weights of a seed, from which every method starts."""
     config = TrainConfig(normalization="none", placement="conv and dense", seed=seed)
     with tf.device(DEVICE):
-        return Network(config, SmallCNN.from_config(config).weights())
+        return Network(config, SmallCNN(config).weights())
 
 
 def trained(run: Run, epoch: int = -1) -> Network:

@@ -250,7 +250,7 @@ def bias_gradients(
     labels = tf.constant(data.train_labels[:images].astype(np.int32))
     found = {}
     for method in methods:
-        net = SmallCNN.from_config(replace(config, normalization=method), dtype=tf.float64)
+        net = SmallCNN(replace(config, normalization=method), dtype=tf.float64)
         with tf.GradientTape() as tape:
             logits = net.forward(batch, training=True)["logits"]
             loss = tf.reduce_mean(

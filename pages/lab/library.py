@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 def compare(images: np.ndarray | None, batch: int, seed: int, **options: Any) -> list[Comparison]:
     """`reference.compare` on the convolution of these images, or on so many random ones."""
     from normlib.cnn import SmallCNN
+    from normlib.config import TrainConfig
     from pages.lab import reference
 
-    net = SmallCNN(seed=seed)
+    net = SmallCNN(TrainConfig(normalization="none", seed=seed))
     if images is None:
         x = np.random.default_rng(seed).standard_normal((batch, 28, 28, 30))
     else:

@@ -408,7 +408,6 @@ def report_runs(count: int) -> dict[str, object]:
     code = """
 import json, sys, time
 from pages.lab import report
-from normlib.config import slow_first
 from pages.lab.queue import Experiments
 from normlib.mnist import load_mnist
 import normlib.training
@@ -416,7 +415,7 @@ data = load_mnist()
 began = time.perf_counter()
 queue = Experiments(data, workers=int(sys.argv[1]))
 configs = {report.config(c, sys.argv[2]): c for c in report.COLUMNS[:4]}
-runs = {configs[each]: queue.submit(each, configs[each]) for each in slow_first(configs)}
+runs = {configs[each]: queue.submit(each, configs[each]) for each in configs}
 for run in runs.values():
     run.wait_until_over()
 print(json.dumps({
