@@ -86,6 +86,18 @@ def test_every_line_says_the_number_it_comes_to(method):
             assert result(line) == latex.tex(value)
 
 
+@pytest.mark.parametrize("method", ["batch", "layer", "group", "instance", "rms"])
+def test_the_functions_shown_are_those_that_ran(method, monkeypatch):
+    ran = []
+    for name in ("standardize", "average", "scale_shift"):
+        real = getattr(normalize, name)
+        monkeypatch.setattr(
+            normalize, name, lambda *a, n=name, f=real, **k: (ran.append(n), f(*a, **k))[1]
+        )
+    normalization_steps(method, CONVOLUTION)
+    assert set(ran) == {"standardize", "average", "scale_shift"}
+
+
 def test_a_sum_of_long_terms_is_broken_into_short_lines_and_stays_the_same_sum():
     steps = normalization_steps("instance", CONVOLUTION.round(1), epsilon=EPSILON)
     cell = (0, 0, 0, 0)

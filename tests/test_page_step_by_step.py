@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.components import number_table
-from pages.lab.arithmetic import TABLES, normalization_steps, parse_table
+from pages.lab.arithmetic import KERNELS, TABLES, normalization_steps, parse_table
 
 PAGE = str(Path(__file__).parents[1] / "pages" / "1_Step_by_step.py")
 
@@ -141,6 +142,49 @@ def test_a_hostile_link_gets_a_sentence(name, text):
     app = opened(method="weight" if name != "x" else "batch", **{name: text})
     assert "cannot be used" in app.warning[0].value
     assert app.success
+
+
+def test_the_text_of_a_link_is_shown_as_typed():
+    told = opened(x="[a](http://e.vi)_2_3").warning[0].value
+    assert "`[a](http://e.vi)` is not a number" in told
+
+
+def test_a_constant_column_is_no_rounding_away_from_its_mean():
+    app = opened(x="0.1_1_2_0.1_3_4_0.1_5_7", row="1", column="1", eps="1e-8")
+    assert r"\hat{x} = \frac{0.1 - 0.1}{0.0001} = 0" in app.latex[3].value
+    assert "equals the 2 that it is averaged with" in app.success[0].value
+
+
+def test_the_arrows_keep_their_scale_while_v_doubles():
+    def arrows(v: str) -> tuple[list, dict]:
+        chart = opened(method="weight", v=v).get("vega_lite_chart")[2].proto
+        scale = json.loads(chart.spec)["layer"][0]["encoding"]["x"]["scale"]["domain"]
+        data = pa.ipc.open_stream(chart.data.data).read_pandas()
+        return scale, dict(zip(data["series"], zip(data["x"], data["y"], strict=True), strict=True))
+
+    (scale, once), (same, doubled) = arrows(KERNELS["two"]), arrows(KERNELS["doubled"])
+    assert scale == same and max(scale) >= 8
+    assert once["v1"] == (3, 4) and doubled["v1"] == (6, 8)
+    assert once["w1"] == pytest.approx((1.2, 1.6))
+    assert doubled["w1"] == pytest.approx((1.2, 1.6))
+
+
+@pytest.mark.parametrize("show", ["table", "relu", "undo"])
+def test_rms_norm_has_no_beta(show):
+    app = opened(method="rms", show=show, beta="1", affine="undo" if show == "undo" else "own")
+    specs = [json.loads(chart.proto.spec) for chart in app.get("vega_lite_chart")]
+    words = [app.success[0].value, app.info[0].value, *(spec["title"] for spec in specs)]
+    words += [one.label for one in app.button]
+    assert not [one for one in words if "β" in one.replace("has no β", "") or "mean." in one]
+    assert any("z = γ x̂" in one for one in words)
+
+
+def test_gamma_and_beta_undo_one_batch_and_no_other():
+    assert "the next batch has another mean" in opened(show="undo", affine="undo").success[0].value
+    one = opened(show="undo", affine="undo", x=TABLES["one"]).success[0].value
+    assert "would be the same for any other x" in one
+    layer = opened(show="undo", affine="undo", method="layer").success[0].value
+    assert "3 of 12 z" in layer and "those of example 3" in layer
 
 
 def test_huge_and_tiny_numbers_stay_readable():

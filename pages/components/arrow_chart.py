@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import altair as alt
     import pandas as pd
 
+Domain = tuple[tuple[float, float], tuple[float, float]]
 _HEAD = "M0,0L0.55,1.3L-0.55,1.3Z"  # of an arrow that points up and ends in its tip
 
 
@@ -21,7 +22,7 @@ def panel(
     rows: Sequence[Mapping[str, Any]],
     *,
     thick: str = "",
-    reach: float = 0.0,
+    domain: Domain | None = None,
     size: int = 270,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Arrows from (x0, y0), the origin where not given, to (x, y), for `charts.Chart`.
@@ -29,13 +30,16 @@ def panel(
     rows: series (its name, written beside the arrow), x, y, and x0, y0; group: what has one
     colour, at most four; each series where not given.
     thick: what the names of the arrows drawn thick begin with.
-    reach: how far the axes go at least, so that they stay while the arrows change.
+    domain: of x and y, as far as the arrows stay within it, so that it stays while they change.
     """
     data = charts.frame(list(rows))
     for start in ("x0", "y0"):
         data[start] = data[start].fillna(0.0) if start in data else 0.0
-    largest = 1.15 * float(np.abs(data[["x", "y", "x0", "y0"]].to_numpy()).max())
-    reach = reach if largest <= reach else charts.round_up(largest)
+    if domain is None or not all(
+        data[end].between(*domain[axis]).all() for axis, end in ((0, "x"), (1, "y"))
+    ):
+        reach = charts.round_up(1.15 * float(np.abs(data[["x", "y", "x0", "y0"]].to_numpy()).max()))
+        domain = ((-reach, reach), (-reach, reach))
     # Angles in Vega are degrees clockwise from straight up.
     data["turn"] = np.degrees(np.arctan2(data["x"] - data["x0"], data["y"] - data["y0"]))
     data["full"] = [name.startswith(thick) for name in data["series"]]
@@ -47,14 +51,16 @@ def panel(
         data[f"{end}_name"] = np.where(middle, (data[end] + data[start]) / 2, data[end])
     data["moves"] = (data["x"] != data["x0"]) | (data["y"] != data["y0"])
     size = round(1.4 * size) if controls.presenting() else size
-    return _arrows_spec(title, reach, tuple(dict.fromkeys(data["group"])), size), data
+    return _arrows_spec(title, domain, tuple(dict.fromkeys(data["group"])), size), data
 
 
 @charts.spec
-def _arrows_spec(title: str, reach: float, groups: tuple[str, ...], size: int) -> alt.TopLevelMixin:
+def _arrows_spec(
+    title: str, domain: Domain, groups: tuple[str, ...], size: int
+) -> alt.TopLevelMixin:
     import altair as alt
 
-    scale = alt.Scale(domain=(-reach, reach), nice=False)
+    across, up = (alt.Scale(domain=ends, nice=False) for ends in domain)
     axis = alt.Axis(tickCount=5, format=".4~r")
     palette = [theme.COLORS[name] for name in ("batch", "weight", "layer", "group")]
     base = alt.Chart().encode(
@@ -66,8 +72,8 @@ def _arrows_spec(title: str, reach: float, groups: tuple[str, ...], size: int) -
         tooltip=["series:N", alt.Tooltip("x:Q", format=".4~g"), alt.Tooltip("y:Q", format=".4~g")],
     )
     shaft = base.mark_rule().encode(
-        x=alt.X("x0:Q", scale=scale, title=None, axis=axis),
-        y=alt.Y("y0:Q", scale=scale, title=None, axis=axis),
+        x=alt.X("x0:Q", scale=across, title=None, axis=axis),
+        y=alt.Y("y0:Q", scale=up, title=None, axis=axis),
         x2="x:Q",
         y2="y:Q",
         strokeWidth=alt.condition("datum.full", alt.value(4.5), alt.value(1.5)),
@@ -77,19 +83,22 @@ def _arrows_spec(title: str, reach: float, groups: tuple[str, ...], size: int) -
         base.transform_filter("datum.moves")
         .mark_point(shape=_HEAD, filled=True, opacity=1)
         .encode(
-            x=alt.X("x:Q", scale=scale, title=None),
-            y=alt.Y("y:Q", scale=scale, title=None),
+            x=alt.X("x:Q", scale=across, title=None),
+            y=alt.Y("y:Q", scale=up, title=None),
             size=alt.condition("datum.full", alt.value(300), alt.value(140)),
             angle=alt.Angle("turn:Q", scale=None),
         )
     )
-    name = (
+    # Above the thin arrows and below the thick ones, which may point the same way.
+    names = [
         alt.Chart()
-        .mark_text(dx=8, dy=-10, align="left", fontWeight="bold")
+        .transform_filter(condition)
+        .mark_text(dx=8, dy=dy, align="left", fontWeight="bold")
         .encode(
-            x=alt.X("x_name:Q", scale=scale, title=None),
-            y=alt.Y("y_name:Q", scale=scale, title=None),
+            x=alt.X("x_name:Q", scale=across, title=None),
+            y=alt.Y("y_name:Q", scale=up, title=None),
             text="series:N",
         )
-    )
-    return alt.layer(shaft, head, name).properties(width=size, height=size, title=title)
+        for condition, dy in (("datum.full", 12), ("!datum.full", -10))
+    ]
+    return alt.layer(shaft, head, *names).properties(width=size, height=size, title=title)

@@ -250,7 +250,7 @@ _STEP_BY_STEP = [
     ),
     Control("gamma", "Gamma", "float", 1.0, "Multiplies every x̂.", low=-3.0, high=3.0),
     Control("beta", "Beta", "float", 0.0, "Is added to every γ x̂.", low=-3.0, high=3.0),
-    _choice("affine", "Gamma and beta", {"own": "Sliders", "undo": "γ = root, β = mean"}),
+    _choice("affine", "Gamma and beta", {"own": "Sliders", "undo": "Undo"}),
 ]
 _BACKWARD = [
     _choice(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Mark = dict[str, Any]  # a cell or a word: its place, its text and how it looks
 GAP = 0.35  # between a table and what stands beside it, in cells
+MARGIN = 0.75  # for the names of rows, in cells
 
 
 # ---- to look at ------------------------------------------------------------------------------
@@ -31,89 +32,60 @@ def table(
     row: str = "E",
     column: str = "F",
     *,
-    margin: float = 1,
     highlighted: np.ndarray | None = None,
     chosen: tuple[int, int] | None = None,
 ) -> list[Mark]:
-    """A table (rows, columns) under the names of its columns, F1 F2 …, beside those of its rows.
-
-    margin: how wide the names of the rows are, in cells.
-    """
+    """A table (rows, columns) under the names of its columns, F1 F2 …, beside those of its rows."""
     rows, columns = values.shape
     return [
-        *labels([f"{column}{number + 1}" for number in range(columns)], left=margin),
-        *labels([f"{row}{number + 1}" for number in range(rows)], top=1, down=True, width=margin),
-        *cells(values, left=margin, highlighted=highlighted, chosen=chosen),
+        *(label(f"{column}{number + 1}", left=MARGIN + number) for number in range(columns)),
+        *(label(f"{row}{number + 1}", top=1 + number, width=MARGIN) for number in range(rows)),
+        *cells(values, highlighted=highlighted, chosen=chosen),
     ]
 
 
 def line(
-    title: str,
-    values: np.ndarray,
-    place: float,
-    *,
-    margin: float = 1,
-    highlighted: np.ndarray | None = None,
-    down: bool = False,
+    title: str, values: np.ndarray, top: float, highlighted: np.ndarray | None = None
 ) -> list[Mark]:
-    """One more line of numbers (n,), such as the means, with nothing to click.
+    """One more line of numbers (columns,) under a table, such as the means; nothing to click."""
+    own = cells(values[None], top=top, highlighted=highlighted, clicks={})
+    return [label(title, top=top, width=MARGIN), *own]
 
-    place: how far from the top it lies under a table, or, where it goes down, from the left.
-    """
-    if down:
-        on = None if highlighted is None else highlighted[:, None]
-        own = cells(values[:, None], left=place, highlighted=on, clicks={})
-        return [*labels([title], left=place), *own]
-    own = cells(values, top=place, left=margin, highlighted=highlighted, clicks={})
-    return [*labels([title], top=place, width=margin), *own]
+
+def line_down(
+    title: str, values: np.ndarray, left: float, highlighted: np.ndarray | None = None
+) -> list[Mark]:
+    """The same from top to bottom beside a table: (rows,)."""
+    own = cells(values[:, None], left=left, highlighted=highlighted, clicks={})
+    return [label(title, left=left), *own]
 
 
 def cells(
     values: np.ndarray,
     *,
     top: float = 1,
-    left: float = 1,
+    left: float = MARGIN,
     highlighted: np.ndarray | None = None,
     chosen: tuple[int, int] | None = None,
     clicks: Mapping[tuple[int, int], str] | None = None,
 ) -> list[Mark]:
     """The cells of one table (rows, columns) whose first lies at (top, left), in cells.
 
-    highlighted: (rows, columns), True where a cell is averaged with the chosen one.
+    highlighted: as many, True where a cell is averaged with the chosen one.
     clicks: what a click on a cell chooses; "row,column", counted from 1, where not given.
     """
-    rows = []
-    for (row, column), value in np.ndenumerate(np.atleast_2d(values)):
-        on = highlighted is not None and np.atleast_2d(highlighted)[row, column]
+    on = np.zeros(values.shape) if highlighted is None else highlighted.reshape(values.shape)
+    marks = []
+    for (row, column), value in np.ndenumerate(values):
         click = f"{row + 1},{column + 1}" if clicks is None else clicks.get((row, column), "")
-        rows.append(
-            _mark(left + column, top + row, cell_text(float(value)))
-            | {
-                "value": float(value),
-                "kind": "highlighted" if on else "plain",
-                "chosen": chosen == (row, column),
-                "cell": click,
-            }
-        )
-    return rows
+        mark = label(cell_text(float(value)), top + row, left + column)
+        mark |= {"value": float(value), "kind": "highlighted" if on[row, column] else "plain"}
+        marks.append(mark | {"chosen": chosen == (row, column), "cell": click})
+    return marks
 
 
-def labels(
-    texts: Sequence[str],
-    *,
-    top: float = 0,
-    left: float = 0,
-    down: bool = False,
-    width: float = 1,
-) -> list[Mark]:
-    """Words in the places of cells, from (top, left) to the right, or down."""
-    return [
-        _mark(left, top + index, text, width) if down else _mark(left + index, top, text, width)
-        for index, text in enumerate(texts)
-    ]
-
-
-def _mark(left: float, top: float, text: str, width: float = 1) -> Mark:
+def label(text: str, top: float = 0, left: float = 0, width: float = 1) -> Mark:
+    """A word in the place of a cell."""
     place = {"left": left, "right": left + width, "top": top, "bottom": top + 1}
     return place | {"text": text, "value": 0.0, "kind": "label", "chosen": False, "cell": ""}
 
@@ -143,23 +115,31 @@ def listed(names: Sequence[str], columns: Mapping[str, np.ndarray]) -> pd.DataFr
     )
 
 
-def panel(
-    title: str,
-    marks: Sequence[Mark],
-    size: tuple[float, float],
-    color: str,
-) -> tuple[dict[str, Any], pd.DataFrame]:
-    """One picture of cells, for `charts.Chart`. size: (rows, columns) of the whole, in cells."""
-    return _cells_spec(title, size, color, controls.presenting()), charts.frame(list(marks))
+def panels(
+    drawn: Mapping[str, Sequence[Mark]], color: str
+) -> list[tuple[dict[str, Any], pd.DataFrame]]:
+    """Pictures of cells side by side, for `charts.Chart`. drawn: title -> what stands in it.
+
+    color: of the highlighted cells. All are as high as the highest, so that their rows align.
+    """
+    rows = max(mark["bottom"] for marks in drawn.values() for mark in marks)
+    return [
+        (
+            _cells_spec(
+                title, rows, max(mark["right"] for mark in marks), color, controls.presenting()
+            ),
+            charts.frame(list(marks)),
+        )
+        for title, marks in drawn.items()
+    ]
 
 
 @charts.spec
 def _cells_spec(
-    title: str, size: tuple[float, float], color: str, presenting: bool
+    title: str, rows: float, columns: float, color: str, presenting: bool
 ) -> alt.TopLevelMixin:
     import altair as alt
 
-    rows, columns = size
     across = alt.Scale(domain=(0, columns), nice=False)
     down = alt.Scale(domain=(0, rows), nice=False, reverse=True)
     place: dict[str, Any] = {

@@ -68,27 +68,21 @@ def bias_chart(before: Steps, after: Steps, bias: float, column: int) -> Chart:
     biased = np.broadcast_to(np.arange(columns) == column, before.x.shape)
     same = equal(after.z, before.z)
     marks = [number_table.table(one.x, highlighted=biased) for one in (before, after)]
-    height: float = 1 + rows
     if before.method == "batch":
         for table, steps in zip(marks, (before, after), strict=True):
-            table += number_table.line("mean", steps.mean[0], height + GAP, highlighted=biased[0])
-        height += GAP + 1
-    titled = {
+            table += number_table.line("mean", steps.mean[0], 1 + rows + GAP, biased[0])
+    drawn = {
         "x": marks[0],
         f"x with {words.rounded(bias)} added to F{column + 1}": marks[1],
         "z; highlighted: as before": number_table.table(after.z, highlighted=same),
     }
-    color = theme.color(before.method)
-    panels = tuple(
-        number_table.panel(title, table, (height, 1 + columns), color)
-        for title, table in titled.items()
-    )
+    panels = number_table.panels(drawn, theme.color(before.method))
     listed = number_table.listed(
         ("example", "feature"),
         {"x": before.x, "x with the bias": after.x, "z": before.z, "z with the bias": after.z},
     )
     summary = f"With the bias {same.sum()} of {same.size} z are what they were without."
-    return Chart(panels, summary, listed)
+    return Chart(tuple(panels), summary, listed)
 
 
 def answer(before: Steps, after: Steps, bias: float, column: int, norms: dict[str, float]) -> str:

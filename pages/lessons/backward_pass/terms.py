@@ -66,7 +66,7 @@ def show() -> None:
 def terms_chart(steps: BackwardSteps, cell: tuple[int, int]) -> Chart:
     """dz, dx, and the terms of the chosen dx."""
     forward = steps.forward
-    shared, color = forward.shares(cell), theme.color(forward.method)
+    shared = forward.shares(cell)
     bars = steps.terms(cell) | {"dx, their sum": float(steps.dx[cell])}
     arrays = {
         "direct": steps.direct,
@@ -74,15 +74,11 @@ def terms_chart(steps: BackwardSteps, cell: tuple[int, int]) -> Chart:
         "through the root": steps.through_root,
         "dx": steps.dx,
     }
-    tables = (
-        number_table.panel(
-            title,
-            number_table.table(values, highlighted=shared, chosen=cell),
-            (1 + len(values), 1 + values.shape[1]),
-            color,
-        )
+    drawn = {
+        title: number_table.table(values, highlighted=shared, chosen=cell)
         for title, values in (("dz, what comes in", steps.dz), ("dx, what goes out", steps.dx))
-    )
+    }
+    tables = number_table.panels(drawn, theme.color(forward.method))
     reach = max(float(np.abs(term[shared]).max()) for term in arrays.values())
     terms = term_bars.panel(f"dx of E{cell[0] + 1}, F{cell[1] + 1}", bars, reach)
     listed = number_table.listed(

@@ -81,12 +81,11 @@ def choose() -> Cell:
 def blocks_chart(steps: Steps, cell: Cell) -> Chart:
     """x and x_hat, a block of positions for each example and channel."""
     shared = steps.shares(cell)
-    size = (1 + EXAMPLES * (HEIGHT + GAP), 1 + CHANNELS * (WIDTH + GAP))
-    color = theme.color(steps.method)
-    panels = tuple(
-        number_table.panel(title, blocks(values, shared, cell), size, color)
+    drawn = {
+        title: blocks(values, shared, cell)
         for title, values in (("x", steps.x), ("x̂", steps.x_hat))
-    )
+    }
+    panels = number_table.panels(drawn, theme.color(steps.method))
     listed = number_table.listed(
         ("example", "row", "column", "channel"),
         {"averaged with the chosen cell": shared, "x": steps.x, "x_hat": steps.x_hat},
@@ -97,7 +96,7 @@ def blocks_chart(steps: Steps, cell: Cell) -> Chart:
         f"{CHANNELS} channels. Highlighted: {shared.sum()} of {shared.size} cells, averaged with "
         f"example {cell[0] + 1}, {place}, channel {cell[3] + 1}."
     )
-    return Chart(panels, summary, listed)
+    return Chart(tuple(panels), summary, listed)
 
 
 def blocks(values: np.ndarray, shared: np.ndarray, cell: Cell) -> list[Mark]:
@@ -105,11 +104,11 @@ def blocks(values: np.ndarray, shared: np.ndarray, cell: Cell) -> list[Mark]:
     marks = []
     for n in range(EXAMPLES):
         top = 1 + n * (HEIGHT + GAP)
-        marks += number_table.labels([f"E{n + 1}"], top=top + (HEIGHT - 1) / 2)
+        marks.append(number_table.label(f"E{n + 1}", top=top + (HEIGHT - 1) / 2))
         for c in range(CHANNELS):
             left = 1 + c * (WIDTH + GAP)
             if n == 0:
-                marks += number_table.labels([f"C{c + 1}"], left=left + (WIDTH - 1) / 2)
+                marks.append(number_table.label(f"C{c + 1}", left=left + (WIDTH - 1) / 2))
             marks += number_table.cells(
                 values[n, :, :, c],
                 top=top,

@@ -27,7 +27,8 @@ def show() -> None:
         with first:
             method = parts.method_control()
         with second:
-            undo = controls.control("affine", label="g" if method == "weight" else "") == "undo"
+            label = {"weight": "g", "rms": "Gamma"}.get(method, "")
+            undo = controls.control("affine", label=label) == "undo"
         gamma, beta = controls.get("gamma"), controls.get("beta")
         if method != "weight" and not undo:
             with third:
@@ -41,9 +42,11 @@ def show() -> None:
     row = min(int(controls.get("row")), len(x)) - 1
     steps = parts.taken_apart(method, x, gamma, beta, row)
     charts.show(undone_chart(steps), parts.caption(x, method), "undo")
-    goal = "γ = root" if method == "rms" else "γ = root, β = mean"
+    goal, usual = ("γ = root, β = mean", "γ = 1, β = 0")
+    if method == "rms":
+        goal, usual = "γ = root", "γ = 1"
     st.button(
-        "Set γ = 1, β = 0" if undo else f"Undo: set {goal}",
+        f"Set {usual}" if undo else f"Undo: set {goal}",
         icon=":material/undo:",
         type="primary",
         key="undo_button",
@@ -63,26 +66,25 @@ def _set_affine(undo: bool) -> None:
 
 def undone_chart(steps: Steps) -> Chart:
     """x, x_hat and z, in which the numbers that equal their x are highlighted."""
-    rows, columns = steps.x.shape
     back = equal(steps.z, steps.x)
     parameters = {"γ": steps.gamma[0], "β": steps.beta[0]}
     if steps.method == "rms":
         del parameters["β"]
-    below = 1 + rows + GAP
+    below = 1 + len(steps.x) + GAP
     z = number_table.table(steps.z, highlighted=back)
     for index, (title, values) in enumerate(parameters.items()):
         z += number_table.line(title, values, below + index)
-    size, color = (below + 2, 1 + columns), theme.color(steps.method)
-    panels = (
-        number_table.panel("x", number_table.table(steps.x), size, color),
-        number_table.panel("x̂, normalized", number_table.table(steps.x_hat), size, color),
-        number_table.panel(f"{parts.formula(steps.method)}; highlighted: equals x", z, size, color),
-    )
+    drawn = {
+        "x": number_table.table(steps.x),
+        "x̂, normalized": number_table.table(steps.x_hat),
+        f"{parts.formula(steps.method)}; highlighted: equals x": z,
+    }
     listed = number_table.listed(
         ("example", "feature"),
         {one: getattr(steps, one) for one in ("x", "x_hat", "gamma", "beta", "z")},
     )
-    return Chart(panels, f"{back.sum()} of {back.size} z equal their x.", listed)
+    panels = number_table.panels(drawn, theme.color(steps.method))
+    return Chart(tuple(panels), f"{back.sum()} of {back.size} z equal their x.", listed)
 
 
 def answer(steps: Steps, undo: bool, example: int) -> str:
@@ -96,13 +98,11 @@ def answer(steps: Steps, undo: bool, example: int) -> str:
             f"from reaching {parameters}{', those of one example' if per_example else ''}."
         )
     if per_example and len(steps.x) > 1:
-        are = (
-            "γ is per feature: here it is that"
-            if steps.method == "rms"
-            else ("γ and β are per feature: here they are those")
-        )
+        one, are = "a mean and a root", "γ and β are per feature: here they are those"
+        if steps.method == "rms":
+            one, are = "a root", "γ is per feature: here it is that"
         return (
-            f"{back.sum()} of {back.size} z equal their x. {words.title(steps.method)} has a root "
+            f"{back.sum()} of {back.size} z equal their x. {words.title(steps.method)} has {one} "
             f"per example, and {are} of example {example + 1}. No setting gives back all examples "
             "at once."
         )

@@ -7,12 +7,10 @@ import streamlit as st
 
 from pages.components import charts, controls, number_table, page, theme
 from pages.components.charts import Chart
-from pages.components.number_table import GAP
+from pages.components.number_table import GAP, MARGIN
 from pages.lab import arithmetic, words
 from pages.lab.arithmetic import Steps
 from pages.lessons.step_by_step import parts, weight
-
-MARGIN = 0.75  # for the names of rows, in cells
 
 
 def QUESTION() -> str:
@@ -60,10 +58,10 @@ def show() -> None:
 
 def steps_chart(steps: Steps, cell: tuple[int, int]) -> tuple[Chart, list[float]]:
     """x with its statistics where they belong, x_hat, and z with its gamma and beta."""
-    shared, color, batch = steps.shares(cell), theme.color(steps.method), steps.method == "batch"
+    shared, batch = steps.shares(cell), steps.method == "batch"
     rows, columns = steps.x.shape
     x, x_hat, z = (
-        number_table.table(values, margin=MARGIN, highlighted=shared, chosen=cell)
+        number_table.table(values, highlighted=shared, chosen=cell)
         for values in (steps.x, steps.x_hat, steps.z)
     )
     statistics = {"mean": steps.mean, "var.": steps.variance, "root": steps.root}
@@ -72,22 +70,16 @@ def steps_chart(steps: Steps, cell: tuple[int, int]) -> tuple[Chart, list[float]
         statistics = {"mean sq.": steps.variance, "root": steps.root}
         del parameters["β"]
     below, narrow = 1 + rows + GAP, MARGIN + columns
-    for index, (title, all_equal) in enumerate(statistics.items()):
-        values, on = (all_equal[0], shared[0]) if batch else (all_equal[:, 0], shared[:, 0])
-        place = (below if batch else narrow + GAP) + index
-        x += number_table.line(title, values, place, margin=MARGIN, highlighted=on, down=not batch)
+    for index, (title, values) in enumerate(statistics.items()):
+        if batch:
+            x += number_table.line(title, values[0], below + index, shared[0])
+        else:
+            x += number_table.line_down(title, values[:, 0], narrow + GAP + index, shared[:, 0])
     own_feature = np.arange(columns) == cell[1]
     for index, (title, values) in enumerate(parameters.items()):
-        z += number_table.line(title, values, below + index, margin=MARGIN, highlighted=own_feature)
+        z += number_table.line(title, values, below + index, own_feature)
     wide = narrow if batch else narrow + GAP + len(statistics)
-    drawn = (
-        ("x and its statistics", x, wide),
-        ("x̂", x_hat, narrow),
-        (parts.formula(steps.method), z, narrow),
-    )
-    panels = tuple(
-        number_table.panel(title, marks, (below + 3, width), color) for title, marks, width in drawn
-    )
+    drawn = {"x and its statistics": x, "x̂": x_hat, parts.formula(steps.method): z}
     arrays = {one: getattr(steps, one) for one in ("x", "mean", "variance", "root", "x_hat", "z")}
     listed = number_table.listed(
         ("example", "feature"), {"averaged with the chosen cell": shared} | arrays
@@ -98,7 +90,8 @@ def steps_chart(steps: Steps, cell: tuple[int, int]) -> tuple[Chart, list[float]
         f"x = {words.rounded(steps.x[cell])}, x̂ = {words.rounded(steps.x_hat[cell])}, "
         f"z = {words.rounded(steps.z[cell])}."
     )
-    return Chart(panels, summary, listed), [wide, narrow, narrow]
+    panels = number_table.panels(drawn, theme.color(steps.method))
+    return Chart(tuple(panels), summary, listed), [wide, narrow, narrow]
 
 
 def name(cell: tuple[int, int]) -> str:

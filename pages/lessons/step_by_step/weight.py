@@ -13,7 +13,7 @@ from pages.lab.arithmetic import WeightSteps
 from pages.lessons.step_by_step import parts
 
 QUESTION = "Double every number of v. How does the kernel w change?"
-REACH = 9.0  # of the arrows' axes: v and v doubled are drawn to one scale
+PLANE = ((-3.5, 8.5), (-2.0, 10.0))  # x and y of the arrows: room for v and for v doubled
 
 
 def show() -> None:
@@ -50,12 +50,8 @@ def kernel_chart(steps: WeightSteps, cell: tuple[int, int]) -> Chart:
     )
     below = 1 + rows + GAP
     for index, (title, values) in enumerate({"‖v‖": steps.norm, "g": steps.g}.items()):
-        v += number_table.line(title, values, below + index, highlighted=same_output[:1])
-    size, color = (below + 2, 1 + columns), theme.color("weight")
-    panels = [
-        number_table.panel("v, ‖v‖ and g", v, size, color),
-        number_table.panel("w = g v / ‖v‖", w, size, color),
-    ]
+        v += number_table.line(title, values, below + index, same_output[0])
+    panels = number_table.panels({"v, ‖v‖ and g": v, "w = g v / ‖v‖": w}, theme.color("weight"))
     if rows == 2:
         panels.append(arrows(steps))
     listed = number_table.listed(
@@ -84,7 +80,7 @@ def arrows(steps: WeightSteps):
         for name, values in (("v", steps.v), ("w", steps.w))
         if values[:, number].any()
     ]
-    return arrow_chart.panel("Arrows: v dashed, w thick", drawn, thick="w", reach=REACH)
+    return arrow_chart.panel("Arrows: v dashed, w thick", drawn, thick="w", domain=PLANE)
 
 
 def answer(steps: WeightSteps, column: int) -> str:
