@@ -1,9 +1,11 @@
 """The activation page: every view, the ends of every slider, links of any kind, saved weights."""
 
+import io
 import re
 from functools import wraps
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import streamlit as st
 from live_pages import Ready, ran
@@ -140,9 +142,11 @@ def test_the_microscope_counts_the_variances_below_the_line(drawn) -> None:
 
 def test_the_microscope_without_a_root_says_so() -> None:
     app = opened(view="microscope", methods="none,weight")
-    assert "No normalization and weight norm divide nothing by a root" in app.info[-1].value
+    assert (
+        "No normalization and weight norm are not shown: nothing" in app.info[-1].value
+    )
     with_batch = opened(view="microscope", methods="batch,weight")  # one left out is said too
-    assert "Weight norm divides nothing by a root" in with_batch.info[-1].value
+    assert "Weight norm is not shown: nothing is divided" in with_batch.info[-1].value
 
 
 def test_the_invariances_follow_the_equations() -> None:
@@ -366,6 +370,8 @@ def test_the_bar_after_relu_counts_what_the_words_count(drawn) -> None:
     assert after["exactly 0"] == pytest.approx(zeros)
     assert after.sum() == pytest.approx(1)
     assert f"{zeros:.0%} exactly 0" in about(app, "Layer norm")
+    table = pa.ipc.open_stream(io.BytesIO(app.get("vega_lite_chart")[0].proto.data.data))
+    assert f"{zeros:.0%} are 0" in table.read_pandas()["words"].to_list()
 
 
 def test_a_bar_that_is_cut_off_has_its_share_beside_it_and_rows_share_their_axes() -> None:

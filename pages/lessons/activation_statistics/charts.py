@@ -127,20 +127,27 @@ def _bars(
 def _words(
     shares: np.ndarray, tops: np.ndarray, edges: np.ndarray, titles: Mapping[str, str]
 ) -> list[tuple]:
-    """The words in the picture, as bars without a size: titles, axes' ends, cut-off shares."""
+    """The words in the picture, as bars without a size: titles, axes' ends, shares of tall bars.
+
+    Those with an odd id end at their place, the others begin there.
+    """
     words: list[tuple] = []
+    gap = 0.012 * (edges[-1] - edges[0])
 
-    def write(text: str, x: float, y: float) -> None:
-        words.append((-1 - len(words), x, x, y, y, text))
+    def write(text: str, x: float, y: float, ends_there: bool) -> None:
+        words.append((-2 * len(words) - 2 - ends_there, x, x, y, y, text))
 
-    for row, text in enumerate(titles.values()):
-        foot = len(titles) - 1.0 - row
-        most = int(shares[row].argmax())
-        cut = shares[row][most] > tops[row]
-        write(text, edges[0], foot + 1 - _LINE)
-        write(f"{100 * tops[row]:.3g}%", edges[-1], foot + _ROW + _LINE)
-        beside = edges[most] - 0.012 * (edges[-1] - edges[0])
-        write(f"{shares[row][most]:.0%}" if cut else "", beside, foot + _ROW - _LINE)
+    for row, (step, text) in enumerate(titles.items()):
+        foot, tall = len(titles) - 1.0 - row, int(shares[row].argmax())
+        cut = f"{shares[row][tall]:.0%}" if shares[row][tall] > tops[row] else ""
+        before, after, beside = cut, "", tall
+        if step == "relu":
+            beside = BINS // 2 - 1
+            before, after = f"{shares[row][beside]:.0%} are 0", "" if tall == beside else cut
+        write(text, edges[0], foot + 1 - _LINE, False)
+        write(f"{100 * tops[row]:.3g}%", edges[-1], foot + _ROW + _LINE, True)
+        write(before, edges[beside] - gap, foot + _ROW - _LINE, True)
+        write(after, edges[tall + 1] + gap, foot + _ROW - _LINE, False)
     return words
 
 
@@ -180,7 +187,7 @@ def _histogram_spec(title: str, color: str, rows: int, half: float) -> alt.TopLe
         .mark_text(
             tooltip=None,
             baseline="middle",
-            align=alt.expr(f"datum.left > {-half} ? 'right' : 'left'"),
+            align=alt.expr("datum.id % 2 ? 'right' : 'left'"),
         )
         .encode(x="left:Q", y="foot:Q", text="words:N", key="id:Q")
     )

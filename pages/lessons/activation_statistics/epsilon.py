@@ -45,8 +45,8 @@ def show_variances(origin: Origin, methods: tuple[str, ...], epsilon: float, cap
     if without:
         names = listed([title(without[0]), *map(in_sentence, without[1:])])
         st.info(
-            f"{names} {'divides' if len(without) == 1 else 'divide'} nothing by a root here: "
-            "epsilon has no part in it."
+            f"{names} {'is' if len(without) == 1 else 'are'} not shown: nothing is divided by a "
+            "root there, so epsilon plays no part."
             + ("" if answers else " Choose batch, layer, group, instance or RMS norm."),
             icon=":material/info:",
         )
