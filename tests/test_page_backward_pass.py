@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.components import controls
+from pages.components.control_table import MISTAKES
 from pages.lab import backward, gradient_check
 
 PAGE = str(Path(__file__).parents[1] / "pages" / "6_Backward_pass.py")
@@ -44,7 +44,7 @@ def test_every_incoming_gradient_is_shown(method, dz):
 
 def test_the_list_of_mistakes_is_that_of_the_package():
     planted = {**gradient_check.MISTAKES, **gradient_check.WEIGHT_MISTAKES}
-    assert tuple(planted) == controls.MISTAKES
+    assert tuple(planted) == MISTAKES
 
 
 def test_the_check_is_green_without_a_mistake():

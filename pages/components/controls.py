@@ -22,35 +22,10 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from normlib.config import TrainConfig
 from pages.components.control_kinds import OFF, ON, Control
-from pages.components.control_table import CONTROLS, FOUR_METHODS, METHOD_TITLES, MISTAKES
+from pages.components.control_table import CONTROLS
+from pages.components.control_table import FOUR_METHODS as FOUR_METHODS
 from pages.lab import words
-from pages.lab.words import minus, number
-
-# A page needs no other import for its controls.
-__all__ = [
-    "CONTROLS",
-    "FOUR_METHODS",
-    "METHOD_TITLES",
-    "MISTAKES",
-    "Control",
-    "asked_by_link",
-    "begin",
-    "control",
-    "get",
-    "link_parameters",
-    "minus",
-    "note_link",
-    "notices",
-    "number",
-    "presenting",
-    "put",
-    "read_widgets",
-    "set_presenting",
-    "to_train_config",
-    "to_train_configs",
-    "visible",
-    "write_address",
-]
+from pages.lab.words import minus as minus
 
 _ALIASES = {row.config_field: name for name, row in CONTROLS.items() if row.config_field}
 _FRAME = ("present", "hide")  # parameters of the frame around a page, not controls on it
@@ -69,7 +44,6 @@ class _State:
     present: str = ""
     hide: tuple[str, ...] = ()
     notices: list[str] = field(default_factory=list)
-    asked: frozenset[str] = frozenset()  # the settings in the link that opened the page
     addresses: deque[dict[str, str]] = field(default_factory=lambda: deque(maxlen=20))  # ours
     links: dict[str, dict[str, str]] = field(default_factory=dict)  # page -> its link on screen
 
@@ -137,7 +111,6 @@ def write_address() -> None:
 
 def _read_address(state: _State, address: Mapping[str, str]) -> None:
     asked = {_ALIASES.get(key, key): text for key, text in address.items()}
-    state.asked = frozenset(asked.keys() & CONTROLS.keys())
     for name, text in asked.items():
         if name not in CONTROLS:
             continue
@@ -204,11 +177,6 @@ def link_parameters(
 def note_link(page: str, parameters: Mapping[str, str]) -> None:
     """Note that a link on screen leads to this page, with the values as they stand now."""
     _state().links[page] = dict(parameters)
-
-
-def asked_by_link() -> frozenset[str]:
-    """The settings that the link named by which the page was opened."""
-    return _state().asked
 
 
 def notices() -> list[str]:
