@@ -4,31 +4,17 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
+import live_pages
 import pytest
+from live_pages import Ready, pressed, words
 from streamlit.testing.v1 import AppTest
 
 from normlib.config import METHODS
 from normlib.run import EpochEnd, EpochResult, Progress, Run, Started
-from pages.components import page, server
+from pages.components import server
 from pages.lab import report
 from pages.lab.queue import Experiments
 from pages.lessons.report import layer, library
-
-PAGE = page.ROOT / page.PAGES["report"].file
-
-
-class Ready:
-    """A server that has warmed up, on drawn digits."""
-
-    def __init__(self, dataset) -> None:
-        self.dataset = dataset
-
-    def data_is_here(self) -> bool:
-        return True
-
-    def tensorflow_is_here(self) -> bool:
-        return True
 
 
 class Puppet:
@@ -47,16 +33,8 @@ class Puppet:
                 return Run(config, data.name, data.checksum, "stopped", epochs=epochs[:1])
         for epoch in epochs[1:]:
             on_event(EpochEnd(epoch))
-        return Run(
-            config,
-            data.name,
-            data.checksum,
-            "finished",
-            losses=[0.5] * 4,
-            epochs=epochs,
-            test_accuracy=0.9345,
-            seconds=12.3,
-        )
+        over = {"losses": [0.5] * 4, "epochs": epochs, "test_accuracy": 0.9345, "seconds": 12.3}
+        return Run(config, data.name, data.checksum, "finished", **over)
 
 
 @pytest.fixture
@@ -69,13 +47,7 @@ def puppet(drawn, monkeypatch) -> Puppet:
 
 
 def opened(**parameters: str) -> AppTest:
-    app = AppTest.from_file(PAGE, default_timeout=60)
-    app.session_state["_session"] = "one browser"
-    for name, text in parameters.items():
-        app.query_params[name] = text
-    app.run()
-    assert not app.exception
-    return app
+    return live_pages.opened("report", **parameters)
 
 
 def tables(app: AppTest) -> str:
@@ -83,10 +55,6 @@ def tables(app: AppTest) -> str:
     return "|".join(
         text for table in app.table for row in table.value.values for text in ("", *row, "")
     )
-
-
-def words(app: AppTest) -> str:
-    return " ".join(element.value for element in (*app.success, *app.info, *app.caption))
 
 
 @pytest.mark.parametrize("setting", report.SETTINGS)
@@ -110,27 +78,19 @@ def test_every_published_and_recorded_number_is_on_the_page(setting, puppet) -> 
 
 
 def test_the_answer_names_the_column_that_changed_most(puppet) -> None:
-    change = {}
-    for method in report.COLUMNS[:4]:
-        run, written = (
-            np.mean(report.recorded(setting)["columns"][method]["accuracy"])
-            for setting in ("as-run", "as-written")
-        )
-        change[method] = 100 * (written - run)
-    most = max(change, key=lambda method: abs(change[method]))
+    changes = {METHODS[method].title: report.change(method).mean for method in report.METHODS}
+    most = max(changes, key=lambda method: abs(changes[method]))
     (answer,) = opened().success
-    assert f"{METHODS[most].title} changes most" in answer.value
-    assert f"{change[most]:+.2f} points of test accuracy on average, in every pair" in answer.value
+    assert answer.value.startswith(f"{most} changes most")
+    assert f"{changes[most]:+.2f} points of test accuracy on average, in every" in answer.value
 
 
 def test_this_machine_fills_in_its_rows_as_they_come(puppet) -> None:
-    app = opened()
-    app.button(key="_run_report").click().run()
-    for experiment in running("as-run"):
-        for _ in range(500):
-            if experiment.snapshot().epochs:
-                break
-            time.sleep(0.02)
+    app = pressed(opened(), "_run_report")
+    for _ in range(500):
+        if all(experiment.snapshot().epochs for experiment in running("as-run")):
+            break
+        time.sleep(0.02)
     shown = tables(app.run())
     assert shown.count("|0.0071|") == 6  # epoch 1 of four columns, and of two in Fig 3
     assert "93.45%" not in shown
@@ -145,10 +105,9 @@ def test_this_machine_fills_in_its_rows_as_they_come(puppet) -> None:
 
 
 def test_stop_gives_the_button_back(puppet) -> None:
-    app = opened()
-    app.button(key="_run_report").click().run()
+    app = pressed(opened(), "_run_report")
     experiments = running("as-run")
-    app.button(key="_stop_report").click().run()
+    pressed(app, "_stop_report")
     for experiment in experiments:
         assert experiment.wait_until_over(10)
     assert {experiment.status for experiment in experiments} == {"stopped"}
@@ -219,7 +178,7 @@ def test_the_detective_story_counts_the_filters(puppet) -> None:
     assert "1/√750 = 0.0365" in answer.value
     assert "30 different filters" in answer.value
     for setting in report.SETTINGS:
-        accuracy = np.mean(report.recorded(setting)["columns"]["weight"]["accuracy"])
+        accuracy = report.mean_accuracy(report.recorded(setting)["columns"]["weight"])
         assert f"{accuracy:.2%}" in answer.value
     assert "+0.26 points, in every pair" in answer.value
     assert len(app.get("image")) == 2

@@ -164,41 +164,30 @@ class Table:
 def tables(columns: Mapping[str, Column], epochs: int = EPOCHS) -> tuple[Table, ...]:
     """The report's three tables with these columns of a reproduction; some may be missing."""
     pair = ("batch", "tf_batch")
-
-    def losses(names: Iterable[str], published: Mapping[str, Published]) -> list:
-        return [
-            (
-                f"Epoch {epoch + 1}",
-                tuple(_loss_cell(columns.get(name), published[name], epoch) for name in names),
-            )
-            for epoch in range(epochs)
-        ]
-
-    def row(label: str, kind: str, names: Iterable[str]) -> tuple[str, tuple[Cell, ...]]:
-        cells = []
-        for name in names:
-            ours = columns.get(name, {}).get(kind, ())
-            known = tuple(value for value in ours if value is not None)
-            cells.append(Cell(kind, getattr(PUBLISHED[name], kind), known))
-        return label, tuple(cells)
-
-    accuracy, seconds = ("Test accuracy", "accuracy"), ("Total time", "seconds")
-    third = PUBLISHED | {"batch": PUBLISHED_IN_THIRD}
-    return (
-        Table("Fig 1", "Loss per epoch", METHODS, tuple(losses(METHODS, PUBLISHED))),
-        Table(
-            "Fig 2",
-            "Test accuracy and total time",
-            METHODS,
-            (row(*accuracy, METHODS), row(*seconds, METHODS)),
-        ),
-        Table(
-            "Fig 3",
-            "Own batch norm against TensorFlow's",
-            pair,
-            (*losses(pair, third), row(*accuracy, pair)),
-        ),
+    losses = [(f"Epoch {epoch + 1}", "loss", epoch) for epoch in range(epochs)]
+    accuracy, seconds = ("Test accuracy", "accuracy", 0), ("Total time", "seconds", 0)
+    printed = PUBLISHED | {"batch": PUBLISHED_IN_THIRD}
+    with_printed = (
+        ("Fig 1", "Loss per epoch", METHODS, losses, PUBLISHED),
+        ("Fig 2", "Test accuracy and total time", METHODS, [accuracy, seconds], PUBLISHED),
+        ("Fig 3", "Own batch norm against TensorFlow's", pair, [*losses, accuracy], printed),
     )
+    found = []
+    for name, heading, methods, rows, published in with_printed:
+        cells = [
+            (label, tuple(_cell(kind, at, published[m], columns.get(m, {})) for m in methods))
+            for label, kind, at in rows
+        ]
+        found.append(Table(name, heading, methods, tuple(cells)))
+    return tuple(found)
+
+
+def _cell(kind: str, epoch: int, published: Published, column: Column) -> Cell:
+    printed, ours = getattr(published, kind), column.get(kind, ())
+    if kind == "loss":
+        printed = printed[epoch] if epoch < len(printed) else None
+        ours = [losses[epoch] for losses in ours if epoch < len(losses)]
+    return Cell(kind, printed, tuple(value for value in ours if value is not None))
 
 
 def table_rows(table: Table, own: Table) -> list[dict[str, str]]:
@@ -223,19 +212,11 @@ def table_rows(table: Table, own: Table) -> list[dict[str, str]]:
 
 def furthest(reproduction: Mapping[str, Any], own: Mapping[str, Column]) -> float:
     """How far the losses of these columns, one seed each, lie from its first seed's at most."""
-    return max(
-        abs(mine - theirs)
+    pairs = (
+        zip(column["loss"][0], reproduction["columns"][name]["loss"][0], strict=False)
         for name, column in own.items()
-        for mine, theirs in zip(
-            column["loss"][0], reproduction["columns"][name]["loss"][0], strict=False
-        )
     )
-
-
-def _loss_cell(column: Column | None, published: Published, epoch: int) -> Cell:
-    printed = published.loss[epoch] if epoch < len(published.loss) else None
-    seeds = (column or {}).get("loss", ())
-    return Cell("loss", printed, tuple(loss[epoch] for loss in seeds if epoch < len(loss)))
+    return max((abs(mine - theirs) for pair in pairs for mine, theirs in pair), default=0.0)
 
 
 def footer(reproduction: Mapping[str, Any]) -> str:

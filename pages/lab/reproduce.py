@@ -139,7 +139,7 @@ def first_losses(run: Run) -> list[float]:
 
 def filters(run: Run) -> np.ndarray:
     """The convolution's filters at the end of a run, (30, 5, 5). ValueError without weights."""
-    if not run.weights:
+    if not any(run.weights):
         raise ValueError("The weights of the weight-norm column were not kept: no filters to show.")
     weights = run.weights[-1]
     if "conv_kernel/w" in weights:

@@ -5,6 +5,7 @@ What the store has is not trained again, so a command that was interrupted goes 
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
 import time
@@ -47,7 +48,7 @@ def train_all(
         config = configs[name]
         run = store.load(config.key(data.checksum)) if store else None
         ended = run is not None and run.status in ("finished", "diverged")
-        if run is None or not ended or (name in weights and not run.weights):
+        if run is None or not ended or (name in weights and not any(run.weights)):
             run = train(config, data, partial(progress.take_in, name), stop.is_set)
             if store:
                 store.save(run)
@@ -88,61 +89,40 @@ def _why(error: BaseException | None) -> str:
 
 
 class _Progress:
-    """On stderr: a line for each training that ended and, on a terminal, a bar for each under way.
-
-    The bars are drawn over themselves.
-    """
+    """On stderr: a line for each training that ended and, on a terminal, one on those under way."""
 
     def __init__(self, count: int) -> None:
-        self.count, self.done, self.drawn = count, 0, 0
-        self.live = sys.stderr.isatty()
+        self.count, self.done, self.width = count, 0, 0
         self.began = time.monotonic()
+        # Filled by the trainings' threads, read by the one that waits for them.
         self.under_way: dict[str, Progress] = {}
         self.results: dict[str, str] = {}
 
     def take_in(self, name: str, event: Event) -> None:
-        """Called by the trainings' threads."""
         if isinstance(event, Progress):
             self.under_way[name] = event
 
     def took(self, name: str, run: Run) -> None:
-        """Called by the trainings' threads."""
         accuracy = run.test_accuracy
-        self.results[name] = (
-            run.message or run.status
-            if accuracy is None
-            else f"{accuracy:.2%} in {run.seconds:.0f} s"
-        )
+        how = run.message or run.status
+        self.results[name] = how if accuracy is None else f"{accuracy:.2%} in {run.seconds:.0f} s"
 
     def ended(self, name: str, trouble: str) -> None:
         self.done += 1
         self.under_way.pop(name, None)
-        self._clear()
-        line = f"{name:>12}  {trouble or self.results.pop(name)}"
-        print(line, file=sys.stderr, flush=True)
+        self._write(f"{name:>12}  {trouble or self.results.pop(name)}", "\n")
 
     def draw(self) -> None:
-        if not self.live:
+        if not sys.stderr.isatty():
             return
-        self._clear()
-        if self.done == self.count:
-            return
-        lines = [_bar(name, now) for name, now in list(self.under_way.items())]
-        spent = time.monotonic() - self.began
-        lines.append(f"{self.done} of {self.count} trainings are done, {spent:.0f} s")
-        print("\n".join(lines), file=sys.stderr, flush=True)
-        self.drawn = len(lines)
+        words = [f"{self.done} of {self.count} done, {time.monotonic() - self.began:.0f} s"]
+        for name, now in list(self.under_way.items()):
+            words.append(f"{name} {now.step / now.steps:.0%}, loss {now.losses[-1]:.3f}")
+        most = shutil.get_terminal_size().columns - 1
+        self._write(" · ".join(words)[:most], "" if self.done < self.count else "\n")
 
-    def _clear(self) -> None:
-        if self.drawn:
-            print(f"\x1b[{self.drawn}F\x1b[J", end="", file=sys.stderr)
-        self.drawn = 0
-
-
-def _bar(name: str, now: Progress) -> str:
-    done = round(30 * now.step / now.steps)
-    left = now.seconds / now.step * (now.steps - now.step)
-    return (
-        f"{name:>12} [{'#' * done}{'.' * (30 - done)}] {now.step:,}/{now.steps:,}"
-        f"  loss {now.losses[-1]:.4f}  {left:.0f} s left"
-    )
+    def _write(self, line: str, end: str) -> None:
+        """Over the line that was there before, where it was left open."""
+        start = f"\r{' ' * self.width}\r" if self.width else ""
+        print(f"{start}{line}", end=end, file=sys.stderr, flush=True)
+        self.width = 0 if end else len(line)
