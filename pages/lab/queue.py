@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import logging
 import math
-import os
 import threading
 import time
 from collections import OrderedDict
@@ -75,7 +74,7 @@ class Experiments:
     ) -> None:
         self.data = data
         self.store = store
-        self.workers = workers or _cores()
+        self.workers = workers or recorded_runs.cores()
         self.limit = limit
         self.per_session_limit = per_session_limit
         self._train = train
@@ -422,9 +421,3 @@ def _summary(experiment: Experiment) -> RunSummary:
         train_loss=now.epochs[-1].train_loss if now.epochs else None,
         seconds=now.seconds,
     )
-
-
-def _cores() -> int:
-    """The cores that this process may use, which in a container are fewer than the machine's."""
-    here = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
-    return len(here) or os.cpu_count() or 1
