@@ -64,6 +64,10 @@ def statistics(app: AppTest):
     return next(table.value for table in app.dataframe if "Zeros" in table.value)
 
 
+def before_std(app: AppTest) -> float:
+    return statistics(app).query("Step == 'Before'")["Std"].iloc[0]
+
+
 def test_cold_it_shows_four_methods_and_numbers_that_agree_with_normlib(drawn) -> None:
     app = opened()
     assert len(app.get("vega_lite_chart")) == 4
@@ -79,8 +83,10 @@ def test_cold_it_shows_four_methods_and_numbers_that_agree_with_normlib(drawn) -
 
 
 def test_the_convolution_is_one_row_for_all_that_share_it() -> None:
-    before = statistics(opened(methods="none,batch,layer")).query("Step == 'Before'")
-    assert before["Method"].to_list() == ["All"]
+    shown = statistics(opened())
+    assert shown.query("Step == 'Before'")["Method"].to_list() == ["All"]
+    after = shown.query("Step == 'After ReLU'")["Method"].to_list()
+    assert "No normalization, Weight norm" in after  # it starts from the same kernel
 
 
 @pytest.mark.parametrize("stage", ["conv", "hidden"])
@@ -108,8 +114,10 @@ def test_one_digit_through_batch_norm_on_the_hidden_layer_leaves_nothing() -> No
     app = opened(batch="1", stage="hidden")
     told = about(app, "Batch norm")
     assert "100% exactly 0" in told and "only β is left" in told
-    assert app.metric[1].value == "100 of 100"
+    assert app.metric[1].value == "100 of 100" and "is dead" not in answer(app)
     assert "only β is left" not in answer(opened(batch="2", stage="hidden"))
+    alive = opened()
+    assert not alive.metric and "No channel is dead" in answer(alive)
 
 
 def test_one_digit_in_the_convolution_is_instance_norm() -> None:
@@ -142,9 +150,7 @@ def test_the_microscope_counts_the_variances_below_the_line(drawn) -> None:
 
 def test_the_microscope_without_a_root_says_so() -> None:
     app = opened(view="microscope", methods="none,weight")
-    assert (
-        "No normalization and weight norm are not shown: nothing" in app.info[-1].value
-    )
+    assert "No normalization and weight norm are not shown: nothing" in app.info[-1].value
     with_batch = opened(view="microscope", methods="batch,weight")  # one left out is said too
     assert "Weight norm is not shown: nothing is divided" in with_batch.info[-1].value
 
@@ -160,34 +166,13 @@ def test_the_invariances_follow_the_equations() -> None:
     assert app.table[0].value["Batch norm"].str[0].to_list() == ["≈", "✗", "≈", "≈", "✓", "✗"]
 
 
-def test_dead_channels_are_a_row_of_numbers_only_where_there_are_some() -> None:
-    alive, dead = opened(), opened(batch="1", stage="hidden")
-    assert not alive.metric and "No channel is dead" in answer(alive)
-    assert dead.metric and "is dead" not in answer(dead)
-
-
-def test_weight_norm_starts_from_the_same_kernel_and_shares_its_rows() -> None:
-    shown = statistics(opened())
-    assert shown.query("Step == 'Before'")["Method"].to_list() == ["All"]
-    assert (
-        "No normalization, Weight norm" in shown.query("Step == 'After ReLU'")["Method"].to_list()
-    )
-
-
-def test_a_moved_slider_sends_the_browser_new_marks_and_no_new_picture() -> None:
-    app = opened()
-    before = [one.proto for one in app.get("vega_lite_chart")]
-    app.select_slider(key="batch").set_value(3)
-    after = [one.proto for one in ran(app).get("vega_lite_chart")]
-    for old, new in zip(before, after, strict=True):
-        assert (old.spec, old.alt) == (new.spec, new.alt)  # the browser builds on these
-        assert old.data.data != new.data.data
-
-
-def test_a_moved_slider_shows_the_new_batch(drawn) -> None:
+def test_a_moved_slider_shows_the_new_batch_by_moving_the_marks_that_are_there(drawn) -> None:
     app = opened(methods="batch")
+    old = app.get("vega_lite_chart")[0].proto
     app.select_slider(key="batch").set_value(3)
-    ran(app)
+    new = ran(app).get("vega_lite_chart")[0].proto
+    assert (old.spec, old.alt) == (new.spec, new.alt)  # the browser builds on these
+    assert old.data.data != new.data.data
     assert app.query_params["batch"] in ("3", ["3"])
     found = statistics(app).set_index("Step").loc["After ReLU", "Std"]
     assert found == pytest.approx(expected(drawn, 3, "batch")["relu"].overall_std, abs=2e-6)
@@ -201,18 +186,7 @@ def test_a_smaller_batch_is_the_beginning_of_a_larger_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("batch", "0"),
-        ("batch", "1e9"),
-        ("batch", "<script>"),
-        ("eps", "nan"),
-        ("eps", "-1"),
-        ("seed", "1.5"),
-        ("stage", "logits"),
-        ("methods", "batch,magic"),
-        ("view", "everything"),
-    ],
+    ("name", "text"), [("batch", "0"), ("eps", "nan"), ("stage", "logits"), ("methods", "batch,x")]
 )
 def test_an_impossible_link_gets_a_sentence_and_a_page(name, text) -> None:
     app = opened(**{name: text})
@@ -220,77 +194,65 @@ def test_an_impossible_link_gets_a_sentence_and_a_page(name, text) -> None:
     assert "Batch norm" in answer(app)
 
 
-@pytest.mark.parametrize("weights", ["0123456789abcdef@3", "@", "fresh@2", "../../etc/passwd", ""])
+@pytest.mark.parametrize("weights", ["0123456789abcdef@3", "fresh@2", "../../etc/passwd", ""])
 def test_weights_that_are_not_here_become_fresh_ones(weights) -> None:
     app = opened(weights=weights)
     assert "Batch norm" in answer(app)
     assert app.query_params["weights"] in ("fresh", ["fresh"])
 
 
-def test_no_method_is_asked_for() -> None:
-    app = opened()
+def test_what_cannot_be_shown_is_said() -> None:
+    app = opened(methods="none,batch,weight,layer,group,rms")
+    assert any("Not shown: group norm and RMS norm" in one.value for one in app.caption)
+    assert len(app.get("vega_lite_chart")) == 4
     app.button_group(key="methods").set_value([])
     ran(app)
     assert "Choose at least one method" in app.info[-1].value
     assert not app.get("vega_lite_chart")
-
-
-def test_more_than_four_methods_are_cut_with_a_sentence() -> None:
-    app = opened(methods="none,batch,weight,layer,group,rms")
-    assert any("Not shown: group norm and RMS norm" in one.value for one in app.caption)
-    assert len(app.get("vega_lite_chart")) == 4
-
-
-def test_instance_norm_has_no_place_in_the_hidden_layer() -> None:
     app = opened(stage="hidden", methods="batch,instance")
     assert "Instance norm averages over positions" in app.info[-1].value
     assert len(app.get("vega_lite_chart")) == 1
 
 
-def test_a_saved_run_lends_its_weights_at_any_epoch(drawn, warm) -> None:
-    config = TrainConfig(normalization="none", epochs=2)
-    weights = []
-    for epoch in (1, 2):
-        network = SmallCNN(config)
-        network.conv_kernel.w.assign(network.conv_kernel.w * 10.0**epoch)
-        weights.append(network.weights())
-    epochs = [EpochResult(e, 0.01, 0.6, 0.9, 1.0) for e in (1, 2)]
+def saved(warm: Experiments, drawn, weights: list[dict[str, np.ndarray]]) -> Run:
+    """A finished run that has kept these weights, by epoch."""
     run = Run(
-        *(config, drawn.name, drawn.checksum, "finished"),
+        TrainConfig(normalization="none", epochs=len(weights)),
+        drawn.name,
+        drawn.checksum,
+        "finished",
         losses=[0.5],
-        epochs=epochs,
+        epochs=[EpochResult(e, 0.01, 0.6, 0.9, 1.0) for e in range(1, len(weights) + 1)],
         test_accuracy=0.9,
         weights=weights,
     )
     assert warm.store.save(run)
+    return run
+
+
+def test_a_saved_run_lends_its_weights_at_any_epoch(drawn, warm) -> None:
+    first_weights = activations.fresh(0).weights
+    kernel = first_weights["conv_kernel/w"]
+    run = saved(warm, drawn, [{**first_weights, "conv_kernel/w": k * kernel} for k in (10, 100)])
     app = opened()
-    fresh = statistics(app).query("Step == 'Before'")["Std"].iloc[0]
+    fresh = before_std(app)
     box = app.selectbox(key="_run")
     assert any("90.0%" in words for words in box.options)
     box.set_value(run.key)
     ran(app)
     assert run.key in str(app.query_params["weights"])
-    last = statistics(app).query("Step == 'Before'")["Std"].iloc[0]
-    assert last == pytest.approx(100 * fresh, rel=1e-4)
+    assert before_std(app) == pytest.approx(100 * fresh, rel=1e-4)
     app.slider(key="_epoch").set_value(1)
     ran(app)
-    first = statistics(app).query("Step == 'Before'")["Std"].iloc[0]
-    assert first == pytest.approx(10 * fresh, rel=1e-4)
+    assert before_std(app) == pytest.approx(10 * fresh, rel=1e-4)
     linked = opened(weights=f"{run.key}@1", view="microscope")
     assert linked.selectbox(key="_run").value == run.key
     assert "Batch norm" in answer(linked)
 
 
 def test_a_long_run_begins_with_the_first_epoch_that_is_kept(drawn, warm) -> None:
-    config = TrainConfig(normalization="none", epochs=3)
-    kept = SmallCNN(config).weights()
-    run = Run(
-        *(config, drawn.name, drawn.checksum, "finished"),
-        losses=[0.5],
-        epochs=[EpochResult(e, 0.01, 0.6, 0.9, 1.0) for e in (1, 2, 3)],
-        weights=[{}, kept, kept],
-    )
-    assert warm.store.save(run)
+    kept = dict(activations.fresh(0).weights)
+    run = saved(warm, drawn, [{}, kept, kept])
     app = opened(weights=f"{run.key}@1")
     assert (app.slider(key="_epoch").min, app.slider(key="_epoch").value) == (2, 2)
 
