@@ -7,7 +7,7 @@ import pytest
 
 from normlib.config import TrainConfig
 from normlib.training import train
-from pages.lab import inference
+from pages.lab import inference, recorded, studies
 
 SMALL = TrainConfig(train_size=320, epochs=1, batch_size=32, hidden_units=10, momentum=0.9)
 
@@ -21,29 +21,39 @@ def own_logits(net, images):
     return net.forward(images, training=False, own_statistics=True)["logits"].numpy()
 
 
+def right_in(net, images, labels, batches) -> float:
+    read = np.stack([own_logits(net, images[batch]).argmax(1) for batch in batches])
+    return float(np.mean(read == labels[np.array(batches)]))
+
+
 def test_accuracy_in_batches_is_that_of_each_batch_alone(run, drawn):
     net, size = inference.network(run), 12
     images, labels = drawn.test_images, drawn.test_labels
     order = np.random.default_rng([0, size]).permutation(len(images))
     batches = order[: len(order) // size * size].reshape(-1, size)
-    right = [np.sum(own_logits(net, images[b]).argmax(1) == labels[b]) for b in batches]
-    expected = sum(right) / batches.size
-    assert inference.accuracy_in_batches(net, images, labels, size) == pytest.approx(expected)
+    found = inference.accuracy_in_batches(net, images, labels, size)
+    assert found == pytest.approx(right_in(net, images, labels, batches))
 
 
 def test_sorted_batches_hold_one_class_each(run, drawn):
     net, size = inference.network(run), 4
     images, labels = drawn.test_images, drawn.test_labels
-    right = count = 0
-    for digit in range(10):
-        theirs = np.flatnonzero(labels == digit)
-        for start in range(0, len(theirs) // size * size, size):
-            batch = theirs[start : start + size]
-            right += np.sum(own_logits(net, images[batch]).argmax(1) == digit)
-            count += size
-    got = inference.accuracy_in_sorted_batches(net, images, labels, size)
-    assert got == pytest.approx(right / count)
-    assert np.isnan(inference.accuracy_in_sorted_batches(net, images, labels, len(images)))
+    of_a_class = [np.flatnonzero(labels == digit) for digit in range(10)]
+    batches = [b for each in of_a_class for b in each[: len(each) // size * size].reshape(-1, size)]
+    found = inference.accuracy_in_sorted_batches(net, images, labels, size)
+    assert found == pytest.approx(right_in(net, images, labels, batches))
+
+
+def test_too_few_images_give_no_accuracy_and_never_nan(run, drawn):
+    few = replace(drawn, test_images=drawn.test_images[:100], test_labels=drawn.test_labels[:100])
+    net = inference.network(run)
+    assert inference.accuracy_in_batches(net, *inference.evaluated(few), 256) is None
+    assert inference.accuracy_in_sorted_batches(net, *inference.evaluated(few), 32) is None
+    seen = inference.mates({"batch": net}, few, 712, 32, None)
+    assert (seen.pinned, seen.sorted) == (99, None)
+    found = inference.study(run, few)
+    assert max(found.own) == 100
+    assert np.isfinite([*found.own.values(), found.own_as_trained]).all()
 
 
 def test_recalibration_is_the_plain_average_over_the_batches(run, drawn):
@@ -128,18 +138,64 @@ def test_mates_are_drawn_without_the_pinned_one_and_without_repeats():
 
 def test_the_margin_is_positive_exactly_where_the_digit_is_read_correctly():
     logits = np.random.default_rng(1).normal(size=(50, 10))
-    np.testing.assert_array_equal(inference.margin(logits, 4) > 0, logits.argmax(1) == 4)
-    assert inference.margin(np.array([1.0, 5.0, 2.0] + [0.0] * 7), 1) == 3.0
+    np.testing.assert_array_equal(studies.margin(logits, 4) > 0, logits.argmax(1) == 4)
+    assert studies.margin(np.array([1.0, 5.0, 2.0] + [0.0] * 7), 1) == 3.0
 
 
 def test_a_study_holds_each_accuracy(run, drawn):
     found = inference.study(run, drawn, (1, 8))
     net = inference.network(run)
-    images, labels = drawn.test_images, drawn.test_labels
-    assert found["moving"] == run.test_accuracy
-    assert found["own"][8] == inference.accuracy_in_batches(net, images, labels, 8)
-    assert found["batches"] == 320 // 32
-    assert found["steps"] == 10
+    images, labels = inference.evaluated(drawn)
+    assert found.moving == run.test_accuracy
+    assert found.own[8] == inference.accuracy_in_batches(net, images, labels, 8)
+    assert (found.batches, found.steps) == (320 // 32, 10)
     inference.recalibrate(net, drawn.train_images[:320], 32)
-    assert found["recomputed"] == inference.accuracy(net, images, labels)
-    assert found["off"]["variance"] >= 1
+    assert found.recomputed == inference.accuracy(net, images, labels)
+    assert found.off["variance"] >= 1
+
+
+def test_a_moving_average_arrives_as_the_recursion_says():
+    moving = 0.0
+    for step in range(1, 30):
+        moving = 0.9 * moving + 0.1 * 1.0
+        assert studies.arrived(0.9, step) == pytest.approx(moving)
+    assert studies.arrived(1.0, 100) == 0.0
+    assert studies.arrived(0.0, 1) == 1.0
+
+
+# ---- what ships with the lab -----------------------------------------------------------------
+
+
+def test_recorded_studies_are_those_that_the_page_asks_for():
+    found = studies.recorded_studies().values()
+    assert [one.config for one in found] == studies.inference_configs()
+    for view in recorded.read("mates")["views"]:
+        assert view["pinned"] == studies.PINNED
+        assert set(view["cloud"]) == {"random", str(studies.ONE_CLASS)}
+        for sizes in view["cloud"].values():
+            assert list(map(int, sizes)) == list(studies.MATES_SIZES)
+            assert all(np.shape(cloud) == (200, 10) for cloud in sizes.values())
+
+
+def test_momentum_left_the_recorded_weights_alone():
+    by_training = {}
+    for one in studies.recorded_studies().values():
+        training = (one.config.placement, one.config.batch_size)
+        by_training.setdefault(training, []).append((one.own, one.recomputed))
+    assert max(map(len, by_training.values())) == len(studies.MOMENTA)
+    for same in by_training.values():
+        assert all(each == same[0] for each in same)
+
+
+@pytest.mark.parametrize(
+    ("asked", "nearest"),
+    [
+        ((8, None, 712), (8, None, 712)),
+        ((8, 3, 712), (8, 1, 712)),
+        ((20, 1, 5), (8, 1, 712)),
+    ],
+)
+def test_the_nearest_recorded_mates_say_what_they_are(asked, nearest):
+    seen = studies.recorded_mates("conv", *asked)
+    assert (seen.size, seen.digit, seen.pinned) == nearest
+    assert seen.classified_as.sum() == len(seen.cloud)

@@ -10,7 +10,7 @@ from normlib.config import TrainConfig
 from normlib.run import Run
 from normlib.training import train
 from pages.lab import __main__ as lab
-from pages.lab import export, record, recorded, report, reproduce, sweeps
+from pages.lab import export, record, recorded, report, reproduce, studies, sweeps
 from pages.lab.store import Store
 from pages.lab.sweeps import Sweep
 
@@ -104,7 +104,8 @@ def test_a_sweep_is_recorded_and_its_trainings_are_kept(home, drawn, monkeypatch
     assert content["origin"]["data"] == {"name": drawn.name, "checksum": drawn.checksum}
     found = sweeps.from_content(content)
     assert found.sweep == sweep and len(found.outcomes) == 4
-    assert {one.steps for one in found.outcomes.values()} == {4, 1}
+    taken = {at.value: found.outcomes[sweeps.name_of(at.config)].steps for at in sweep.points()}
+    assert taken == sweeps.updates(sweep, len(drawn.train_labels)) == {16: 4, 64: 1}
     config = sweep.config("batch", 16, 0)
     accuracy = train(config, drawn).test_accuracy
     assert found.outcomes[sweeps.name_of(config)].accuracy == accuracy
@@ -119,9 +120,9 @@ def test_every_recording_has_its_maker():
 def test_a_recording_made_anew_has_the_shape_of_the_shipped_one(name, home, drawn, monkeypatch):
     short = replace(TrainConfig(), train_size=64, batch_size=16, hidden_units=8)
     nets = {method: replace(short, normalization=method) for method in sweeps.FOUR}
-    monkeypatch.setattr(sweeps, "inference_configs", lambda: [short])
-    monkeypatch.setattr(sweeps, "mates_configs", lambda placement: nets)
-    monkeypatch.setattr(sweeps, "PINNED", 7)
+    monkeypatch.setattr(studies, "inference_configs", lambda: [short])
+    monkeypatch.setattr(studies, "mates_configs", lambda placement: nets)
+    monkeypatch.setattr(studies, "PINNED", 7)
     monkeypatch.setattr(recorded, "configs", lambda: list(nets.values()))
     file = record.record(name, drawn, Store(), home)
     made, shipped = json.loads(file.read_text(encoding="utf-8")), recorded.read(name)

@@ -13,7 +13,7 @@ from normlib.config import METHODS
 from normlib.run import Progress, Run, Started
 from normlib.training import train
 from pages.components import live_sweep, page, server
-from pages.lab import sweeps
+from pages.lab import studies, sweeps
 from pages.lab.queue import Experiments
 
 PAGE = page.ROOT / page.PAGES["batch_lab"].file
@@ -38,6 +38,7 @@ class Puppet:
     def __init__(self) -> None:
         self.go = threading.Event()
         self.configs = []
+        self.failing = None
 
     def __call__(self, config, data, on_event, should_stop) -> Run:
         self.configs.append(config)
@@ -46,6 +47,8 @@ class Puppet:
         while not self.go.wait(0.01):
             if should_stop():
                 return Run(config, data.name, data.checksum, "stopped", "Stopped.")
+        if config == self.failing:
+            raise RuntimeError("no room")
         if config.learning_rate == 3:
             return Run(config, data.name, data.checksum, "diverged", "Diverged.", [2.3])
         right = 0.5 + 0.1 * list(METHODS).index(config.normalization)
@@ -63,15 +66,17 @@ def puppet(drawn, monkeypatch) -> Puppet:
 
 
 @pytest.fixture
-def trained(drawn, monkeypatch) -> None:
-    """Real trainings, on drawn digits; small ones, as these are the first thousand."""
+def small_upload(drawn, monkeypatch) -> None:
+    """Real trainings on 1,000 drawn digits, with 100 to test."""
 
     def shorter(config, data, **watching):
         run = train(replace(config, train_size=256, hidden_units=10), data, **watching)
         return replace(run, config=replace(config, hidden_units=10))
 
-    monkeypatch.setattr(server, "_warm_up", Ready(drawn))
-    monkeypatch.setattr(server, "_experiments", Experiments(drawn, train=shorter, workers=2))
+    test = {"test_images": drawn.test_images[:100], "test_labels": drawn.test_labels[:100]}
+    few = replace(drawn, checksum="1" * 64, **test)
+    monkeypatch.setattr(server, "_warm_up", Ready(few))
+    monkeypatch.setattr(server, "_experiments", Experiments(few, train=shorter, workers=2))
     live_sweep._ended.clear()
 
 
@@ -88,6 +93,10 @@ def opened(**parameters: str) -> AppTest:
 def words(app: AppTest) -> str:
     elements = (*app.success, *app.info, *app.warning, *app.caption, *app.markdown)
     return " ".join(element.value for element in elements)
+
+
+def is_live(app: AppTest) -> bool:
+    return "Live" in " ".join(element.value for element in app.markdown)
 
 
 def until(app: AppTest, done) -> AppTest:
@@ -118,15 +127,10 @@ def test_a_cold_link_shows_a_recorded_picture_and_its_answer(view, charts, place
 
 
 def test_the_page_opens_on_training_against_inference(puppet):
-    app = opened()
-    (study,) = [
-        one
-        for one in sweeps.recorded_study("inference")["studies"]
-        if one["config"] == vars(sweeps.small("conv"))
-    ]
-    (answer,) = app.success
-    assert f"{study['own']['1']:.1%} in batches of 1" in answer.value
-    assert f"**The moving ones:** {study['moving']:.1%}" in answer.value
+    study = studies.recorded_studies()[sweeps.name_of(studies.small("conv"))]
+    (answer,) = opened().success
+    assert f"{study.own[1]:.1%} in batches of 1" in answer.value
+    assert f"**The moving statistics:** {study.moving:.1%}" in answer.value
     assert "784 positions" in answer.value
 
 
@@ -134,17 +138,13 @@ def test_recalibrating_brings_the_third_line_and_its_gain(puppet):
     app = opened(placement="conv-and-dense", momentum="0.99")
     assert "Recalibrated" not in app.success[0].value
     app.button(key="recalibrate").click().run()
-    config = replace(sweeps.small("conv and dense"), momentum=0.99)
-    (study,) = [
-        one
-        for one in sweeps.recorded_study("inference")["studies"]
-        if one["config"] == vars(config)
-    ]
-    words = app.success[0].value.replace("−", "-")
-    numbers = re.search(r"batches: ([\d.]+)% becomes ([\d.]+)%, ([+-][\d.]+) points", words)
+    config = replace(studies.small("conv and dense"), momentum=0.99)
+    study = studies.recorded_studies()[sweeps.name_of(config)]
+    text = app.success[0].value.replace("−", "-")
+    numbers = re.search(r"batches: ([\d.]+)% becomes ([\d.]+)%, ([+-][\d.]+) points", text)
     before, after, gain = map(float, numbers.groups())
-    assert before == pytest.approx(100 * study["moving"], abs=0.005)
-    assert after == pytest.approx(100 * study["recomputed"], abs=0.005)
+    assert before == pytest.approx(100 * study.moving, abs=0.005)
+    assert after == pytest.approx(100 * study.recomputed, abs=0.005)
     assert gain == pytest.approx(after - before, abs=1e-9)
     assert app.query_params["recalibrated"] == "on"
     app.button(key="recalibrate").click().run()
@@ -164,30 +164,41 @@ def test_a_batch_of_one_on_a_dense_layer_is_explained_with_its_number(puppet):
     assert "9.6% is the share of that digit" in answer.value
 
 
-def test_mates_are_counted_from_the_recorded_cloud(puppet):
-    for view in sweeps.recorded_study("mates")["views"]:
-        for who, sizes in view["cloud"].items():
-            app = opened(
-                lab="mates", mates=who, crowd="8", placement=view["placement"].replace(" ", "-")
-            )
-            right = sum(np.argmax(ten) == view["label"] for ten in sizes["8"])
-            label = view["label"]
-            assert f"this {label} is read as {label} in {right} of 200" in app.success[0].value
-            assert f"{view['accuracy']['sorted']['8']:.1%}" in app.metric[1].value
+@pytest.mark.parametrize("placement", ["conv", "conv and dense"])
+@pytest.mark.parametrize("digit", [None, 1])
+def test_mates_are_counted_from_the_recorded_cloud(placement, digit, puppet):
+    seen = studies.recorded_mates(placement, 8, digit, studies.PINNED)
+    who = "random" if digit is None else str(digit)
+    app = opened(lab="mates", mates=who, crowd="8", placement=placement.replace(" ", "-"))
+    right = sum(np.argmax(ten) == seen.label for ten in seen.cloud)
+    read = f"this {seen.label} is read as {seen.label} in {right} of 200"
+    assert read in app.success[0].value
+    assert f"{seen.sorted:.1%}" in app.metric[1].value
 
 
-def test_what_is_not_recorded_says_so_and_offers_to_train(puppet):
-    for parameters in (
+@pytest.mark.parametrize(
+    "parameters",
+    [
         {"lab": "inference", "batch": "61"},
-        {"lab": "mates", "pinned": "5"},
-        {"lab": "mates", "mates": "3"},
         {"lab": "sweep", "lr": "0.5"},
         {"lab": "cliff", "methods": "group"},
-    ):
-        app = opened(**parameters)
-        assert not app.get("vega_lite_chart"), parameters
-        assert "ecorded" in words(app)
-        assert not app.success
+    ],
+)
+def test_what_is_not_recorded_says_so_and_offers_to_train(parameters, puppet):
+    app = opened(**parameters)
+    assert not app.get("vega_lite_chart")
+    assert "ecorded are" in words(app)
+    assert not app.success
+
+
+@pytest.mark.parametrize("parameters", [{"mates": "0"}, {"pinned": "5"}, {"crowd": "5"}])
+def test_mates_that_are_not_recorded_show_the_nearest_that_are(parameters, puppet):
+    app = opened(lab="mates", **parameters)
+    assert "press **Train here**" in app.info[1].value
+    assert not app.button(key="_train_mates").disabled
+    assert len(app.get("vega_lite_chart")) == 2
+    mates = "only 1s as mates" if "mates" in parameters else "random mates"
+    assert f"with {mates}:** this 4" in app.success[0].value
 
 
 def test_the_paper_preset_shows_its_two_sizes_beside_its_setting(puppet):
@@ -196,12 +207,19 @@ def test_the_paper_preset_shows_its_two_sizes_beside_its_setting(puppet):
     assert not app.exception
     assert app.query_params["placement"] == "conv-and-dense"
     plan = sweeps.PLANS["paper"]
-    rows = sweeps.rows(plan, sweeps.recorded_outcomes())
-    assert sweeps.size_words(plan, rows) in app.success[0].value
+    best, _ = sweeps.extremes(sweeps.rows(plan, sweeps.recorded_outcomes())[:2])
+    assert f"least at batch size {best.value:g}, {1 - best.mean:.1%}" in app.success[0].value
     assert "Adam" in app.table[0].value.to_string()
     app.button[0].click().run()
     assert not app.table
     assert "Recorded" in " ".join(element.value for element in app.markdown)
+
+
+def test_the_cliff_tells_what_is_usable_where_it_is_normalized_elsewhere(puppet):
+    there = sweeps.usable(sweeps.rows(sweeps.PLANS["rates-dense"], sweeps.recorded_outcomes()))
+    text = opened(lab="cliff").success[0].value
+    assert "**Normalized elsewhere** (Convolution and dense" in text
+    assert f"batch norm {there['batch'].low:g} to {there['batch'].high:g}" in text
 
 
 def test_recorded_mnist_is_not_shown_as_the_servers_digits(puppet):
@@ -225,7 +243,7 @@ def test_a_sweep_runs_a_few_at_a_time_fills_in_and_ends(puppet):
     assert not app.success
     puppet.go.set()
     until(app, lambda app: "All 16 trainings are done" in words(app))
-    assert "Live" in " ".join(element.value for element in app.markdown)
+    assert is_live(app)
     (answer,) = app.success
     assert "**No normalization:** usable 0.001 to 1; best at 0.001, 50.0%." in answer.value
     assert "**Batch norm:** usable 0.001 to 1; best at 0.001, 60.0%." in answer.value
@@ -234,6 +252,27 @@ def test_a_sweep_runs_a_few_at_a_time_fills_in_and_ends(puppet):
     again = opened(lab="cliff", methods="none,batch", **{"from": "live"})
     assert "All 16 trainings are done" in words(again)
     assert len(puppet.configs) == trained
+
+
+def test_a_training_that_fails_is_told_once_and_not_asked_for_again(puppet):
+    plan = replace(sweeps.PLANS["rates"], methods=("none",), seeds=(0,))
+    puppet.failing = plan.points()[0].config
+    puppet.go.set()
+    app = opened(lab="cliff", methods="none")
+    app.button(key="_run_cliff").click().run()
+    until(app, lambda app: not app.button(key="_run_cliff").disabled)
+    for _ in range(3):
+        app.run()
+    (warning,) = app.warning
+    assert warning.value.startswith("1 training failed. The training failed on the server")
+    assert puppet.configs.count(puppet.failing) == 1
+    assert len(puppet.configs) == len(sweeps.RATES)
+    assert not app.success
+    failing, puppet.failing = puppet.failing, None
+    app.button(key="_run_cliff").click().run()  # asked for again by hand
+    until(app, lambda app: app.success)
+    assert puppet.configs.count(failing) == 2
+    assert not app.warning
 
 
 def test_stop_stops_feeding_and_training(puppet):
@@ -276,26 +315,38 @@ def test_after_a_stop_the_recorded_picture_is_back(puppet):
     assert len(app.success) == 1
 
 
-def test_batch_norms_statistics_are_studied_on_a_network_of_this_machine(trained):
-    app = opened(batch="32", recalibrated="on")
-    app.button(key="_train_study").click().run()
-    until(app, lambda app: app.success)
-    assert "Live" in " ".join(element.value for element in app.markdown)
+def trained(app: AppTest, button: str) -> AppTest:
+    """The page after its networks were trained for real."""
+    app.button(key=button).click().run()
+    for one in server.experiments().earlier(10):
+        assert server.experiments().find(one.key).wait_until_over(120)
+    app.run()
+    assert not app.exception
+    assert is_live(app)
     assert "drawn digits (not MNIST)" in words(app)
-    assert "over 31 training batches" in app.success[0].value
+    assert "nan" not in words(app)
+    return app
 
 
-def test_any_digit_meets_any_company_on_this_machine(trained):
-    app = opened(lab="mates", pinned="1999", mates="3")
-    app.button(key="_train_mates").click().run()
-    until(app, lambda app: app.success)
-    assert "drawn digits" in words(app)
-    assert "with only 3s for company" in app.success[0].value
+def test_batch_norms_statistics_are_studied_on_a_network_of_this_machine(small_upload):
+    app = trained(opened(batch="256", recalibrated="on"), "_train_study")
+    assert "over 3 training batches" in app.success[0].value
+    assert "in batches of 100." in app.success[0].value
+    assert "100 test images" in words(app)
+    assert "1,000 images" in words(app)
+
+
+def test_any_digit_meets_any_mates_on_this_machine(small_upload):
+    app = trained(opened(lab="mates", pinned="1999", mates="3"), "_train_mates")
+    assert "with only 3s as mates" in app.success[0].value
+    assert "Test digit 99" in words(app)
     assert len(app.get("vega_lite_chart")) == 2
     app.select_slider(key="crowd").set_value(32).run()
     assert not app.exception
-    few = "There are only" in words(app)
-    assert few != bool(app.get("vega_lite_chart"))
+    assert "There are only" in words(app)
+    app.selectbox(key="mates").set_value("random").run()
+    assert "too few for a batch of one class of 32" in app.success[0].value
+    assert app.metric[1].value == "too few images"
 
 
 # ---- hostile ---------------------------------------------------------------------------------

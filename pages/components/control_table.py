@@ -7,7 +7,7 @@ from typing import Any
 
 from normlib.config import LIMITS, METHODS, TrainConfig
 from pages.components.control_kinds import Control
-from pages.lab import report, sweeps
+from pages.lab import report, studies, sweeps
 from pages.lab.arithmetic import KERNELS, TABLES
 from pages.lab.results import SURGERY
 
@@ -373,7 +373,7 @@ _BATCH_LAB = [
         "The pinned digit and its m − 1 mates.",
         low=2,
         high=32,
-        steps=sweeps.MATES_SIZES,
+        steps=studies.MATES_SIZES,
     ),
     _choice(
         "mates",
@@ -385,7 +385,7 @@ _BATCH_LAB = [
         "pinned",
         "Pinned test digit",
         "int",
-        sweeps.PINNED,
+        studies.PINNED,
         "Its place among the first 2,000 test images.",
         high=1_999,
         widget="number",

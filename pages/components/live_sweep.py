@@ -7,7 +7,8 @@ submitted goes on, and pressing the button again goes on from there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +16,79 @@ import streamlit as st
 
 from normlib.config import TrainConfig
 from pages.components import controls, server, trainings
-from pages.lab import sweeps
-from pages.lab.sweeps import Outcome, Point, Sweep
+from pages.lab import sweeps, words
+from pages.lab.sweeps import Outcome, Sweep
 
 if TYPE_CHECKING:
-    from pages.lab.activations import Memory
     from pages.lab.queue import Experiment
 
 AT_A_TIME = 8  # trainings of a sweep that wait or run
 ENDED = ("finished", "diverged")
-SOURCES = {"recorded": "Recorded", "live": "This machine"}
+SEEDS = (0, 1, 2)
+# draw(sweep, outcomes by `sweeps.name_of` the config, how many training images there are)
+Draw = Callable[[Sweep, dict[str, Outcome], int], None]
+_ended: dict[str, Outcome] = {}  # of trainings that have ended, by key: small, unlike the runs
+
+
+@dataclass
+class State:
+    """What this server knows of a sweep; outcomes by `sweeps.name_of` the config."""
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    under_way: list[Experiment] = field(default_factory=list)
+    failed: list[Experiment] = field(default_factory=list)
+    missing: list[TrainConfig] = field(default_factory=list)
+
+
+def show(plan: Sweep, wish: str, draw: Draw) -> None:
+    """Buttons, source and picture of a sweep: recorded at once, live as it comes.
+
+    wish: names its buttons; unique on the page.
+    """
+    try:
+        points = plan.points()
+    except ValueError as error:
+        st.warning(str(error), icon=":material/tune:")
+        return
+    recorded = sweeps.recorded_outcomes()
+    has_recorded = all(sweeps.name_of(point.config) in recorded for point in points)
+    here = replace(plan, seeds=plan.seeds[:1] if controls.get("seeds") == "1" else SEEDS)
+    state = _buttons(here, wish, has_recorded)
+    has_live = bool(state.outcomes or state.under_way or state.failed)
+    which = source_of(has_recorded, has_live)
+    origin = sweeps.recorded("images").origin
+    if which == "recorded":
+        mark(which, origin, f"Seeds {', '.join(map(str, plan.seeds))}.")
+        draw(plan, recorded, sweeps.MNIST_IMAGES)
+    elif which == "live":
+        seeds = ", ".join(map(str, here.seeds))
+        mark(which, origin, f"Seed{'s' * (len(here.seeds) > 1)} {seeds}.")
+        _watch(here, draw, wish)
+    else:
+        st.markdown(
+            "Nothing is recorded for these settings: press **Run on this machine**. "
+            f"Recorded are {_recorded_words(plan.along)}."
+        )
+
+
+def complete(plan: Sweep, picture: list[sweeps.Row]) -> bool:
+    """Whether every training has come; if not, say so instead of drawing conclusions."""
+    total, done = len(plan.points()), sum(row.done for row in picture)
+    if done < total:
+        st.caption(f"{done} of {total} trainings. The answer comes with the last one.")
+    return done == total
+
+
+def _recorded_words(along: str) -> str:
+    """The settings of the sweeps that ship with the lab."""
+    found = []
+    for plan in sweeps.PLANS.values():
+        if plan.along == along:
+            where = controls.CONTROLS["placement"].words(plan.base.placement).lower()
+            rate = f", learning rate {plan.base.learning_rate:g}" * (along != "learning_rate")
+            methods = words.listed(map(words.in_sentence, plan.methods))
+            found.append(f"{where}{rate} ({methods})")
+    return "; ".join(dict.fromkeys(found))
 
 
 # ---- recorded or live ------------------------------------------------------------------------
@@ -42,10 +106,9 @@ def mark(source: str, origin: dict[str, Any], more: str = "") -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="source"):
         if source == "recorded":
             st.badge("Recorded", icon=":material/inventory_2:", color="blue")
-            machine = f"{origin['date']}, {origin['machine']}"
             st.caption(
                 f"{origin['data']['name']}, normlib {origin['versions']['normlib']}, TensorFlow "
-                f"{origin['versions']['tensorflow']}, {machine}. {more}"
+                f"{origin['versions']['tensorflow']}, {origin['date']}, {origin['machine']}. {more}"
             )
         else:
             st.badge("Live", icon=":material/memory:", color="green")
@@ -62,141 +125,110 @@ def _asked(wish: str) -> None:
     controls.put("from", "live")
 
 
-# ---- what has come ---------------------------------------------------------------------------
+# ---- what is known, and what is asked for ----------------------------------------------------
 
 
-@st.cache_resource(show_spinner=False)
-def _ended() -> Memory:
-    """The outcomes of trainings that have ended, by key: small, unlike the runs."""
-    from pages.lab.activations import Memory
-
-    return Memory(most=20_000)
-
-
-class _NotYet(Exception):
-    """This training has not ended; says which experiment is under way, if one is."""
-
-    def __init__(self, experiment: Experiment | None):
-        super().__init__()
-        self.experiment = experiment
+def known(sweep: Sweep) -> State:
+    """What this server knows of its trainings."""
+    state = State()
+    for config, name, key in _keyed(sweep, server.data().checksum):
+        found = _ended.get(key) or _look_up(key)
+        if isinstance(found, Outcome):
+            state.outcomes[name] = found
+        elif found is not None and found.status in trainings.LIVE:
+            state.under_way.append(found)
+        elif found is not None and found.status == "failed":
+            state.failed.append(found)
+        else:
+            state.missing.append(config)
+    return state
 
 
 @lru_cache(maxsize=64)
-def keyed(sweep: Sweep, checksum: str) -> tuple[tuple[Point, str, str], ...]:
-    """Each point with `sweeps.name_of` its config and its run's key."""
-    return tuple(
-        (point, sweeps.name_of(point.config), point.config.key(checksum))
-        for point in sweep.points()
-    )
+def _keyed(sweep: Sweep, checksum: str) -> tuple[tuple[TrainConfig, str, str], ...]:
+    """Each config with `sweeps.name_of` it and its run's key."""
+    configs = [point.config for point in sweep.points()]
+    return tuple((one, sweeps.name_of(one), one.key(checksum)) for one in configs)
 
 
-def look(key: str) -> Outcome | Experiment | None:
-    """What this server knows of a training: its outcome, the experiment under way, or nothing."""
-
-    def find() -> Outcome:
-        queue = server.experiments()
-        # A summary is a line; the run itself would bring its weights along.
-        summary = queue.store.summary(key) if queue.store is not None else None
-        if summary is not None and summary.status in ENDED:
-            return Outcome(summary.status, summary.test_accuracy, summary.steps, summary.seconds)
+def _look_up(key: str) -> Outcome | Experiment | None:
+    store = server.experiments().store
+    # A summary is a line; the run itself would bring its weights along.
+    summary = store.summary(key) if store is not None else None
+    if summary is not None and summary.status in ENDED:
+        found = Outcome(summary.status, summary.test_accuracy, summary.steps, summary.seconds)
+    else:
         experiment = trainings.at(key)
-        if experiment is not None and experiment.run is not None and experiment.status in ENDED:
-            return Outcome.of(experiment.run)
-        raise _NotYet(experiment)
-
-    try:
-        return _ended().get(key, find)
-    except _NotYet as not_yet:
-        return not_yet.experiment
+        if experiment is None or experiment.run is None or experiment.status not in ENDED:
+            return experiment
+        found = Outcome.of(experiment.run)
+    _ended[key] = found
+    return found
 
 
-def live(sweep: Sweep) -> tuple[dict[str, Outcome], list[Experiment]]:
-    """The outcomes that this server has, by name, and the experiments under way."""
-    outcomes, under_way = {}, []
-    for _, name, key in keyed(sweep, server.data().checksum):
-        known = look(key)
-        if isinstance(known, Outcome):
-            outcomes[name] = known
-        elif known is not None and known.status in trainings.LIVE:
-            under_way.append(known)
-    return outcomes, under_way
-
-
-# ---- asking and stopping ---------------------------------------------------------------------
-
-
-def _sweeping() -> set[Sweep]:
+def _wanted() -> set[Sweep]:
     """The sweeps that this session wants finished."""
     return st.session_state.setdefault("_sweeping", set())
 
 
-def stop(sweep: Sweep) -> None:
-    """Stop feeding it, and stop watching what is under way."""
-    _sweeping().discard(sweep)
-    keys = {key for _, _, key in keyed(sweep, server.data().checksum)}
-    trainings.stop(key for key in keys if not isinstance(look(key), Outcome))
+def _feed(sweep: Sweep) -> State:
+    """Submit the next trainings, as far as there is room; what is known then.
+
+    One that failed is not tried again: that would go on for ever.
+    """
+    state = known(sweep)
+    if sweep not in _wanted():
+        return state
+    room = AT_A_TIME - len(state.under_way)
+    if room > 0 and state.missing:
+        trainings.submit(state.missing[:room])
+        return known(sweep)
+    if not state.missing and not state.under_way:
+        _wanted().discard(sweep)
+    return state
 
 
-def feed(sweep: Sweep, outcomes: dict[str, Outcome], under_way: Sequence[Experiment]) -> bool:
-    """Submit the next trainings, as far as there is room; whether any was submitted."""
-    if sweep not in _sweeping():
-        return False
-    busy = {experiment.key for experiment in under_way}
-    room = AT_A_TIME - len(busy)
-    missing = [
-        point.config
-        for point, name, key in keyed(sweep, server.data().checksum)
-        if name not in outcomes and key not in busy
-    ]
-    if not missing and not busy:
-        _sweeping().discard(sweep)
-    if room > 0 and missing:
-        trainings.submit(missing[:room])
-    return room > 0 and bool(missing)
-
-
-def run(sweep: Sweep, draw: Callable[[dict[str, Outcome]], None], key: str) -> None:
-    """Feed and watch a sweep; `draw(outcomes)` draws it, again each second while it goes on."""
-    outcomes, under_way = live(sweep)
-    if feed(sweep, outcomes, under_way):
-        outcomes, under_way = live(sweep)
+def _watch(sweep: Sweep, draw: Draw, key: str) -> None:
+    """Draw what has come, again each second while it goes on."""
+    images = len(server.data().train_labels)
 
     def look_again() -> None:
-        now, going = live(sweep)
-        if feed(sweep, now, going):
-            now, going = live(sweep)
-        if going:
-            progress(sweep, now, going)
-        draw(now)
+        state = _feed(sweep)
+        if state.under_way:
+            _progress(sweep, state)
+        if state.failed:
+            failed = words.count(len(state.failed), "training")
+            st.warning(f"{failed} failed. {state.failed[0].message}", icon=":material/error:")
+        draw(sweep, state.outcomes, images)
 
-    trainings.follow(under_way, look_again, key)
+    trainings.follow(_feed(sweep).under_way, look_again, key)
 
 
-def progress(sweep: Sweep, outcomes: dict[str, Outcome], under_way: Sequence[Experiment]) -> None:
+def _progress(sweep: Sweep, state: State) -> None:
     """How many trainings are done, and which ones run."""
-    total, done = len(sweep.points()), len(outcomes)
-    training = [
-        f"{sweeps.title(one.config.normalization)}, {getattr(one.config, sweep.along):g}"
-        for one in under_way
+    total, done = len(sweep.points()), len(state.outcomes)
+    running = [
+        f"{words.in_sentence(one.config.normalization)}, {getattr(one.config, sweep.along):g}"
+        for one in state.under_way
         if one.status == "running"
     ]
-    words = f"{done} of {total} trainings are done"
-    st.progress(
-        min(done / total, 1.0), text=f"{words}. Now: {'; '.join(training) or 'waiting for a turn'}."
-    )
+    now = "; ".join(running) or "waiting for a turn"
+    st.progress(min(done / total, 1.0), text=f"{done} of {total} trainings are done. Now: {now}.")
 
 
-def buttons(sweep: Sweep, wish: str, has_recorded: bool) -> None:
-    """Run and Stop for a sweep, and how large it is."""
+def _buttons(sweep: Sweep, wish: str, has_recorded: bool) -> State:
+    """Run and Stop for a sweep, and how large it is; what is known of it then."""
     if trainings.wished(f"run_{wish}"):
-        _sweeping().add(sweep)
-        feed(sweep, *live(sweep))
+        _wanted().add(sweep)
+        trainings.submit([one.config for one in known(sweep).failed[:AT_A_TIME]])
+        _feed(sweep)
     if trainings.wished(f"stop_{wish}"):
-        stop(sweep)
-    outcomes, under_way = live(sweep)
+        _wanted().discard(sweep)
+        trainings.stop(one.key for one in known(sweep).under_way)
+    state = known(sweep)
     total = len(sweep.points())
-    going = sweep in _sweeping() or any(trainings.watches(one) for one in under_way)
-    complete = len(outcomes) == total
+    going = sweep in _wanted() or any(trainings.watches(one) for one in state.under_way)
+    complete = len(state.outcomes) == total
     with st.container(horizontal=True, vertical_alignment="center", key=f"{wish}_buttons"):
         ask_button(
             "Run on this machine",
@@ -216,13 +248,4 @@ def buttons(sweep: Sweep, wish: str, has_recorded: bool) -> None:
             else f"{total} small trainings, a few seconds each."
         )
     trainings.keeping()
-
-
-# ---- a few trainings whose networks are looked at --------------------------------------------
-
-
-def trained(configs: Sequence[TrainConfig]) -> list[Experiment] | None:
-    """Their finished runs, weights and all; None while one is missing."""
-    found = [trainings.find(config) for config in configs]
-    whole = all(one is not None and one.status == "finished" and one.run.weights for one in found)
-    return found if whole else None
+    return state

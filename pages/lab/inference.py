@@ -1,13 +1,13 @@
 """What a trained batch norm does outside training: which statistics it uses, and who shares them.
 
-The network of a run reads test images with three kinds of statistics: those of the very batch an
-image stands in, the moving ones that training left behind, and recomputed ones. And one pinned
-image is read in hundreds of batches, to see how far its batch-mates move its logits.
+The network of a run classifies test images with three kinds of statistics: those of the very batch
+in which an image stands, the moving ones that training left behind, and recomputed ones. And one
+image is classified in hundreds of batches, to see how far its batch-mates move its logits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -20,8 +20,9 @@ from normlib.layers import BatchNorm
 from normlib.mnist import Dataset
 from normlib.run import Run
 from normlib.runtime import DEVICE
-from pages.lab import sweeps
+from pages.lab import studies
 from pages.lab.activations import trained
+from pages.lab.studies import Mates, Study
 
 EVALUATED = 2_000  # test images, the first of them
 RECOMPUTED_FROM = 4_096  # training images, the first of them
@@ -34,37 +35,62 @@ _MATES_STREAM = 200
 def network(run: Run) -> SmallCNN:
     """The network as a run left it, with variables of its own."""
     with tf.device(DEVICE):
-        net = SmallCNN(run.config)
+        net = SmallCNN.from_config(run.config)
         net.set_weights(trained(run).weights)
         return net
+
+
+def evaluated(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """The images that are classified here, at most `EVALUATED`, and their labels."""
+    return data.test_images[:EVALUATED], data.test_labels[:EVALUATED]
+
+
+def logits(net: SmallCNN, images: np.ndarray, size: int = 0) -> np.ndarray:
+    """The logits of images, (N, 10). Batch norm uses its moving statistics.
+
+    size: of the batches, each of which is normalized by its own statistics instead; N is a
+    multiple of it.
+    """
+    at_once = max(1, _AT_ONCE // size) * size if size else _AT_ONCE
+    with tf.device(DEVICE):
+        parts = [
+            net.forward(part, False, own_statistics=len(part) // size if size else 0)["logits"]
+            for part in _chunks(images, at_once)
+        ]
+        return tf.concat(parts, 0).numpy()
+
+
+def _chunks(images: np.ndarray, size: int = _AT_ONCE) -> Iterator[np.ndarray]:
+    for start in range(0, len(images), size):
+        yield images[start : start + size]
 
 
 # ---- three kinds of statistics ---------------------------------------------------------------
 
 
 def accuracy(net: SmallCNN, images: np.ndarray, labels: np.ndarray) -> float:
-    """The share read correctly with the moving statistics; 0..1."""
-    return float(np.mean(_read(net, images, own_statistics=0) == labels))
+    """The share classified correctly with the moving statistics; 0..1."""
+    return float(np.mean(logits(net, images).argmax(1) == labels))
 
 
 def accuracy_in_batches(
     net: SmallCNN, images: np.ndarray, labels: np.ndarray, size: int, seed: int = 0
-) -> float:
-    """The share read correctly where each image is normalized with `size` that came with it.
+) -> float | None:
+    """The share classified correctly by the statistics of batches of `size`; None if none is full.
 
     The images are shuffled and cut into batches; those left over are not counted.
     """
     order = np.random.default_rng([seed, size]).permutation(len(images))
-    return _right_in_batches(net, images, labels, order[: len(order) // size * size], size)
+    return _accuracy_of(net, images, labels, order[: len(order) // size * size], size)
 
 
 def accuracy_in_sorted_batches(
     net: SmallCNN, images: np.ndarray, labels: np.ndarray, size: int
-) -> float:
-    """As `accuracy_in_batches`, but each batch holds one class only. NaN if no class fills one."""
+) -> float | None:
+    """As `accuracy_in_batches`, but each batch holds one class only."""
     classes = [np.flatnonzero(labels == digit) for digit in range(CLASSES)]
     order = np.concatenate([each[: len(each) // size * size] for each in classes])
-    return _right_in_batches(net, images, labels, order, size) if len(order) else float("nan")
+    return _accuracy_of(net, images, labels, order, size)
 
 
 def recalibrate(net: SmallCNN, images: np.ndarray, size: int) -> int:
@@ -85,58 +111,46 @@ def recalibrate(net: SmallCNN, images: np.ndarray, size: int) -> int:
     return batches
 
 
-def study(run: Run, data: Dataset, sizes: Sequence[int] = TEST_SIZES) -> dict[str, Any]:
-    """A trained batch norm with each kind of statistics, as plain numbers.
+def study(run: Run, data: Dataset, sizes: Sequence[int] = TEST_SIZES) -> Study:
+    """A trained batch norm with each kind of statistics.
 
-    "own": {test batch size: accuracy}; "moving", "recomputed": accuracies;
-    "batches": how many were averaged for the recomputed ones; "steps": of the training;
-    "off": how far the moving mean and variance lie from the recomputed ones, as the largest
-    difference over the channels of the convolution in standard deviations, and as the largest
-    factor between variances.
+    sizes: of the test batches; one for which there are too few images is replaced by all of them.
     """
-    images, labels = data.test_images[:EVALUATED], data.test_labels[:EVALUATED]
+    images, labels = evaluated(data)
     net = network(run)
-    found: dict[str, Any] = {
-        "own": {size: accuracy_in_batches(net, images, labels, size) for size in sizes},
-        "moving": accuracy(net, images, labels),
-        "steps": len(run.losses),
-    }
-    mean, variance = (t.numpy() for t in (net.conv_norm.moving_mean, net.conv_norm.moving_variance))
+    norm = net.conv_norm
+    own = {}
+    for size in sorted({min(size, len(images)) for size in sizes}):
+        right = accuracy_in_batches(net, images, labels, size)
+        assert right is not None  # there are images enough
+        own[size] = right
+    moving = accuracy(net, images, labels)
+    mean, variance = norm.moving_mean.numpy(), norm.moving_variance.numpy()
     trained_on = data.train_images[: min(run.config.train_size, RECOMPUTED_FROM)]
-    found["batches"] = recalibrate(net, trained_on, run.config.batch_size)
-    found["recomputed"] = accuracy(net, images, labels)
-    true_mean, true_variance = net.conv_norm.moving_mean, net.conv_norm.moving_variance
-    ratio = (variance + net.conv_norm.epsilon) / (true_variance + net.conv_norm.epsilon)
-    shift = np.abs(mean - true_mean) / np.sqrt(true_variance + net.conv_norm.epsilon)
-    found["off"] = {
-        "mean": float(shift.max()),
-        "variance": float(np.exp(np.abs(np.log(ratio)).max())),
-    }
-    return found
+    batches = recalibrate(net, trained_on, run.config.batch_size)
+    ratio = (variance + norm.epsilon) / (norm.moving_variance + norm.epsilon)
+    shift = np.abs(mean - norm.moving_mean) / np.sqrt(norm.moving_variance + norm.epsilon)
+    return Study(
+        run.config,
+        own,
+        moving,
+        len(run.losses),
+        batches,
+        accuracy(net, images, labels),
+        {
+            "mean": float(shift.max()),
+            "variance": float(np.exp(np.abs(np.log(ratio)).max())),
+        },
+    )
 
 
-def _right_in_batches(
+def _accuracy_of(
     net: SmallCNN, images: np.ndarray, labels: np.ndarray, order: np.ndarray, size: int
-) -> float:
-    together = max(1, _AT_ONCE // size)
-    right = 0
-    for start in range(0, len(order), together * size):
-        part = order[start : start + together * size]
-        read = _read(net, images[part], own_statistics=len(part) // size)
-        right += int(np.sum(read == labels[part]))
-    return right / len(order) if len(order) else float("nan")
-
-
-def _read(net: SmallCNN, images: np.ndarray, own_statistics: int) -> np.ndarray:
-    parts = [images] if own_statistics else list(_chunks(images))
-    with tf.device(DEVICE):
-        logits = [net.forward(part, False, own_statistics)["logits"].numpy() for part in parts]
-    return np.concatenate(logits).argmax(1)
-
-
-def _chunks(images: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(images), _AT_ONCE):
-        yield images[start : start + _AT_ONCE]
+) -> float | None:
+    if not len(order):
+        return None
+    read = logits(net, images[order], size).argmax(1)
+    return float(np.mean(read == labels[order]))
 
 
 # ---- batch-mates -----------------------------------------------------------------------------
@@ -147,8 +161,8 @@ def draw_mates(
 ) -> np.ndarray:
     """Who shares a batch with the pinned image, in each of 200 batches: (200, size - 1) indices.
 
-    digit: only images of this class; None: whoever comes. Nobody twice in a batch, and the pinned
-    image only once. ValueError if the class has too few.
+    digit: only images of this class; None: any. No image twice in a batch, and the pinned one
+    only once. ValueError if the class has too few.
     """
     candidates = np.flatnonzero(labels == digit) if digit is not None else np.arange(len(labels))
     candidates = candidates[candidates != pinned]
@@ -197,96 +211,87 @@ def cloud(
     """
     batches = np.concatenate([np.full((len(mates), 1), pinned), mates], 1)
     if isinstance(net.dense_norm, BatchNorm):
-        return _cloud_of_whole_batches(net, images, batches)
+        size = batches.shape[1]
+        return logits(net, images[batches.ravel()], size)[::size]
     moments = channel_moments(net, images) if moments is None else moments
     twin = copy(net)
-    twin.conv_norm = _Given(net.conv_norm, *pooled(moments, batches))
+    twin.conv_norm = _GivenStatistics(net.conv_norm, *pooled(moments, batches))
     copies = np.repeat(images[pinned][None], len(batches), 0)
     with tf.device(DEVICE):
         return twin.forward(copies, training=False)["logits"].numpy()
 
 
-def _cloud_of_whole_batches(net: SmallCNN, images: np.ndarray, batches: np.ndarray) -> np.ndarray:
-    size = batches.shape[1]
-    together = max(1, _AT_ONCE // size)
-    found = []
-    with tf.device(DEVICE):
-        for start in range(0, len(batches), together):
-            part = batches[start : start + together]
-            stages = net.forward(images[part.ravel()], False, own_statistics=len(part))
-            found.append(stages["logits"].numpy()[::size])
-    return np.concatenate(found)
+def mates(
+    nets: Mapping[str, SmallCNN],
+    data: Dataset,
+    pinned: int,
+    size: int,
+    digit: int | None,
+    moments: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Mates:
+    """One test image in 200 batches of `size`, and what each network makes of it alone.
+
+    nets: by method. moments: `channel_moments` of the test images under batch norm, if at hand.
+    ValueError where the class of mates has too few images.
+    """
+    images, labels = evaluated(data)
+    pinned = min(pinned, len(images) - 1)
+    drawn = draw_mates(labels, pinned, size, digit)
+    return Mates(
+        pinned,
+        int(labels[pinned]),
+        size,
+        digit,
+        cloud(nets["batch"], images, pinned, drawn, moments),
+        {method: logits(net, images[pinned][None])[0] for method, net in nets.items()},
+        accuracy_in_batches(nets["batch"], images, labels, size),
+        accuracy_in_sorted_batches(nets["batch"], images, labels, size),
+    )
 
 
-class _Given(tf.Module):
-    """Batch norm whose every example brings its own statistics along."""
+def mates_view(runs: Sequence[Run], data: Dataset) -> dict[str, Any]:
+    """Everything that the batch-mates picture shows of these networks, as a recording.
+
+    "alone": {method: 10 logits at test time}; "cloud": {"random" | digit: {size: 200 times 10
+    logits of batch norm, times 100}}; "accuracy": {"random" | "sorted": {size: ...}}.
+    """
+    nets = {run.config.normalization: network(run) for run in runs}
+    seen = {
+        (digit, size): mates(nets, data, studies.PINNED, size, digit)
+        for digit in (None, studies.ONE_CLASS)
+        for size in studies.MATES_SIZES
+    }
+    clouds: dict[str, dict[str, list]] = {"random": {}, str(studies.ONE_CLASS): {}}
+    for (digit, size), one in seen.items():
+        hundredths = np.rint(100 * one.cloud).astype(int).tolist()
+        clouds["random" if digit is None else str(digit)][str(size)] = hundredths
+    alone = seen[None, studies.MATES_SIZES[0]].alone
+    return {
+        "placement": runs[0].config.placement,
+        "pinned": one.pinned,
+        "label": one.label,
+        "alone": {method: [round(float(x), 3) for x in ten] for method, ten in alone.items()},
+        "cloud": clouds,
+        "accuracy": {
+            "random": {str(size): seen[None, size].random for size in studies.MATES_SIZES},
+            "sorted": {str(size): seen[None, size].sorted for size in studies.MATES_SIZES},
+        },
+    }
+
+
+class _GivenStatistics(tf.Module):
+    """Batch norm by a mean and a variance that every example brings along: two (N, C)."""
 
     def __init__(self, norm: BatchNorm, mean: np.ndarray, variance: np.ndarray):
-        super().__init__(name="given")
+        super().__init__(name="given_statistics")
         self.norm = norm
         self.mean, self.variance = (
             each[:, None, None, :].astype(norm.gamma.dtype.as_numpy_dtype)
             for each in (mean, variance)
         )
 
-    def __call__(self, x: tf.Tensor, training: bool, own_statistics: bool = False) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, *_: bool, **__: bool) -> tf.Tensor:
         norm = self.norm
         return normalize.batch_norm(
             x, norm.gamma, norm.beta, norm.epsilon, self.mean, self.variance
         )
-
-
-def logits(net: SmallCNN, images: np.ndarray) -> np.ndarray:
-    """The logits as at test time, (N, 10): batch norm by its moving statistics."""
-    with tf.device(DEVICE):
-        parts = [net.forward(part, training=False)["logits"].numpy() for part in _chunks(images)]
-    return np.concatenate(parts)
-
-
-def margin(logits: np.ndarray, label: int) -> np.ndarray:
-    """The right class's logit minus the largest other: above 0 the image is read correctly.
-
-    logits: (..., 10). Returns (...).
-    """
-    logits = np.asarray(logits)
-    others = np.delete(logits, label, axis=-1)
-    return logits[..., label] - others.max(-1)
-
-
-def mates_view(runs: Sequence[Run], data: Dataset) -> dict[str, Any]:
-    """Everything that the batch-mates picture shows of these networks, as plain numbers.
-
-    "alone": {method: 10 logits at test time}; "cloud": {"random" | digit: {size: 200 times 10
-    logits of batch norm, times 100}}; "accuracy": {"random" | "sorted": {size: ...}} of the
-    first test images in batches.
-    """
-    nets = {run.config.normalization: network(run) for run in runs}
-    net, pinned = nets["batch"], sweeps.PINNED
-    images, labels = data.test_images[:EVALUATED], data.test_labels[:EVALUATED]
-    clouds: dict[str, dict[str, Any]] = {}
-    for digit in (None, sweeps.ONE_CLASS):
-        clouds["random" if digit is None else str(digit)] = {
-            str(size): np.rint(
-                100 * cloud(net, images, pinned, draw_mates(labels, pinned, size, digit))
-            )
-            .astype(int)
-            .tolist()
-            for size in sweeps.MATES_SIZES
-        }
-    return {
-        "placement": runs[0].config.placement,
-        "pinned": pinned,
-        "label": int(labels[pinned]),
-        "alone": {
-            method: [round(float(x), 3) for x in logits(one, images[pinned][None])[0]]
-            for method, one in nets.items()
-        },
-        "cloud": clouds,
-        "accuracy": {
-            how: {str(size): right(net, images, labels, size) for size in sweeps.MATES_SIZES}
-            for how, right in (
-                ("random", accuracy_in_batches),
-                ("sorted", accuracy_in_sorted_batches),
-            )
-        },
-    }

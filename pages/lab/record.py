@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from normlib.config import CHOICES, TrainConfig
 from normlib.mnist import Dataset
 from normlib.run import Run
-from pages.lab import recorded, report, reproduce, results, sweeps
+from pages.lab import recorded, report, reproduce, results, studies, sweeps
 from pages.lab.store import Store
 from pages.lab.sweeps import Outcome, Sweep
 from pages.lab.train_all import train_all
@@ -48,9 +48,9 @@ def inference_content(data: Dataset, store: Store | None) -> Content:
     from pages.lab import inference
 
     def study(run: Run) -> dict[str, Any]:
-        return {"config": asdict(run.config), **inference.study(run, data)}
+        return asdict(inference.study(run, data))
 
-    found = _train(sweeps.inference_configs(), data, store, study, weights=True)
+    found = _train(studies.inference_configs(), data, store, study, weights=True)
     return {"studies": list(found.values())}
 
 
@@ -60,7 +60,7 @@ def mates_content(data: Dataset, store: Store | None) -> Content:
 
     views = []
     for placement in CHOICES["placement"]:
-        configs = sweeps.mates_configs(placement).values()
+        configs = studies.mates_configs(placement).values()
         runs = _train(configs, data, store, lambda run: run, weights=True)
         views.append(inference.mates_view(list(runs.values()), data))
     return {"views": views}

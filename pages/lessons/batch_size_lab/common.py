@@ -1,0 +1,92 @@
+"""What lessons of this page share: choosing methods, and training the networks they look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from normlib.config import METHODS, TrainConfig
+from pages.components import controls, live_sweep, server, trainings
+from pages.lab import words
+from pages.lab.sweeps import MNIST_IMAGES
+
+if TYPE_CHECKING:
+    from normlib.run import Run
+
+OFFERED = tuple(method for method in METHODS if method != "tf_batch")
+MOST_METHODS = 4
+
+
+def methods_control() -> tuple[str, ...]:
+    """The chosen methods, as many as fit into one picture."""
+    methods = controls.control("methods", choices=OFFERED, wrap=True)
+    if not methods:
+        st.info("Choose at least one method.", icon=":material/touch_app:")
+    if len(methods) > MOST_METHODS:
+        left_out = words.listed(map(words.title, methods[MOST_METHODS:]))
+        st.info(f"Four fit into one picture. Not shown: {left_out}.", icon=":material/info:")
+    return methods[:MOST_METHODS]
+
+
+def image_counts(which: str, config: TrainConfig) -> tuple[int, int]:
+    """How many images were trained on, and how many are classified: as many as there are.
+
+    which: "recorded", which was done on MNIST, or "live", on this session's data.
+    """
+    from pages.lab.inference import EVALUATED
+
+    if which == "recorded":
+        return min(config.train_size, MNIST_IMAGES), EVALUATED
+    data = server.data()
+    return min(config.train_size, len(data.train_labels)), min(EVALUATED, len(data.test_labels))
+
+
+def trained_here(
+    configs: Sequence[TrainConfig], wish: str, has_recorded: bool
+) -> list[tuple[str, Run]]:
+    """Buttons that train these networks on this machine, and how far they are.
+
+    Returns key and run of each, weights and all; nothing while one is missing.
+    """
+    if trainings.wished(f"train_{wish}"):
+        trainings.submit(configs, weights=True)
+    if trainings.wished(f"stop_{wish}"):
+        trainings.stop(config.key(server.data().checksum) for config in configs)
+    asked = [one for one in map(trainings.find, configs) if one is not None]
+    live = [one for one in asked if one.status in trainings.LIVE]
+    runs = [
+        (one.key, one.run)
+        for one in asked
+        if one.status == "finished" and one.run is not None and one.run.weights
+    ]
+    if len(runs) == len(configs):
+        return runs
+    with st.container(horizontal=True, vertical_alignment="center", key=f"{wish}_buttons"):
+        live_sweep.ask_button(
+            "Train here",
+            f"train_{wish}",
+            icon=":material/play_arrow:",
+            type="secondary" if has_recorded else "primary",
+            disabled=bool(live),
+        )
+        trainings.button("Stop", f"stop_{wish}", icon=":material/stop:", disabled=not live)
+        several = len(configs) > 1
+        st.caption(
+            f"{len(configs)} small networks, some seconds each."
+            if several
+            else "One small network, some seconds."
+        )
+    trainings.keeping()
+    for one in asked:
+        if one.status in ("stopped", "failed", "diverged"):
+            st.caption(f"{words.title(one.config.normalization)}: {one.message}")
+    if live:
+
+        def draw() -> None:
+            for one in live:
+                trainings.progress(one, words.title(one.config.normalization))
+
+        trainings.follow(live, draw, f"{wish}_live")
+    return []

@@ -1,0 +1,116 @@
+"""Turn the learning rate up until the training breaks, with each method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.components import charts, controls, live_sweep, page, server, theme
+from pages.components.charts import Chart, frame
+from pages.lab import sweeps, words
+from pages.lab.sweeps import Outcome, Row, Sweep
+from pages.lessons.batch_size_lab import common
+from pages.lessons.batch_size_lab.rates_answer import answer
+
+if TYPE_CHECKING:
+    import altair as alt
+
+WAITS = True
+QUESTION = (
+    "Turn the learning rate up until the training breaks. Does normalization move that cliff, or "
+    "does it change what can be reached before it?"
+)
+
+
+def show() -> None:
+    with page.control_box():
+        methods = common.methods_control()
+        first, second = st.columns(2, vertical_alignment="bottom")
+        with first:
+            placement = controls.control("placement")
+        with second:
+            controls.control("seeds", label="Seeds when run here")
+    server.wait_for_tensorflow()
+    if not methods:
+        return
+    base = replace(sweeps.SMALL, placement=placement)
+    plan = Sweep("learning_rate", sweeps.RATES, methods, sweeps.PLANS["rates"].seeds, base)
+    live_sweep.show(plan, "cliff", _draw)
+
+
+def _draw(plan: Sweep, outcomes: Mapping[str, Outcome], images: int) -> None:
+    picture = sweeps.rows(plan, outcomes)
+    if not picture:
+        st.caption("Nothing has come yet.")
+        return
+    text = answer(plan, picture)
+    size, count = plan.base.batch_size, max(row.done for row in picture)
+    steps = max(sweeps.updates(plan, images).values())
+    charts.show(
+        cliff(plan, picture, text.replace("**", "")),
+        f"Test accuracy in % after {steps} steps, mean of {words.count(count, 'seed')}; ✕: a seed "
+        f"diverged · batch size {size} · {min(plan.base.train_size, images):,} images.",
+        "cliff",
+    )
+    if live_sweep.complete(plan, picture):
+        page.answer(text)
+
+
+def cliff(plan: Sweep, picture: list[Row], summary: str) -> Chart:
+    """Accuracy by learning rate and method as a shade and a number; a cross where one diverged."""
+    data = frame(
+        {
+            "method": [words.title(row.method) for row in picture],
+            "rate": [f"{row.value:g}" for row in picture],
+            "accuracy": [row.mean for row in picture],
+            "low": [row.low for row in picture],
+            "high": [row.high for row in picture],
+            "trainings": [row.done for row in picture],
+            "diverged": [row.diverged for row in picture],
+        }
+    )
+    cells = [f"{100 * row.mean:.0f}" * row.learned + " ✕" * (row.diverged > 0) for row in picture]
+    rates = tuple(f"{rate:g}" for rate in plan.values)
+    spec = _cliff_spec(rates, tuple(map(words.title, plan.methods)))
+    return Chart(((spec, data.assign(cell=[cell.strip() for cell in cells])),), summary, data)
+
+
+@charts.spec
+def _cliff_spec(rates: tuple[str, ...], methods: tuple[str, ...]) -> alt.TopLevelMixin:
+    import altair as alt
+
+    base = alt.Chart().encode(
+        x=alt.X(
+            "rate:O",
+            title="Learning rate",
+            scale=alt.Scale(domain=rates),
+            axis=alt.Axis(labelAngle=0, grid=False),
+        ),
+        y=alt.Y("method:N", title=None, axis=None, scale=alt.Scale(domain=methods)),
+    )
+    shades = base.mark_rect(color=theme.COLORS["batch"], height=38, yOffset=9).encode(
+        opacity=alt.Opacity(
+            "accuracy:Q",
+            scale=alt.Scale(domain=[0.1, 1], range=[0.03, 0.6], clamp=True),
+            legend=None,
+        ),
+        tooltip=[
+            alt.Tooltip("method:N"),
+            alt.Tooltip("rate:N", title="learning rate"),
+            alt.Tooltip("accuracy:Q", format=".1%"),
+            alt.Tooltip("low:Q", title="lowest seed", format=".1%"),
+            alt.Tooltip("high:Q", title="highest seed", format=".1%"),
+            alt.Tooltip("diverged:Q", title="seeds that diverged"),
+            alt.Tooltip("trainings:Q", title="seeds"),
+        ],
+    )
+    numbers = base.mark_text(yOffset=9).encode(text="cell:N")
+    names = (
+        base.transform_aggregate(all="count()", groupby=["method"])
+        .mark_text(align="left", fontWeight=600, yOffset=-21)
+        .encode(x=alt.value(2), text="method:N")
+    )
+    return alt.layer(shades, numbers, names).properties(height={"step": 66})

@@ -1,0 +1,90 @@
+"""The answer of the lesson on the learning-rate cliff."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from pages.components import controls
+from pages.lab import sweeps, words
+from pages.lab.sweeps import NEAR, Row, Sweep, Usable
+
+
+def answer(plan: Sweep, picture: Sequence[Row]) -> str:
+    """Which learning rates each method can use, and whether that or the accuracy differs more."""
+    if not any(row.learned for row in picture):
+        return "Every training diverged."
+    found = sweeps.usable(picture)
+    sentences = [
+        f"Usable means here: every seed comes within {100 * NEAR:.0f} points of the method's own "
+        "best."
+    ]
+    for one in found.values():
+        best = "all diverged" if one.best is None else f"best at {one.best:g}, {one.peak:.1%}"
+        sentences.append(f"**{words.title(one.method)}:** usable {_range(one)}; {best}.")
+    if "none" in found and len(found) > 1:
+        sentences.append(_against_none(found))
+    sentences.append(_elsewhere(plan))
+    return "\n\n".join(filter(None, sentences))
+
+
+def _range(one: Usable) -> str:
+    if one.low is None:
+        return "none"
+    return f"{one.low:g} only" if one.low == one.high else f"{one.low:g} to {one.high:g}"
+
+
+def _against_none(found: Mapping[str, Usable]) -> str:
+    """Where the usable rates begin and end against no normalization, then the best accuracies."""
+    grouped: dict[str, list[str]] = {}
+    for one in found.values():
+        if one.method != "none":
+            name = words.in_sentence(one.method)
+            grouped.setdefault(_shift(one, found["none"]), []).append(name)
+    moved = "; ".join(f"with {words.listed(names)} they {how}" for how, names in grouped.items())
+    peaks = {name: one.peak for name, one in found.items() if one.peak is not None}
+    best = words.in_sentence(max(peaks, key=peaks.__getitem__))
+    gap = 100 * (max(peaks.values()) - min(peaks.values()))
+    changed = set(grouped) != {_SAME}
+    what = (
+        "So it is the learning rate that normalization changes here"
+        if changed and gap < 100 * NEAR / 2
+        else "Here the accuracy differs, too"
+        if changed
+        else "Normalization does not change the usable rates here"
+    )
+    return (
+        f"The usable rates, against no normalization: {moved}. At their own best rates the "
+        f"methods lie {gap:.1f} points apart, {best} ahead. {what}."
+    )
+
+
+_SAME = "stay the same"
+
+
+def _shift(one: Usable, plain: Usable) -> str:
+    """How a method's usable rates lie against those without normalization."""
+    ends = one.against(plain)
+    if ends is None:
+        return _SAME if one.low == plain.low else "vanish" if one.low is None else "appear"
+    moved = [
+        f"{verb} {'lower' if sign < 0 else 'higher'}"
+        for verb, sign in zip(("begin", "end"), ends, strict=True)
+        if sign
+    ]
+    return " and ".join(moved) or _SAME
+
+
+def _elsewhere(plan: Sweep) -> str:
+    """The recorded usable rates of the same methods, normalized in the other places."""
+    other = {"conv": "conv and dense", "conv and dense": "conv"}[plan.base.placement]
+    there = replace(plan, base=replace(plan.base, placement=other), seeds=(0, 1))
+    recorded = sweeps.recorded_outcomes()
+    if not all(sweeps.name_of(point.config) in recorded for point in there.points()):
+        return ""
+    ranges = [
+        f"{words.in_sentence(one.method)} {_range(one)}"
+        for one in sweeps.usable(sweeps.rows(there, recorded)).values()
+    ]
+    where = controls.CONTROLS["placement"].words(other)
+    return f"**Normalized elsewhere** ({where}, recorded on MNIST), usable: {'; '.join(ranges)}."
