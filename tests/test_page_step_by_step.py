@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -128,11 +127,9 @@ def test_presets_and_edits_reach_the_link():
 )
 def test_a_hostile_cell_gets_a_sentence_and_keeps_its_number(text, reason):
     app = typed(opened(), "x", 1, "Feature 2", text)
-    assert [one.value for one in app.warning] == [
-        one.value for one in app.warning if f"Example 2, feature 2: {reason}" in one.value
-    ]
-    assert len(app.warning) == 1
-    assert app.warning[0].value.endswith("It stays 3.")
+    (warning,) = app.warning
+    assert f"Example 2, feature 2: {reason}" in warning.value
+    assert warning.value.endswith("It stays 3.")
     assert address(app, "x") == TABLES["default"]
 
 
@@ -147,12 +144,6 @@ def test_a_hostile_link_gets_a_sentence(name, text):
 def test_the_text_of_a_link_is_shown_as_typed():
     told = opened(x="[a](http://e.vi)_2_3").warning[0].value
     assert "`[a](http://e.vi)` is not a number" in told
-
-
-def test_a_constant_column_is_no_rounding_away_from_its_mean():
-    app = opened(x="0.1_1_2_0.1_3_4_0.1_5_7", row="1", column="1", eps="1e-8")
-    assert r"\hat{x} = \frac{0.1 - 0.1}{0.0001} = 0" in app.latex[3].value
-    assert "equals the 2 that it is averaged with" in app.success[0].value
 
 
 def test_the_arrows_keep_their_scale_while_v_doubles():
@@ -190,8 +181,9 @@ def test_gamma_and_beta_undo_one_batch_and_no_other():
 def test_huge_and_tiny_numbers_stay_readable():
     app = opened(x="1e6_1e-6_0_-1e6_1e-6_0_1e6_0_0_1_1_1", eps="1e-8")
     assert "nan" not in app.success[0].value
-    app = opened(x="1e6_1e6_1e6_1e6_1e6_1e6_1e6_1e6_1e6_1e6_1e6_1e6")
-    assert "variance is 0" in app.success[0].value
+    app = opened(x="_".join(["0.1"] * 12), eps="1e-8")
+    assert "equals the 3 numbers that it is averaged with" in app.success[0].value
+    assert r"\frac{0.1 - 0.1}{0.0001} = 0" in app.latex[3].value
 
 
 def test_a_slider_opened_with_a_later_view_shows_its_value():
@@ -219,15 +211,6 @@ def test_the_button_undoes_the_normalization():
     app.button(key="undo_button").click().run()
     assert "12 of 12 z equal their x" in checked(app).success[0].value
     assert address(app, "affine") == "undo"
-
-
-def test_read_keeps_the_numbers_that_were_typed_before():
-    before = np.array([[1.0, 2.0]])
-    table, sentences = number_table.read(
-        np.array([["5", "x"]], object), before, ["Example 1"], ["Feature 1", "Feature 2"]
-    )
-    assert table.tolist() == [[5.0, 2.0]]
-    assert sentences == ["Example 1, feature 2: `x` is not a number. It stays 2."]
 
 
 def test_numbers_fit_their_cells():

@@ -98,7 +98,7 @@ LESSONS: tuple[Lesson, ...] = (
         {"method": "batch", "x": TABLES["outlier"]},
         "One number of a table is far too large. Which results does it spoil: those in its row, "
         "those in its column, or all?",
-        "Look which cells are lit. Then change the method to layer norm.",
+        "See which cells are highlighted. Then change the method to layer norm.",
         lambda: (
             "With batch norm its column: the mean goes over all examples of one feature. With "
             "layer norm its row: the mean goes over all features of one example."

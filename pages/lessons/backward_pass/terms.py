@@ -95,7 +95,8 @@ def answer(steps: BackwardSteps, cell: tuple[int, int], kind: str, constants: bo
     shared = forward.shares(cell)
     count = int(shared.sum())
     if not steps.direct[shared].any():
-        return f"γ dz is 0 in all {count} highlighted cells, and so is every dx."
+        cells = words.count(count, "highlighted cell")
+        return f"γ dz is 0 in the {cells}, and so is dx."
     if constants:
         right = backward.backward_steps(
             forward.method, forward.x, steps.dz, forward.gamma, forward.epsilon
@@ -111,6 +112,8 @@ def answer(steps: BackwardSteps, cell: tuple[int, int], kind: str, constants: bo
         f"The direct term is {terms['direct']}; {mean}the root "
         f"{'' if mean else 'contributes '}{terms['through the root']}: dx is {dx}. "
     )
+    if count == 1:
+        return f"{text}A number averaged with nothing but itself has z = β, whatever x is."
     if kind == "along":
         square = "mean square" if forward.method == "rms" else "σ²"
         left = words.rounded(backward.stretch_left(forward, cell), 3)

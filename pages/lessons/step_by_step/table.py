@@ -128,7 +128,7 @@ def constant_answer(steps: Steps, cell: tuple[int, int], count: int) -> str:
     """What is left where the variance is 0."""
     why = "is averaged with nothing but itself"
     if count > 1:
-        why = f"equals the {count - 1} that it is averaged with"
+        why = f"equals the {words.count(count - 1, 'number')} that it is averaged with"
     text = (
         f"The number of {name(cell)} {why}: it is its own mean, the variance is 0, x̂ is 0, and z "
         f"is β = {words.rounded(steps.beta[cell])}, "
