@@ -4,20 +4,16 @@ Whatever a file holds is checked before it is believed: sizes before memory is t
 pickle. Images are uint8 (N, 28, 28, 1), 0 black to 255 white; labels are uint8 (N,), 0 to 9.
 """
 
-import ast
 import hashlib
 import http.client
 import io
 import os
 import queue
-import struct
 import tempfile
 import threading
 import time
-import urllib.error
 import urllib.request
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +32,8 @@ _MNIST_COUNTS = {"train": range(60_000, 60_001), "test": range(10_000, 10_001)}
 _UPLOAD_COUNTS = {"train": range(1_000, 100_001), "test": range(100, 100_001)}
 _DRAWN_TRAIN, _DRAWN_TEST, _DRAWN_SEED = 12_000, 2_000, 0
 _DOWNLOAD_LIMIT = 2 * 11_490_434  # bytes: twice the genuine file
-_HEADER_LIMIT = 1_024  # bytes: NumPy writes 118
+_A_DAY = 86_400.0  # seconds
+_ARRAY_LIMIT = 100_000 * SIZE * SIZE + 1_024  # bytes
 _ENTRY_LIMIT = 100  # files in an upload; four are wanted
 
 _Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -96,8 +93,8 @@ def load_mnist(
     question = (chosen and os.fspath(chosen), bool(path), _keras_cache(), download, MNIST_URL)
     with _loading:
         if question not in _loaded:
-            sources = _sources(chosen, bool(path), time_limit if download else None)
-            _loaded[question] = _first_usable(sources)
+            limit = min(time_limit, _A_DAY) if download else None
+            _loaded[question] = _first_usable(_sources(chosen, bool(path), limit))
         return _loaded[question]
 
 
@@ -134,6 +131,9 @@ def describe_source(data: Dataset) -> str:
             f"{train} images to train on, {validation} for validation, {test} for the test.",
         ]
     )
+
+
+# --- the sources --------------------------------------------------------------------------------
 
 
 def _sources(
@@ -183,7 +183,7 @@ def _checksum(arrays: _Arrays) -> str:
     """Return the SHA-256 of the arrays' bytes, one after the other, as hex digits."""
     digest = hashlib.sha256()
     for array in arrays:
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
@@ -193,11 +193,11 @@ def _keras_cache() -> Path:
     return Path(os.path.expanduser(home)) / "datasets" / "mnist.npz"
 
 
-# Reading a file that may hold anything.
+# --- reading a file that may hold anything ------------------------------------------------------
 
 
 def _read_file(path: Path) -> _Arrays:
-    """Return the arrays of a file that must be MNIST; raises _Unusable."""
+    """The arrays of a file that must be MNIST; raises _Unusable."""
     try:
         if not path.exists():
             raise _Unusable("there is no such file")
@@ -210,38 +210,38 @@ def _read_file(path: Path) -> _Arrays:
 
 
 def _read_mnist(stream: BinaryIO) -> _Arrays:
-    """Return the arrays of an .npz stream that must be MNIST; raises _Unusable."""
+    """The arrays of an .npz stream that must be MNIST; raises _Unusable."""
     arrays = _read_npz(stream, _MNIST_COUNTS)
-    checksum = _checksum(arrays)
-    if checksum != MNIST_CHECKSUM:
+    found, right = _checksum(arrays), MNIST_CHECKSUM
+    if found != right:
         raise _Unusable(
-            f"it is shaped like MNIST, but its checksum is {checksum[:12]} and MNIST's is "
-            f"{MNIST_CHECKSUM[:12]}"
+            f"it is shaped like MNIST, but its checksum is {found[:12]} and MNIST's {right[:12]}"
         )
     return arrays
 
 
 def _read_npz(stream: BinaryIO, counts: dict[str, range]) -> _Arrays:
-    """Return the four arrays of an .npz stream in Keras's layout; raises _Unusable."""
+    """The four arrays of an .npz stream in Keras's layout; raises _Unusable."""
     try:
         with zipfile.ZipFile(stream) as archive:
-            members = {member.filename: member for member in archive.infolist()}
-            wanted = [f"{name}.npy" for name in _ARRAYS]
-            if sorted(members) != sorted(wanted) or len(archive.infolist()) != len(wanted):
-                raise _Unusable(f"it must hold exactly {', '.join(_ARRAYS)}")
+            members = archive.infolist()
+        if sorted(member.filename for member in members) != sorted(f"{n}.npy" for n in _ARRAYS):
+            raise _Unusable(f"it must hold exactly {', '.join(_ARRAYS)}")
+        for member in members:
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise _Unusable("it is compressed in a way that NumPy does not write")
+            if member.file_size > _ARRAY_LIMIT:  # more than it says is never unpacked
+                raise _Unusable(f"{member.filename} would unpack to {member.file_size:,} bytes")
+        stream.seek(0)
+        with np.load(stream, allow_pickle=False) as file:
             x_train, y_train, x_test, y_test = (
-                _read_npy(archive, members[name], counts) for name in wanted
+                _checked_array(name, file[name], counts[name[2:]]) for name in _ARRAYS
             )
-    except zipfile.BadZipFile as error:
-        damaged = "CRC" in str(error)
-        reason = "it is damaged" if damaged else "it is not a whole .npz (zip) file"
-        raise _Unusable(f"{reason} ({error})") from error
-    except (
-        *(EOFError, zlib.error, struct.error),  # cut short or overwritten
-        *(NotImplementedError, RuntimeError),  # a kind of zip that Python does not read
-        *(ValueError, OverflowError),  # offsets that point nowhere
-    ) as error:
-        raise _Unusable(f"it is damaged ({str(error) or 'it ends too early'})") from error
+    except _Unusable:
+        raise
+    except Exception as error:  # whatever a damaged or a hostile file makes zipfile and NumPy raise
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        raise _Unusable(f"it is not a whole .npz file of arrays ({reason})") from error
     for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
         if len(x) != len(y):
             raise _Unusable(f"x_{part} has {len(x):,} images, but y_{part} {len(y):,} labels")
@@ -250,79 +250,34 @@ def _read_npz(stream: BinaryIO, counts: dict[str, range]) -> _Arrays:
     return x_train, y_train, x_test, y_test
 
 
-def _read_npy(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, counts: dict[str, range]
-) -> np.ndarray:
-    """Return one array, read-only, once its header has said that it fits; raises _Unusable."""
-    name = member.filename.removesuffix(".npy")
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise _Unusable(f"{name} is compressed in a way that NumPy does not write")
-    with archive.open(member) as stream:
-        start = stream.read(10)
-        if start[:6] != b"\x93NUMPY":
-            raise _Unusable(f"{name} is not an array in NumPy's format; pickles are never opened")
-        length = int.from_bytes(start[8:], "little")
-        if start[6:8] != b"\x01\x00" or length > _HEADER_LIMIT:
-            raise _Unusable(f"{name} has a header that NumPy does not write for such an array")
-        dtype, shape, order = _parse_header(name, stream.read(length))
-        _check_shape(name, dtype, shape, counts)
-        size = int(np.prod(shape, dtype=np.int64))
-        if member.file_size != 10 + length + size:
-            raise _Unusable(
-                f"{name} says that it has {size:,} bytes, but the zip file holds "
-                f"{member.file_size - 10 - length:,}"
-            )
-        content = stream.read(size)  # a lying zip file cannot unpack more; the end checks the CRC
-    if len(content) != size:
-        raise _Unusable(f"{name} ends after {len(content):,} of {size:,} bytes")
-    return np.frombuffer(content, np.uint8).reshape(shape, order=order)
-
-
-def _parse_header(name: str, text: bytes) -> tuple[object, tuple[int, ...], str]:
-    """Return dtype, shape and order as an .npy header gives them; raises _Unusable."""
-    try:
-        header = ast.literal_eval(text.decode("latin1").strip())
-        dtype, shape = header["descr"], header["shape"]
-        order = "F" if header["fortran_order"] else "C"
-        if not all(type(count) is int and count >= 0 for count in shape):
-            raise ValueError(f"shape {shape}")
-    except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError) as error:
-        raise _Unusable(f"{name} has a header that cannot be read") from error
-    return dtype, tuple(shape), order
-
-
-def _check_shape(
-    name: str, dtype: object, shape: tuple[int, ...], counts: dict[str, range]
-) -> None:
-    """Raise _Unusable unless an array's header fits its name."""
-    if "O" in str(dtype):
-        raise _Unusable(f"{name} holds pickled Python objects, which are never opened")
-    if dtype not in ("|u1", "u1", "<u1"):
-        raise _Unusable(f"{name} must hold uint8 numbers (|u1), not {dtype}")
-    inner = (SIZE, SIZE) if name.startswith("x") else ()
-    allowed = counts[name[2:]]
-    if len(shape) != 1 + len(inner) or shape[1:] != inner or shape[0] not in allowed:
-        first, last = f"{allowed[0]:,}", f"{allowed[-1]:,}"
+def _checked_array(name: str, array: object, counts: range) -> np.ndarray:
+    """The array, if it fits its name; raises _Unusable."""
+    if not isinstance(array, np.ndarray):
+        raise _Unusable(f"{name} is not an array in NumPy's format; pickles are never opened")
+    if array.dtype != np.uint8:
+        raise _Unusable(f"{name} must hold uint8 numbers, not {array.dtype}")
+    inner, things = ((SIZE, SIZE), "images of 28 x 28") if name[0] == "x" else ((), "labels")
+    if array.shape[1:] != inner or not array.shape or len(array) not in counts:
+        shape = " x ".join(f"{length:,}" for length in array.shape) or "a single number"
+        first, last = f"{counts[0]:,}", f"{counts[-1]:,}"
         count = first if first == last else f"{first} to {last}"
-        rest = f" of {SIZE} x {SIZE}" if inner else ""
-        raise _Unusable(
-            f"{name} must hold {count} {'images' if inner else 'labels'}{rest}, but its shape is "
-            f"{' x '.join(f'{length:,}' for length in shape) or 'a single number'}"
-        )
+        raise _Unusable(f"{name} must hold {count} {things}, but its shape is {shape}")
+    return array
 
 
-# The network.
+# --- the network --------------------------------------------------------------------------------
+# Keras's get_file has neither a deadline nor a limit of size, leaves half a file under the final
+# name while it goes, and needs TensorFlow loaded.
 
 
 def _download(time_limit: float, cache: Path) -> tuple[_Arrays, tuple[str, ...]]:
-    """Return the downloaded arrays and a remark if they could not be kept; raises _Unusable."""
+    """The downloaded arrays, and a remark if they could not be kept; raises _Unusable."""
     content = _fetch(time_limit)
-    arrays = _read_mnist(io.BytesIO(content))
-    return arrays, _keep(content, cache)
+    return _read_mnist(io.BytesIO(content)), _keep(content, cache)
 
 
 def _fetch(time_limit: float) -> bytes:
-    """Return what MNIST_URL serves within `time_limit` seconds; raises _Unusable.
+    """What MNIST_URL serves within `time_limit` seconds; raises _Unusable.
 
     In a thread of its own, because the standard library's timeouts are for single reads: a server
     that sends a byte a second passes all of them.
@@ -352,21 +307,17 @@ def _fetch(time_limit: float) -> bytes:
         return result
     except queue.Empty as error:
         raise _Unusable(f"it was not complete after {time_limit:g} seconds") from error
-    except urllib.error.HTTPError as error:
-        raise _Unusable(f"the server answered {error.code} ({error.reason})") from error
-    except (http.client.HTTPException, ValueError) as error:
-        raise _Unusable(f"the server's answer makes no sense ({error!r})") from error
-    except OSError as error:
-        reason = getattr(error, "reason", error)
-        raise _Unusable(f"the server cannot be reached ({reason})") from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or repr(error)
+        raise _Unusable(f"the server gave no answer that can be used ({reason})") from error
 
 
 def _keep(content: bytes, cache: Path) -> tuple[str, ...]:
     """Put the verified file into Keras's cache, whole or not at all; returns a remark if not."""
-    if cache.exists():
-        return (f"The download was not kept: {cache} is left as it is.",)
     partial = None
     try:
+        if cache.exists():
+            return (f"The download was not kept: {cache} is left as it is.",)
         cache.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=cache.parent, prefix="mnist-", delete=False) as file:
             partial = Path(file.name)
