@@ -5,34 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from normlib.command_line import progress_bar, table
-from normlib.config import CHOICES, LIMITS, TrainConfig
+from normlib.config import CHOICES, LIMITS, MEANINGS, TrainConfig
 from normlib.mnist import describe_source, load_mnist
-
-_HELP = {
-    "normalization": "which method",
-    "placement": "which layers are normalized",
-    "batch_size": "images per step",
-    "learning_rate": "of plain SGD",
-    "epsilon": "added to the variance, inside the root",
-    "momentum": "of the moving statistics, Keras's way round",
-    "epochs": "passes over the images",
-    "hidden_units": "width of the dense layer",
-    "train_size": "images to train on",
-    "weight_norm_start": "where g starts",
-    "seed": "of weights and batch order",
-    "learn_scale_shift": "train gamma and beta",
-    "inference_statistics": "what batch norm uses in evaluation",
-    "center": "subtract the mean",
-    "scale": "divide by the root",
-    "position": "normalize before or after ReLU",
-    "ghost_batches": "parts of a batch with statistics of their own",
-    "groups": "of channels, for group norm",
-}
+from normlib.run import Event, Progress, Run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,65 +20,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m normlib", description="Train and inspect the lab's small CNN."
     )
     commands = parser.add_subparsers(required=True, metavar="command")
-    _add_train(commands)
-    _add_data(commands)
+    add_train(commands)
+    data = commands.add_parser("data", help="tell which data would be used, and why")
+    data.set_defaults(run=lambda chosen: print(describe_source(load_mnist())))
     chosen = parser.parse_args(arguments)
     try:
-        return chosen.run(chosen)
+        chosen.run(chosen)
     except (ValueError, OSError) as error:
         print(f"normlib: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nnormlib: interrupted.", file=sys.stderr)
         return 130
-
-
-def _add_data(commands) -> None:
-    command = commands.add_parser("data", help="tell which data would be used, and why")
-    command.set_defaults(run=_data)
-
-
-def _data(chosen: argparse.Namespace) -> int:
-    data = load_mnist()
-    print(describe_source(data))
     return 0
 
 
-def _add_train(commands) -> None:
+def add_train(commands) -> None:
+    """The command `train`, with an option for each setting of `TrainConfig`."""
     command = commands.add_parser(
         "train",
         help="train the network once",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     for field in fields(TrainConfig):
-        option = f"--{field.name.replace('_', '-')}"
-        meaning = _HELP[field.name]
+        name, meaning = field.name, MEANINGS[field.name]
+        options: dict = {"default": field.default, "help": meaning}
         if field.type == "bool":
-            command.add_argument(
-                option, action=argparse.BooleanOptionalAction, default=field.default, help=meaning
-            )
-        elif field.name in CHOICES:
-            command.add_argument(
-                option, choices=CHOICES[field.name], default=field.default, help=meaning
-            )
+            options["action"] = argparse.BooleanOptionalAction
+        elif name in CHOICES:
+            options["choices"] = CHOICES[name]
         else:
-            low, high = LIMITS[field.name]
-            command.add_argument(
-                option,
-                type=int if field.type == "int" else float,
-                default=field.default,
-                help=f"{meaning}, {low:,g} to {high:,g}",
-            )
+            low, high = LIMITS[name]
+            options["help"] = f"{meaning}, {low:,g} to {high:,g}"
+            options["type"] = int if field.type == "int" else float
+        command.add_argument(f"--{name.replace('_', '-')}", **options)
     command.add_argument("--json", type=Path, metavar="FILE", help="write the run there as JSON")
-    command.set_defaults(run=_train)
+    command.set_defaults(run=train_and_tell)
 
 
-def _train(chosen: argparse.Namespace) -> int:
-    config = TrainConfig(
-        **{field.name: getattr(chosen, field.name) for field in fields(TrainConfig)}
-    )
-    if chosen.json and not chosen.json.parent.is_dir():
-        raise ValueError(f"There is no folder {chosen.json.parent} to write {chosen.json.name} to.")
+def train_and_tell(chosen: argparse.Namespace) -> None:
+    settings = {field.name: getattr(chosen, field.name) for field in fields(TrainConfig)}
+    config = TrainConfig(**settings)
+    if chosen.json:
+        try_writing(chosen.json)
     data = load_mnist()
     print(describe_source(data))
     from normlib.training import train  # loads TensorFlow: not before the input is known good
@@ -108,7 +71,56 @@ def _train(chosen: argparse.Namespace) -> int:
     print(table(run))
     if chosen.json:
         chosen.json.write_text(json.dumps(run.to_dict(), allow_nan=False))
-    return 0
+
+
+def try_writing(path: Path) -> None:
+    """ValueError, with a sentence, where a file cannot be written; before the work, not after."""
+    if not path.parent.is_dir():
+        raise ValueError(f"There is no folder {path.parent} to write {path.name} to.")
+    new = not path.exists()
+    try:
+        with path.open("a"):
+            pass
+        if new:
+            path.unlink()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def progress_bar(label: str, width: int = 30) -> Callable[[Event], None]:
+    """An `on_event` that draws one line on stderr; a terminal's line is drawn over itself."""
+    live = sys.stderr.isatty()
+
+    def show(event: Event) -> None:
+        if not isinstance(event, Progress) or not (live or event.step == event.steps):
+            return
+        done = round(width * event.step / event.steps)
+        left = event.seconds / event.step * (event.steps - event.step)
+        line = (
+            f"{label:>8} [{'#' * done}{'.' * (width - done)}] {event.step:,}/{event.steps:,}"
+            f"  loss {event.losses[-1]:.4f}  {event.images_per_second:,.0f} images/s"
+            f"  {left:,.0f} s left"
+        )
+        end = "\n" if event.step == event.steps else ""
+        print(f"\r{line:<100}" if live else line, end=end, file=sys.stderr, flush=True)
+
+    return show
+
+
+def table(run: Run) -> str:
+    """The run as lines of text: one per epoch, then how it ended."""
+    lines = ["epoch  loss (report)  loss (mean)  validation  seconds"]
+    lines += [
+        f"{e.epoch:5d}  {e.report_loss:13.4f}  {e.train_loss:11.4f}"
+        f"  {e.validation_accuracy:9.2%}  {e.seconds:7.1f}"
+        for e in run.epochs
+    ]
+    if run.test_accuracy is not None:
+        lines.append(f"test accuracy {run.test_accuracy:.2%}")
+    if run.message:
+        lines.append(run.message)
+    lines.append(f"{run.seconds:.1f} s in all, {run.images_per_second:,.0f} images/s in training")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -26,61 +26,53 @@ class Method:
     title: str
     averages: str
     formula: str
-    source: str
 
 
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("none", "No normalization", "nothing", r"z = x", ""),
+        Method("none", "No normalization", "nothing", r"z = x"),
         Method(
             "batch",
             "Batch norm",
             "all examples and positions of one channel",
             r"z = \gamma_c \frac{x - \mu_c}{\sqrt{\sigma_c^2 + \epsilon}} + \beta_c",
-            "Ioffe and Szegedy, 2015, arXiv:1502.03167",
         ),
         Method(
             "weight",
             "Weight norm",
             "no activations: the weights of one output channel share a length",
             r"w_c = g_c \frac{v_c}{\lVert v_c \rVert}",
-            "Salimans and Kingma, 2016, arXiv:1602.07868",
         ),
         Method(
             "layer",
             "Layer norm",
             "all positions and channels of one example",
             r"z = \gamma \frac{x - \mu_n}{\sqrt{\sigma_n^2 + \epsilon}} + \beta",
-            "Ba, Kiros and Hinton, 2016, arXiv:1607.06450",
         ),
         Method(
             "group",
             "Group norm",
             "all positions of one group of channels of one example",
             r"z = \gamma_c \frac{x - \mu_{n,g}}{\sqrt{\sigma_{n,g}^2 + \epsilon}} + \beta_c",
-            "Wu and He, 2018, arXiv:1803.08494",
         ),
         Method(
             "instance",
             "Instance norm",
             "all positions of one channel of one example",
             r"z = \gamma_c \frac{x - \mu_{n,c}}{\sqrt{\sigma_{n,c}^2 + \epsilon}} + \beta_c",
-            "Ulyanov, Vedaldi and Lempitsky, 2016, arXiv:1607.08022",
         ),
         Method(
             "rms",
             "RMS norm",
             "as layer norm, but the mean is not subtracted",
             r"z = \gamma \frac{x}{\sqrt{\overline{x^2}_n + \epsilon}}",
-            "Zhang and Sennrich, 2019, arXiv:1910.07467",
         ),
         Method(
             "tf_batch",
             "TensorFlow's batch norm",
             "all examples and positions of one channel",
             r"z = \gamma_c \frac{x - \mu_c}{\sqrt{\sigma_c^2 + \epsilon}} + \beta_c",
-            "tf.nn.batch_normalization",
         ),
     )
 }
@@ -107,6 +99,28 @@ LIMITS: dict[str, tuple[float, float]] = {
     "groups": (1, 30),
 }
 
+# What each setting is, in a few words.
+MEANINGS: dict[str, str] = {
+    "normalization": "which method",
+    "placement": "which layers are normalized",
+    "batch_size": "images per step",
+    "learning_rate": "of plain SGD",
+    "epsilon": "added to the variance, inside the root",
+    "momentum": "of the moving statistics, Keras's way round",
+    "epochs": "passes over the images",
+    "hidden_units": "width of the dense layer",
+    "train_size": "images to train on",
+    "weight_norm_start": "where g starts",
+    "seed": "of weights and batch order",
+    "learn_scale_shift": "train gamma and beta",
+    "inference_statistics": "what batch norm uses in evaluation",
+    "center": "subtract the mean",
+    "scale": "divide by the root",
+    "position": "normalize before or after ReLU",
+    "ghost_batches": "parts of a batch with statistics of their own",
+    "groups": "of channels, for group norm",
+}
+
 CONV_FILTERS = 30
 
 # What `SmallCNN.forward` returns, in the order of the network.
@@ -129,26 +143,18 @@ class TrainConfig:
     Two equal configs on equal data give equal numbers, to the last bit.
     An impossible value is refused with a `ValueError` that says, in one sentence, what is possible.
 
-    normalization: one of `METHODS`.
+    Each field has its `MEANINGS`; beyond them:
     placement: "conv" normalizes the convolution only, "conv and dense" the hidden layer too
         (weight norm: the kernels of the convolution only, or of all three layers).
-    batch_size, epochs, hidden_units, train_size: counts; train_size images are taken from the
-        start of the training set, or all where it holds fewer.
-    learning_rate: of plain stochastic gradient descent.
-    epsilon: added to the variance, inside the root.
-    momentum: moving = momentum * moving + (1 - momentum) * batch, as Keras has it.
+    train_size: taken from the start of the training set, or all where it holds fewer.
+    momentum: moving = momentum * moving + (1 - momentum) * batch.
     weight_norm_start: "norm" g = ||v||, nothing changes at the start; "one" g = 1;
         "data" the paper's start from the first batch; "constant" v = g = 1 over the whole
         kernel, never trained: the mistake behind the report's weight-norm column.
-    seed: initial weights and batch order each get a stream of their own from it.
     learn_scale_shift: False keeps gamma = 1 and beta = 0.
     inference_statistics: what batch norm uses in evaluation, its "moving" statistics or those of
         the evaluated "batch" (of 500 images).
-    center, scale: subtract the mean, divide by the root; normally both.
-    position: normalize "before ReLU" or "after ReLU".
-    ghost_batches: batch norm only: the batch is split into so many parts, each with statistics
-        of its own (Hoffer, Hubara and Soudry, 2017, arXiv:1705.08741).
-    groups: group norm only: the number of channel groups.
+    ghost_batches: batch norm only (Hoffer, Hubara and Soudry, 2017, arXiv:1705.08741).
     """
 
     normalization: str = "batch"

@@ -1,6 +1,5 @@
 """A training run as plain data: what it reports while it goes, and what is left when it ends."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,6 +9,11 @@ import numpy as np
 
 from normlib.config import TrainConfig
 
+# Fields of `Run` that stand in its JSON under their own names; a message may be missing.
+_AS_THEY_ARE = (
+    *("status", "message", "losses", "epochs", "test_accuracy", "seconds"),
+    *("images_per_second", "recorded", "versions"),
+)
 RunStatus = Literal["finished", "stopped", "diverged"]
 
 
@@ -102,17 +106,9 @@ class Run:
         keeps its last losses, and every reader of JSON can open it.
         """
         return {
-            "config": json.loads(self.config.to_json()),
+            "config": asdict(self.config),
             "data": {"name": self.data_name, "checksum": self.data_checksum},
-            "status": self.status,
-            "message": self.message,
-            "losses": _plain(self.losses),
-            "epochs": [_plain(asdict(result)) for result in self.epochs],
-            "test_accuracy": _plain(self.test_accuracy),
-            "seconds": _plain(self.seconds),
-            "images_per_second": _plain(self.images_per_second),
-            "recorded": _plain(self.recorded),
-            "versions": dict(self.versions),
+            **{name: _plain(getattr(self, name)) for name in _AS_THEY_ARE},
         }
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -133,45 +129,37 @@ class Run:
             if name.startswith("weights/"):
                 _, index, rest = name.split("/", 2)
                 weights.setdefault(int(index), {})[rest] = array
-        accuracy = data["test_accuracy"]
+        found = {
+            name: _numbers(data[name]) for name in _AS_THEY_ARE if name != "message" or name in data
+        }
+        found["epochs"] = [EpochResult(**result) for result in found["epochs"]]
         return cls(
             config=TrainConfig.from_dict(data["config"]),
             data_name=data["data"]["name"],
             data_checksum=data["data"]["checksum"],
-            status=data["status"],
-            message=data.get("message", ""),
-            losses=[float(loss) for loss in data["losses"]],
-            epochs=[EpochResult(**_numbers(result)) for result in data["epochs"]],
-            test_accuracy=None if accuracy is None else float(accuracy),
-            seconds=float(data["seconds"]),
-            images_per_second=float(data["images_per_second"]),
-            recorded=_numbers(data["recorded"]),
-            versions=dict(data["versions"]),
+            **found,
             predictions=arrays.get("predictions"),
             weights=[weights.get(index, {}) for index in range(max(weights, default=-1) + 1)],
         )
 
 
-_NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-
-
 def _plain(value: Any) -> Any:
     """`value` with NumPy's types made Python's and non-finite numbers made words."""
+    if isinstance(value, EpochResult):
+        return _plain(asdict(value))
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, (np.ndarray, np.generic)):
+    if isinstance(value, np.ndarray | np.generic):
         return _plain(value.tolist())
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _numbers(value: Any) -> Any:
     """The inverse of `_plain`, as far as there is one."""
     if isinstance(value, Mapping):
         return {name: _numbers(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list):
         return [_numbers(item) for item in value]
-    return _NOT_FINITE.get(value, value) if isinstance(value, str) else value
+    return float(value) if value in ("nan", "inf", "-inf") else value

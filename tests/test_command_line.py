@@ -55,6 +55,25 @@ def test_bad_input_gets_one_sentence(options, sentence, small, capsys):
     assert sentence in printed and "\n" not in printed
 
 
+@pytest.mark.parametrize("target", [".", "/proc/run.json"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(
+    target, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(__main__, "load_mnist", lambda: pytest.fail("the work began"))
+    assert __main__.main(["train", "--json", str(tmp_path / target)]) == 2
+    printed = capsys.readouterr().err.strip()
+    assert "cannot be written" in printed and "\n" not in printed
+
+
+def test_a_refused_training_leaves_no_file_behind(small, tmp_path):
+    file = tmp_path / "run.json"
+    __main__.try_writing(file)
+    assert not file.exists()
+    file.write_text("kept")
+    __main__.try_writing(file)
+    assert file.read_text() == "kept"
+
+
 def test_data_tells_what_would_be_used(small, capsys):
     assert __main__.main(["data"]) == 0
     assert "Data: drawn digits, drawn for the tests" in capsys.readouterr().out

@@ -18,9 +18,9 @@ import streamlit as st
 
 import normlib
 from normlib.mnist import Dataset, load_mnist
-from normlib.threads import give_way
 from pages import lab
 from pages.components import turns
+from pages.lab.threads import give_way
 
 if TYPE_CHECKING:
     from pages.lab.queue import Experiments

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from normlib.config import TrainConfig
 from normlib.mnist import Dataset
 from normlib.run import Event, Progress, Run
-from normlib.threads import give_way
 from pages.lab import recorded as recorded_runs
 from pages.lab.experiment import ENDED, FINAL, LIVE, Experiment, Snapshot
 from pages.lab.store import MAX_ARRAY_BYTES, RunSummary, Store, with_last_weights
+from pages.lab.threads import give_way
 
 __all__ = ["ENDED", "FINAL", "LIVE", "Experiment", "Experiments", "QueueFull", "Snapshot"]
 

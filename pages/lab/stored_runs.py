@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from normlib.command_line import table
+from normlib.__main__ import table
 from normlib.config import TrainConfig
 from pages.lab import export
 from pages.lab.recorded import as_json
