@@ -45,20 +45,20 @@ def test_a_steady_difference_is_settled_where_the_seeds_alone_differ_by_more():
 
 
 @pytest.mark.parametrize(
-    ("one", "margin", "status", "pairs"),
+    ("one", "margin", "status", "settled"),
     [
-        ([0.24, -0.03, 0.34], 0.2, "not settled", "in 2 of 3 pairs"),
-        ([1.3, 0.1, 0.4], 0.2, "not settled", "in every pair"),
-        ([0.01, -0.01, 0.02], 0.2, "level", "in 2 of 3 pairs"),
-        ([0.0, 0.0, 0.0], 0.0, "level", "in 0 of 3 pairs"),
+        ([0.24, -0.03, 0.34], 0.2, "not settled", "in 2 of 3 pairs: not settled"),
+        ([1.3, 0.1, 0.4], 0.2, "not settled", "in every pair, too few to settle it"),
+        ([0.01, -0.01, 0.02], 0.2, "level", "level within ±0.2"),
+        ([0.0, 0.0, 0.0], 0.0, "level", "no difference"),
         ([0.3, 0.3, 0.3], 0.2, "differs", "in every pair"),
-        ([5.0, 5.0], 0.2, "not settled", "in every pair"),
-        ([5.0], 0.2, "not settled", "in the one pair"),
+        ([5.0, 5.0], 0.2, "not settled", "in every pair, too few to settle it"),
+        ([5.0], 0.2, "not settled", "in the one pair, too few to settle it"),
     ],
 )
-def test_what_is_said(one, margin, status, pairs):
+def test_what_is_said(one, margin, status, settled):
     found = verdict(one, [0.0] * len(one), margin)
-    assert (found.status, found.pairs) == (status, pairs)
+    assert (found.status, found.settled) == (status, settled)
 
 
 def test_the_order_of_the_seeds_changes_nothing():

@@ -191,23 +191,22 @@ def _cell(kind: str, epoch: int, published: Published, column: Column) -> Cell:
 
 
 def table_rows(table: Table, own: Table) -> list[dict[str, str]]:
-    """A table with a row for each of its cells, as text. own: this machine's, where it has any."""
+    """A table with a row for each of its cells, as text, under a row that names theirs.
+
+    own: this machine's, shown where it has any.
+    """
+    names = ["", "Published", "Recorded", "Difference"]
+    if any(cell.values for _, cells in own.rows for cell in cells):
+        names += ["This machine", "Its difference"]
     rows = []
-    has_own = any(cell.values for _, cells in own.rows for cell in cells)
     for (label, cells), (_, mine) in zip(table.rows, own.rows, strict=True):
-        for index, (method, cell, live) in enumerate(zip(table.columns, cells, mine, strict=True)):
-            row = {
-                "": f"**{label}**" if index == 0 else "",
-                "Method": title(method),
-                "Published": cell.words(cell.published),
-                "Recorded": cell.ours,
-                "Difference": cell.words(cell.difference, signed=True),
-            }
-            if has_own:
-                row["This machine"] = live.ours
-                row["Its difference"] = live.words(live.difference, signed=True)
-            rows.append(row)
-    return rows
+        rows.append([f"**{label}**"] + [""] * (len(names) - 1))
+        for method, cell, live in zip(table.columns, cells, mine, strict=True):
+            row = [title(method), cell.words(cell.published)]
+            for one in (cell, live):
+                row += [one.ours, one.words(one.difference, signed=True)]
+            rows.append(row[: len(names)])
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def furthest(reproduction: Mapping[str, Any], own: Mapping[str, Column]) -> float:

@@ -68,10 +68,16 @@ class Verdict:
 
     @property
     def settled(self) -> str:
-        """`in every pair`; `level within ±0.2`; `in 2 of 3 pairs: not settled`."""
+        """`in every pair`; `level within ±0.2`; `in 2 of 3 pairs: not settled`.
+
+        Where all pairs agree and it is not settled, there are too few of them.
+        """
         if self.status == "level":
             return f"level within ±{number(self.margin)}" if self.margin else "no difference"
-        return self.pairs if self.differs else f"{self.pairs}: not settled"
+        if self.differs:
+            return self.pairs
+        agree = self.agreeing == len(self.differences)
+        return f"{self.pairs}, too few to settle it" if agree else f"{self.pairs}: not settled"
 
 
 def verdict(first: Sequence[float], second: Sequence[float], margin: float = 0.0) -> Verdict:

@@ -145,6 +145,6 @@ def answer() -> str:
     one = changes[most]
     return (
         f"{title(most)} changes most when the equations are followed: {points(one.mean)} of test "
-        f"accuracy on average, {one.settled} of trainings with the same seed. "
-        f"The others: {listed(others)}."
+        f"accuracy on average, {one.settled}. The others: {listed(others)}. "
+        "A pair is two trainings with the same seed."
     )
