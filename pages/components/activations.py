@@ -13,6 +13,7 @@ import streamlit as st
 
 from normlib.config import METHODS, TrainConfig
 from pages.components import charts, controls, page, server, source
+from pages.lab.results import describe
 from pages.lab.words import in_sentence, listed, percent, title
 
 if TYPE_CHECKING:
@@ -286,8 +287,7 @@ def _weights_control() -> None:
         one = runs.get(key) or (run if key == chosen else None)
         if one is None:
             return "Fresh: the first weights of this seed"
-        reached = f", {percent(one.test_accuracy)}" if one.test_accuracy is not None else ""
-        return f"Trained: {title(one.config.normalization)}, seed {one.config.seed}{reached}"
+        return _trained_words(one.config, one.test_accuracy)
 
     st.session_state["_run"] = chosen
     st.selectbox(
@@ -307,3 +307,10 @@ def _weights_control() -> None:
             key="_epoch",
             on_change=lambda: controls.put("weights", f"{chosen}@{st.session_state['_epoch']}"),
         )
+
+
+@lru_cache(maxsize=256)
+def _trained_words(config: TrainConfig, accuracy: float | None) -> str:
+    alike = TrainConfig(train_size=config.train_size, epochs=config.epochs, seed=config.seed)
+    reached = f", {percent(accuracy)}" if accuracy is not None else ""
+    return f"Trained: {describe(config, alike)}, seed {config.seed}{reached}"

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 Tensor = tf.Tensor  # for the pages, which do not know TensorFlow
 PERCENTILES = (15, 50, 85)
-LAYERS = ("conv", "hidden")
 # A histogram's cells: so many on each side of zero. Their width is a power of two, and dividing
 # a float by that is exact: no value is ever counted in its neighbor's cell.
 _HALF = 2048
