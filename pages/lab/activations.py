@@ -21,7 +21,6 @@ from normlib.cnn import SmallCNN
 from normlib.config import TrainConfig
 from normlib.run import Run
 from normlib.runtime import DEVICE
-from pages.lab.memory import Memory  # noqa: F401
 
 if TYPE_CHECKING:
     import pandas as pd
