@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from normlib.__main__ import try_writing
 from normlib.config import LIMITS
 from normlib.mnist import Dataset, describe_source, load_mnist
 from pages.lab import record, recorded, report, reproduce, stored_runs
@@ -115,7 +116,7 @@ def _report(chosen: argparse.Namespace) -> None:
     low, high = LIMITS["epochs"]
     if not low <= chosen.epochs <= high:
         raise ValueError(f"epochs must be a whole number from 1 to {high}, not {chosen.epochs}.")
-    _try_files(chosen.json, chosen.markdown)
+    _try_writing(chosen.json, chosen.markdown)
     data = _data()
     if data.name != "MNIST":
         print("These are not the report's images: its numbers cannot be expected.")
@@ -135,9 +136,7 @@ def _record(names: Sequence[str], chosen: argparse.Namespace) -> None:
     if unknown := [name for name in names if name not in record.RECORDINGS]:
         possible = ", ".join(record.RECORDINGS)
         raise ValueError(f"There is no recording {unknown[0]!r}; there are {possible}.")
-    if not chosen.folder.is_dir():
-        raise ValueError(f"There is no folder {chosen.folder} to write to.")
-    _try_files(*(chosen.folder / f"{name}.json" for name in names))
+    _try_writing(*(chosen.folder / f"{name}.json" for name in names))
     data = _data()
     with _store() as store:
         for name in names:
@@ -147,7 +146,7 @@ def _record(names: Sequence[str], chosen: argparse.Namespace) -> None:
 
 
 def _runs(chosen: argparse.Namespace) -> None:
-    _try_files(chosen.csv, chosen.json)
+    _try_writing(chosen.csv, chosen.json)
     with _store() as store:
         if chosen.key is None:
             shown, *texts = stored_runs.everything(store)
@@ -162,18 +161,9 @@ def _runs(chosen: argparse.Namespace) -> None:
             print(f"Written to {file}.")
 
 
-def _try_files(*files: Path | None) -> None:
-    """ValueError with a sentence where one of these cannot be written; none of them changes."""
+def _try_writing(*files: Path | None) -> None:
     for file in filter(None, files):
-        if not file.parent.is_dir():
-            raise ValueError(f"There is no folder {file.parent} to write {file.name} to.")
-        new = not file.exists()
-        try:
-            file.open("a").close()
-        except OSError as error:
-            raise ValueError(f"{file} cannot be written ({error.strerror}).") from error
-        if new:
-            file.unlink()
+        try_writing(file)
 
 
 def _data() -> Dataset:
