@@ -14,40 +14,27 @@ from pages.components import charts, theme
 from pages.components.charts import Chart, frame
 from pages.lab import studies
 from pages.lab.studies import Study
-from pages.lessons.batch_size_lab.charts import Series, lines
+from pages.lessons.batch_size_lab.few_values import at_places
 
 if TYPE_CHECKING:
     import altair as alt
 
-OWN = Series("The batch's own", theme.COLORS["batch"], (1, 0))
-MOVING = Series("Moving", "#8456B8", (9, 3, 3, 3), "square")
-RECOMPUTED = Series("Recomputed", "#B0457B", (3, 3), "triangle-up")
 ALONG = {"test": "Test batch size", "momentum": "Momentum", "batch": "Training batch size"}
+KINDS = {"moving": "Moving", "own": "The batch's own", "recomputed": "Recomputed"}
 MOMENTA = (0.5, 0.9, 0.99, 0.999)
 
 
 def accuracies(along: str, found: Sequence[Study], recalibrated: bool) -> Chart:
     """The accuracy with each kind of statistics, along one of `ALONG`."""
-    kinds = {"own": OWN, "moving": MOVING} | ({"recomputed": RECOMPUTED} if recalibrated else {})
-    curves = {kind: studies.curve(found, kind, along) for kind in kinds}
+    kinds = [kind for kind in KINDS if recalibrated or kind != "recomputed"]
     rows = [
-        {"series": kind, "x": x, "y": right, "low": right, "high": right}
-        for kind, curve in curves.items()
-        for x, right in curve.items()
+        {"method": KINDS[kind], "x": x, "accuracy": right}
+        for kind in kinds
+        for x, right in studies.curve(found, kind, along).items()
     ]
-    sentences = []
-    for kind, curve in curves.items():
-        numbers = ", ".join(f"{x:g}: {right:.1%}" for x, right in curve.items())
-        sentences.append(f"{kinds[kind].title}, by {ALONG[along].lower()}: {numbers}.")
-    return lines(
-        rows,
-        kinds,
-        ALONG[along],
-        "Test accuracy",
-        places=list(curves["own"]),
-        log=along != "momentum",
-        summary=" ".join(sentences),
-    )
+    axes = ("x", "accuracy", ALONG[along], "Test accuracy")
+    curves = charts.curves(rows, *axes, points=True, percent=True)
+    return at_places(curves, list(studies.curve(found, "own", along)))
 
 
 def arrival(chosen: float, steps: int) -> Chart:

@@ -10,7 +10,6 @@ from pages.components import charts, theme
 from pages.components.charts import Chart, frame
 from pages.lab import studies, words
 from pages.lab.studies import Mates
-from pages.lessons.batch_size_lab.inference_charts import MOVING
 
 if TYPE_CHECKING:
     import altair as alt
@@ -121,7 +120,7 @@ def _logits_spec() -> alt.TopLevelMixin:
     )
     ticks = (
         base.transform_aggregate(line="max(moving)", groupby=["class"])
-        .mark_tick(orient="horizontal", thickness=4, width=26, opacity=1, color=MOVING.color)
+        .mark_tick(orient="horizontal", thickness=4, width=26, opacity=1, color=theme.SERIES[0][0])
         .encode(
             y=alt.Y("line:Q", title="Logit", scale=scale),
             tooltip=[

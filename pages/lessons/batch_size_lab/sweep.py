@@ -10,7 +10,7 @@ from pages.components import charts, controls, live_sweep, page, server
 from pages.lab import sweeps
 from pages.lab.sweeps import Outcome, Sweep
 from pages.lessons.batch_size_lab import common
-from pages.lessons.batch_size_lab.charts import lines, of_method
+from pages.lessons.batch_size_lab.few_values import at_places
 from pages.lessons.batch_size_lab.sweep_answer import answer, held_equal
 from pages.lessons.batch_size_lab.sweep_paper import beside_the_paper
 
@@ -77,9 +77,9 @@ def _draw(plan: Sweep, outcomes: dict[str, Outcome], images: int) -> None:
     picture = sweeps.rows(plan, outcomes)
     rows = [
         {
-            "series": row.method,
-            "x": row.value,
-            "y": 1 - row.mean,
+            "method": row.method,
+            "batch size": row.value,
+            "error": 1 - row.mean,
             "low": 1 - row.high,
             "high": 1 - row.low,
         }
@@ -92,17 +92,10 @@ def _draw(plan: Sweep, outcomes: dict[str, Outcome], images: int) -> None:
     text = answer(plan, picture, outcomes, images)
     count = max(row.done for row in picture)
     seeds = f"{count} seeds: mean, and a band to the extremes" if count > 1 else "1 seed"
+    axes = ("batch size", "error", "Batch size", "Test error")
+    curves = charts.curves(rows, *axes, log=True, percent=True, points=True)
     charts.show(
-        lines(
-            rows,
-            {method: of_method(method, index) for index, method in enumerate(plan.methods)},
-            "Batch size",
-            "Test error",
-            places=plan.values,
-            log=True,
-            log_y=True,
-            summary=text.replace("**", ""),
-        ),
+        at_places(curves, plan.values),
         f"Error on all test images at the end · {held_equal(plan, images)} · learning rate "
         f"{plan.base.learning_rate:g} for every batch size · {seeds}.",
         "sizes",
