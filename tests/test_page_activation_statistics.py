@@ -257,6 +257,19 @@ def test_a_long_run_begins_with_the_first_epoch_that_is_kept(drawn, warm) -> Non
     assert (app.slider(key="_epoch").min, app.slider(key="_epoch").value) == (2, 2)
 
 
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("stage", ["conv", "hidden"])
+def test_weights_of_a_run_that_overflowed_are_no_error(view, stage, drawn, warm) -> None:
+    weights = dict(activations.fresh(0).weights)
+    for value in (np.nan, 1e30):
+        weights["conv_bias"] = np.r_[np.float32(value), np.zeros(29, np.float32)]
+        run = saved(warm, drawn, [dict(weights)] * (1 if value == 1e30 else 2))
+        app = opened(weights=f"{run.key}@1", view=view, stage=stage)
+        assert app.selectbox(key="_run").value == run.key
+        specs = [chart.proto.spec for chart in app.get("vega_lite_chart")]
+        assert not any("NaN" in spec or "Infinity" in spec for spec in specs)  # no JSON
+
+
 def test_the_table_of_every_channel_opens(drawn) -> None:
     app = opened(view="channels", methods="batch")
     app.session_state["each"] = True

@@ -181,7 +181,8 @@ def shrink_factors(variances: np.ndarray, epsilon: float) -> np.ndarray:
     sqrt(variance / (variance + ε)),    0 where the variance is 0
     """
     variances = np.asarray(variances, np.float64)
-    return np.sqrt(variances / np.maximum(variances + epsilon, np.finfo(np.float64).tiny))
+    with np.errstate(invalid="ignore"):  # of an infinite variance nothing can be said
+        return np.sqrt(variances / np.maximum(variances + epsilon, np.finfo(np.float64).tiny))
 
 
 def typical_variance(before: Summary, per_channel: bool) -> float:

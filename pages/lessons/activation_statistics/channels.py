@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -28,11 +28,6 @@ LEGEND = (
     "coloured: after normalization"
 )
 LEVEL = 0.005  # what differs by less is written with the same two decimals
-
-
-class Shown(NamedTuple):
-    chart: Chart
-    answer: str
 
 
 def show() -> None:
@@ -61,11 +56,11 @@ def show_every_channel(origin: Origin, methods: tuple[str, ...], epsilon: float)
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
-def look(origin: Origin, methods: tuple[str, ...], epsilon: float) -> Shown:
+def look(origin: Origin, methods: tuple[str, ...], epsilon: float) -> tuple[Chart, str]:
     seen = {method: activations.look(origin, method, epsilon) for method in methods}
     chart = spread(seen, origin.unit)
     chart.sent  # noqa: B018 (converted now, and not when it is looked at)
-    return Shown(chart, answer_to(seen, origin.unit))
+    return chart, answer_to(seen, origin.unit)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

@@ -203,7 +203,7 @@ def spread(seen: Seen, unit: str) -> Chart:
     unit: "channel" or "unit".
     """
     pairs = {method: (steps["before"], steps["normalized"]) for method, steps in seen.items()}
-    reach = max(float((np.abs(s.mean) + s.std).max()) for pair in pairs.values() for s in pair)
+    reach = max(_largest(np.abs(s.mean) + s.std) for pair in pairs.values() for s in pair)
     half = next((w for w in (2.0, 4.0, 8.0) if w >= reach), float(2 ** np.ceil(np.log2(reach))))
     panels, summary, tables = [], [], []
     for method, (before, after) in pairs.items():
@@ -287,7 +287,7 @@ def variances(
         f"{variances.max():.3g}; {below.sum()} below epsilon, {epsilon:g}. The shrink factor lies "
         f"from {factors.min():.3g} to {factors.max():.3g}."
     )
-    top = float(10.0 ** np.ceil(np.log10(max(10.0, variances.max(initial=1.0)))))
+    top = float(10.0 ** np.ceil(np.log10(max(10.0, _largest(variances)))))
     color = theme.color(method)
     panels = (
         (_variances_spec(f"{title(method)}: variance of each {unit}", color, unit, top), drawn),
@@ -352,6 +352,11 @@ def _factors_spec(color: str, unit: str) -> alt.TopLevelMixin:
         )
         .properties(height=240, title="Shrink factor: the standard deviation that is left")
     )
+
+
+def _largest(values: np.ndarray) -> float:
+    """The largest finite value, or 0: an axis has no other end."""
+    return float(np.max(values, where=np.isfinite(values), initial=0.0))
 
 
 def _place(field: str, unit: str) -> alt.X:

@@ -11,7 +11,7 @@ from pages.components import activations, charts, page
 from pages.components.activations import Origin
 from pages.lab.words import count, number, percent, rounded, title
 from pages.lessons.activation_statistics.charts import histograms
-from pages.lessons.activation_statistics.table import NUMBERS, table_of
+from pages.lessons.activation_statistics.table import show_table, table_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,32 +42,15 @@ class Shown(NamedTuple):
 def show() -> None:
     origin, methods, epsilon, caption = activations.draw_controls()
     if methods:
-        chart, dead, answer, table = look(origin, methods, epsilon)
-        charts.show(chart, caption, "histograms")
-        if any(off for off, _ in dead.values()):
-            show_dead_units(dead, origin.unit)
-        page.answer(answer)
-        show_table(table)
+        shown = look(origin, methods, epsilon)
+        charts.show(shown.chart, caption, "histograms")
+        if any(off for off, _ in shown.dead.values()):
+            show_dead_units(shown.dead, origin.unit)
+        page.answer(shown.answer)
+        show_table(shown.table)
         activations.show_digits(origin)
         activations.show_code(methods)
     activations.draw_origin_controls()
-
-
-def show_table(table: pa.Table) -> None:
-    numbers = st.column_config.NumberColumn(format="%.3f", width=64)
-    st.dataframe(
-        table,
-        hide_index=True,
-        key="statistics",
-        column_config={
-            "Step": st.column_config.TextColumn(width=100),
-            "Method": st.column_config.TextColumn(width=136),
-            **dict.fromkeys(NUMBERS, numbers),
-            "Zeros": st.column_config.NumberColumn(format="percent", width=70),
-            "Dead": st.column_config.TextColumn(width=78),
-        },
-        alt="Statistics of every step of every method",
-    )
 
 
 def show_dead_units(dead: Mapping[str, tuple[int, int]], unit: str) -> None:

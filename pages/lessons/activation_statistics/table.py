@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from math import isclose
 from typing import TYPE_CHECKING, Any
 
+import streamlit as st
+
 from pages.components import charts
 from pages.lab.words import in_sentence, title
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from pages.lab.activations import Summary
 
@@ -68,4 +71,21 @@ def alike(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two rows of one step show the same numbers."""
     return (row["Step"], row["Dead"]) == (other["Step"], other["Dead"]) and all(
         isclose(row[name], other[name], rel_tol=1e-5, abs_tol=1e-5) for name in (*NUMBERS, "Zeros")
+    )
+
+
+def show_table(table: pa.Table) -> None:
+    numbers = st.column_config.NumberColumn(format="%.3f", width=64)
+    st.dataframe(
+        table,
+        hide_index=True,
+        key="statistics",
+        column_config={
+            "Step": st.column_config.TextColumn(width=100),
+            "Method": st.column_config.TextColumn(width=136),
+            **dict.fromkeys(NUMBERS, numbers),
+            "Zeros": st.column_config.NumberColumn(format="percent", width=70),
+            "Dead": st.column_config.TextColumn(width=78),
+        },
+        alt="Statistics of every step of every method",
     )
