@@ -31,3 +31,48 @@ def mnist() -> Dataset:
     data = load_mnist(download=False)
     assert data.name == "MNIST", data.notes
     return data
+
+
+@pytest.fixture
+def serve(drawn, monkeypatch):
+    """`serve(queue)` makes it the queue of a server that has warmed up on the drawn digits."""
+    import streamlit as st
+    from live_pages import Ready
+
+    from pages.components import server
+
+    def serve(queue):
+        monkeypatch.setattr(server, "_experiments", queue)
+        return queue
+
+    st.cache_resource.clear()
+    monkeypatch.setattr(server, "_warm_up", Ready(drawn))
+    return serve
+
+
+@pytest.fixture
+def queue(drawn, serve, tmp_path):
+    """The real thing, on few images."""
+    from pages.lab.queue import Experiments
+    from pages.lab.store import Store
+
+    return serve(Experiments(drawn, Store(tmp_path)))
+
+
+@pytest.fixture
+def workers() -> int:
+    """How many trainings a puppet's queue runs at a time."""
+    return 1
+
+
+@pytest.fixture
+def puppet(drawn, serve, workers):
+    """A queue whose trainings wait for the test."""
+    from live_pages import Puppet
+
+    from pages.lab.queue import Experiments
+
+    puppet = Puppet()
+    serve(Experiments(drawn, train=puppet, workers=workers))
+    yield puppet
+    puppet.go.set()

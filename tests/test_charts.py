@@ -9,6 +9,7 @@ import pytest
 
 from normlib.config import METHODS
 from pages.components import charts, theme
+from pages.lessons.train.mistakes import confusion
 
 CONFIG = tomllib.loads((Path(__file__).parents[1] / ".streamlit" / "config.toml").read_text())
 
@@ -56,30 +57,33 @@ def test_a_chart_keeps_its_data_out_of_its_spec():
     assert "90.10%" in again.summary
 
 
-def test_the_smoothed_loss_is_the_mean_of_the_last_steps():
-    values = np.arange(1000.0)
-    smooth = charts._smooth(values)
-    assert smooth[0] == 0
-    assert smooth[2] == 1
-    assert smooth[-1] == values[-40:].mean()
-
-
-def test_a_long_loss_curve_is_thinned_to_what_a_screen_shows_with_its_last_step():
-    rows = {"method": ["none"] * 5000, "step": range(1, 5001), "loss": np.linspace(2, 1, 5000)}
+def test_a_zero_on_a_log_axis_is_drawn_at_its_end_and_nothing_else_moves():
+    rows = {
+        "method": ["batch"] * 3,
+        "step": [1, 2, 3],
+        "loss": [2.0, 0.0, 1.19e-7],
+        "smoothed": [2.0, 1.0, 0.5],
+    }
     chart = charts.loss_curves(rows)
-    assert len(chart.panels[0][1]) == charts.MOST_POINTS
-    assert chart.panels[0][1]["step"].iloc[-1] == 5000
-    assert len(chart.table) == 5000
+    drawn = chart.panels[0][1]
+    assert drawn["loss"].tolist() == [2.0, 1e-7, 1.19e-7]
+    assert drawn["smoothed"].tolist() == [2.0, 1.0, 0.5]
+    assert chart.table["loss"].tolist() == [2.0, 0.0, 1.19e-7]
+    band = {"method": ["batch"], "step": [1], "low": [0.0], "mid": [3e-9], "high": [1.0]}
+    drawn = charts.bands(band, "step", "Step", "Loss", log=True).panels[0][1]
+    assert drawn[["low", "mid", "high"]].values.tolist() == [[3e-9, 3e-9, 1.0]]
+    assert charts.bands(band, "step", "Step", "Loss").panels[0][1]["low"][0] == 0
 
 
 def test_a_training_without_a_step_has_a_picture_too():
-    assert charts.loss_curves({"method": [], "step": [], "loss": []}).summary == "No step yet."
+    nothing = {"method": [], "step": [], "loss": [], "smoothed": []}
+    assert charts.loss_curves(nothing).summary == "No step yet."
 
 
 def test_the_confusion_names_the_worst_mistake():
     counts = np.diag(np.full(10, 90))
     counts[4, 9] = 7
-    chart = charts.confusion(counts)
+    chart = confusion(counts)
     assert chart.summary == (
         "900 of 907 images were read correctly. "
         "The most frequent mistake: a 4 read as a 9, 7 times."

@@ -1,36 +1,23 @@
 """The Compare page: the same start for all, tables and sentences from the runs, nothing lost."""
 
 import pytest
-import streamlit as st
-from live_pages import Puppet, Ready, charts, opened, pressed, ran, words
+from live_pages import charts, opened, pressed, ran, words
 
 from normlib.config import TrainConfig
 from pages.components import controls, server
-from pages.lab import results as tables
+from pages.lab import comparison
+from pages.lab import words as naming
 from pages.lab.queue import Experiments
+from pages.lab.run_names import SURGERY
 from pages.lab.store import Store
+from pages.lessons.compare import answer
 
 QUICK = {"images": "500", "epochs": "1", "hidden": "8"}
 
 
 @pytest.fixture
-def queue(drawn, monkeypatch, tmp_path) -> Experiments:
-    """The real thing, on few images."""
-    st.cache_resource.clear()
-    queue = Experiments(drawn, Store(tmp_path))
-    monkeypatch.setattr(server, "_warm_up", Ready(drawn))
-    monkeypatch.setattr(server, "_experiments", queue)
-    return queue
-
-
-@pytest.fixture
-def puppet(drawn, monkeypatch):
-    st.cache_resource.clear()
-    puppet = Puppet()
-    monkeypatch.setattr(server, "_warm_up", Ready(drawn))
-    monkeypatch.setattr(server, "_experiments", Experiments(drawn, train=puppet, workers=2))
-    yield puppet
-    puppet.go.set()
+def workers() -> int:
+    return 2
 
 
 def ended(queue: Experiments) -> list:
@@ -55,15 +42,14 @@ def test_cold_it_asks_and_trains_nothing(puppet):
 def test_tables_and_sentence_are_those_of_the_runs(queue):
     app = pressed(opened("compare", **QUICK), "_train_all")
     runs = {run.config.normalization: [run] for run in ended(queue)}
-    assert list(runs) == ["batch", "layer", "none", "weight"]  # those that take longest first
-    runs = {method: runs[method] for method in controls.FOUR_METHODS}  # as they are shown
+    assert list(runs) == list(controls.FOUR_METHODS)
     assert {run.config.seed for (run,) in runs.values()} == {0}
     app = ran(app)
-    assert app.success[0].value == tables.verdict(runs)
+    assert app.success[0].value == answer.verdict(runs)
     losses, accuracy = shown_tables(app)
-    assert losses.equals(tables.report_losses(runs))
-    assert accuracy.equals(tables.accuracy_and_time(runs))
-    assert losses.columns.tolist()[1:] == [tables.title(name) for name in runs]
+    assert losses.equals(comparison.report_losses(runs))
+    assert accuracy.equals(comparison.accuracy_and_time(runs))
+    assert losses.columns.tolist()[1:] == [naming.title(name) for name in runs]
     assert charts(app) == 2
     assert "all done" in words(app)
     # The report's unit is the mean loss over the batch size.
@@ -103,10 +89,10 @@ def test_stop_takes_back_what_runs_and_what_waits(puppet):
     assert ran(app).success
 
 
-def test_what_is_kept_is_on_screen_at_once_after_a_restart(queue, drawn, monkeypatch, tmp_path):
+def test_what_is_kept_is_on_screen_at_once_after_a_restart(queue, drawn, serve, tmp_path):
     pressed(opened("compare", **QUICK), "_train_all")
     ended(queue)
-    monkeypatch.setattr(server, "_experiments", Experiments(drawn, Store(tmp_path)))
+    serve(Experiments(drawn, Store(tmp_path)))
     app = opened("compare", "another browser", **QUICK)
     assert "all done" in words(app) and app.success and charts(app) == 2
 
@@ -117,7 +103,7 @@ def test_three_seeds_draw_a_band_and_speak_of_all_three(queue):
     runs = ended(queue)
     # Every series has its first run before any has its second.
     order = [(run.config.normalization, run.config.seed) for run in runs]
-    assert order == [(m, s) for s in (0, 1, 2) for m in ("layer", "none")]
+    assert order == [(m, s) for s in (0, 1, 2) for m in ("none", "layer")]
     app = ran(app)
     assert "3 seeds" in app.success[0].value
     assert "one seed" not in app.success[0].value
@@ -140,7 +126,7 @@ def test_surgery_changes_one_thing_per_curve(puppet):
     # Two workers: which of two trainings ends first is open.
     assert sorted(changed) == [["center"], ["learn_scale_shift"], ["position"], ["scale"]]
     names = shown_tables(ran(app))[0].columns.tolist()
-    assert names[1:] == ["Batch norm", *(tables.SURGERY[cut] for cut in list(tables.SURGERY)[:4])]
+    assert names[1:] == ["Batch norm", *list(SURGERY.values())[:4]]
 
 
 def tables_base() -> TrainConfig:

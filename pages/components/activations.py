@@ -13,7 +13,7 @@ import streamlit as st
 
 from normlib.config import METHODS, TrainConfig
 from pages.components import charts, controls, page, server, source
-from pages.lab.results import describe
+from pages.lab.run_names import describe
 from pages.lab.words import in_sentence, listed, percent, title
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import streamlit as st
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Rows = pd.DataFrame | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any] | np.ndarray]
 
-MOST_POINTS = 400  # a line on a screen shows no more
+FLOOR = 1e-7  # where a 0 is drawn on a log axis: below the smallest loss of float32, 1.19e-7
 _PADDING = {"left": 0, "right": 6, "top": 4, "bottom": 4}
 
 
@@ -69,14 +69,14 @@ def show(
         alone = len(chart.panels) == 1
         columns = [st.container()] if alone else st.columns(widths or len(chart.panels))
         for index, (column, (spec, _)) in enumerate(zip(columns, chart.panels, strict=True)):
-            clickable = on_select is not None and "params" in spec
+            clicked = partial(on_select, f"{key}_{index}") if on_select else None
             column.vega_lite_chart(
                 chart.sent[index],
                 spec | {"config": config, "padding": _PADDING},
                 width="content" if isinstance(spec.get("width"), int) else "stretch",
                 key=f"{key}_{index}",
                 alt=_in_words(spec),
-                on_select=partial(on_select, f"{key}_{index}") if clickable else "ignore",
+                on_select=clicked if clicked and "params" in spec else "ignore",
             )
         st.caption(controls.minus(caption))
         numbers = st.expander("Numbers", key=f"{key}_numbers", on_change="rerun", type="compact")
@@ -142,32 +142,6 @@ def arrow(rows: pd.DataFrame) -> pa.Table:
 # ---- the charts ------------------------------------------------------------------------------
 
 
-def channel_spread(rows: Rows, y_range: tuple[float, float] | None = None) -> Chart:
-    """Mean and one standard deviation either way, per channel; one column per method.
-
-    rows: method, channel, mean, std.
-    """
-    data = frame(rows)
-    low, high = data["mean"] - data["std"], data["mean"] + data["std"]
-    data = data.assign(low=low, high=high)
-    y_range = y_range or (-round_up(max(0.0, -float(low.min()))), round_up(float(high.max())))
-    panels, summary = [], []
-    for method in _methods(data):
-        own = data[data["method"] == method]
-        panels.append(
-            (
-                _spread_spec(theme.title(method), theme.color(method), y_range),
-                own[["channel", "mean", "std", "low", "high"]],
-            )
-        )
-        summary.append(
-            f"{theme.title(method)}: channel means from {own['mean'].min():.3g} to "
-            f"{own['mean'].max():.3g}, standard deviations from {own['std'].min():.3g} to "
-            f"{own['std'].max():.3g}."
-        )
-    return Chart(tuple(panels), " ".join(summary), data)
-
-
 def curves(
     rows: Rows,
     x: str,
@@ -180,59 +154,50 @@ def curves(
     x_range: tuple[float, float] | None = None,
     points: bool = False,
     percent: bool = False,
+    faint: str = "",
 ) -> Chart:
     """One line per method. rows: method, x, y; with low and high too, a band is drawn behind.
 
-    points: mark each value (few values, such as one per epoch).
+    points: mark each value (few values, such as one per epoch). faint: a column drawn behind as
+    thin lines. On a log axis a 0 is drawn at its lower end.
     """
     data = frame(rows)
-    methods = _methods(data)
+    band = {"low", "high"} <= set(data.columns)
     spec = _curves_spec(
-        *(x, y, x_title, y_title, methods, log, y_range, x_range, points, percent),
-        faint="",
-        band={"low", "high"} <= set(data.columns),
+        *(x, y, x_title, y_title, _methods(data), log, y_range, x_range, points, percent),
+        faint=faint,
+        band=band,
     )
-    return Chart(((spec, _titled(data)),), _ends(data, x, y, x_title, y_title, percent), data)
+    drawn = [y, *([faint] if faint else []), *(("low", "high") if band else ())]
+    lifted = _lifted(data, drawn) if log else data
+    return Chart(((spec, _titled(lifted)),), _ends(data, x, y, x_title, y_title, percent), data)
 
 
-def loss_curves(
-    rows: Rows, *, log: bool = True, steps: int | None = None, y_title: str = "Loss"
-) -> Chart:
+def loss_curves(rows: Rows, *, steps: int | None = None) -> Chart:
     """Loss per step by method: smoothed, with the raw values faint behind.
 
-    rows: method, step, loss. steps: the length of the axis while a training still runs.
+    rows: method, step, loss, smoothed. steps: the axis's length while a training still runs.
     """
-    data = frame(rows)
-    parts = [
-        _thinned(own.assign(smooth=_smooth(own["loss"].to_numpy())))
-        for _, own in data.groupby("method", sort=False)
-    ]
-    thin = frame([]) if not parts else _joined(parts)
-    spec = _curves_spec(
-        *("step", "smooth", "Step", y_title, _methods(data), log, None),
-        *((0, steps) if steps else None, False, False),
+    chart = curves(
+        *(rows, "step", "smoothed", "Step", "Loss"),
+        log=True,
+        x_range=(0, steps) if steps else None,
         faint="loss",
-        band=False,
     )
-    summary = (
-        _ends(_joined(parts), "step", "smooth", "step", "Smoothed loss", False) if parts else ""
-    )
-    return Chart(((spec, _titled(thin)),), summary or "No step yet.", data)
+    summary = _ends(chart.table, "step", "smoothed", "step", "Smoothed loss", False)
+    return replace(chart, summary=summary or "No step yet.")
 
 
-def accuracy_curves(rows: Rows, *, epochs: int | None = None) -> Chart:
-    """Accuracy per epoch by method. rows: method, epoch, accuracy (0 to 1)."""
-    rows = frame(rows)
+def accuracy_curves(rows: Rows, *, y: str = "accuracy", epochs: int | None = None) -> Chart:
+    """Accuracy per epoch by method. rows: method, epoch, and y (0 to 1), maybe low and high."""
+    data = frame(rows)
+    shares = [data[name] for name in (y, "low", "high") if name in data]
     return curves(
-        rows,
-        "epoch",
-        "accuracy",
-        "Epoch",
-        "Validation accuracy",
+        *(data, "epoch", y, "Epoch", "Validation accuracy"),
         points=True,
         percent=True,
         x_range=(1, epochs) if epochs and epochs > 1 else None,
-        y_range=share_range(rows["accuracy"]) if len(rows) else None,
+        y_range=share_range(*shares) if len(data) else None,
     )
 
 
@@ -255,7 +220,8 @@ def bars(rows: Rows, value_title: str, *, format: str = ",.3~g") -> Chart:
     data = frame(rows)
     spec = _bars_spec(_methods(data), value_title, format)
     words = ", ".join(
-        f"{theme.title(row.method)} {row.value:.4g}" for row in data.itertuples(index=False)
+        f"{theme.title(method)} {value:.4g}"
+        for method, value in zip(data["method"], data["value"], strict=True)
     )
     return Chart(((spec, _titled(data)),), f"{value_title}: {words}.", data)
 
@@ -274,30 +240,6 @@ def dots(rows: Rows, value_title: str, *, floor: float = 1e-10) -> Chart:
     words = "; ".join(f"{one.series} {one.value:.2g} ({one.label})" for one in largest.itertuples())
     drawn = data.assign(drawn=np.maximum(data["value"], floor))
     return Chart(((spec, drawn),), f"{value_title}, the largest of each: {words}.", data)
-
-
-def confusion(counts: np.ndarray) -> Chart:
-    """Which digit was read as which. counts: (10, 10), true digit by read digit."""
-    counts = np.asarray(counts)
-    total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    true, read = np.indices(counts.shape)
-    data = frame(
-        {
-            "true": true.ravel(),
-            "read": read.ravel(),
-            "images": counts.ravel(),
-            "share": (counts / total).ravel(),
-            "right": (true == read).ravel(),
-        }
-    )
-    wrong = np.where(true == read, 0, counts)
-    worst = np.unravel_index(int(wrong.argmax()), wrong.shape)
-    summary = f"{int(np.trace(counts)):,} of {int(counts.sum()):,} images were read correctly."
-    if wrong.max():
-        summary += (
-            f" The most frequent mistake: a {worst[0]} read as a {worst[1]}, {wrong.max()} times."
-        )
-    return Chart(((_confusion_spec(len(counts)), data),), summary, data)
 
 
 # ---- images ----------------------------------------------------------------------------------
@@ -329,7 +271,10 @@ def filter_grid(kernel: np.ndarray, columns: int, scale: int = 12) -> np.ndarray
 
 
 def show_images(
-    picture: np.ndarray, caption: str, summary: str, width: int | str = "content"
+    picture: np.ndarray,
+    caption: str,
+    summary: str,
+    width: int | Literal["content", "stretch"] = "content",
 ) -> None:
     """Draw a picture from `image_grid` or `filter_grid`; summary is for screen readers."""
     st.image(picture, caption=caption, width=width, alt=summary, output_format="PNG")
@@ -368,25 +313,6 @@ def _without_data(spec: Any) -> Any:
         return spec
     left_out = ("$schema", "config", "data", "datasets")
     return {key: _without_data(part) for key, part in spec.items() if key not in left_out}
-
-
-@spec
-def _spread_spec(title: str, color: str, y_range: tuple[float, float]) -> alt.TopLevelMixin:
-    import altair as alt
-
-    tooltip = ["channel:O", *(alt.Tooltip(f"{name}:Q", format=".3~g") for name in ("mean", "std"))]
-    base = alt.Chart().encode(
-        x=alt.X("channel:Q", title="Channel", scale=alt.Scale(nice=False, padding=6)),
-        tooltip=tooltip,
-    )
-    scale = alt.Scale(domain=y_range, nice=False)
-    spread = base.mark_rule(color=color, opacity=0.6).encode(
-        y=alt.Y("low:Q", scale=scale, title=None), y2="high:Q"
-    )
-    mean = base.mark_point(color=color, filled=True, opacity=1).encode(
-        y=alt.Y("mean:Q", scale=scale)
-    )
-    return alt.layer(spread, mean).properties(height=230, title=title)
 
 
 @spec
@@ -497,38 +423,6 @@ def _dots_spec(
     return alt.layer(marks, names).properties(height={"step": 46})
 
 
-@spec
-def _confusion_spec(size: int) -> alt.TopLevelMixin:
-    import altair as alt
-
-    base = alt.Chart().encode(
-        x=alt.X(
-            "read:O", title="Read as", axis=alt.Axis(labelAngle=0, orient="top", labelOverlap=False)
-        ),
-        y=alt.Y("true:O", title="True digit", axis=alt.Axis(labelOverlap=False)),
-        tooltip=[
-            alt.Tooltip("true:O", title="true digit"),
-            alt.Tooltip("read:O", title="read as"),
-            alt.Tooltip("images:Q", format=","),
-            alt.Tooltip("share:Q", title="of that digit", format=".1%"),
-        ],
-    )
-    right = base.transform_filter("datum.right").mark_rect(
-        color=theme.COLORS["batch"], opacity=0.35
-    )
-    wrong = (
-        base.transform_filter("!datum.right && datum.images > 0")
-        .mark_rect(color=theme.COLORS["weight"])
-        .encode(
-            opacity=alt.Opacity(
-                "share:Q", scale=alt.Scale(range=(0.1, 0.9), zero=True), legend=None
-            )
-        )
-    )
-    count = base.transform_filter("datum.images > 0").mark_text().encode(text="images:Q")
-    return alt.layer(right, wrong, count).properties(height=size * 36)
-
-
 def _series_scales(methods: tuple[str, ...]) -> tuple[alt.Color, alt.StrokeDash]:
     import altair as alt
 
@@ -567,26 +461,19 @@ def _titled(data: pd.DataFrame) -> pd.DataFrame:
     return _joined([titled[~dotted], titled[dotted]]) if dotted.any() else titled
 
 
+def _lifted(data: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """For a log axis: each 0 in these columns as `FLOOR`, or as the smallest number above 0."""
+    values = data[list(columns)].to_numpy(float)
+    if not (values == 0).any():
+        return data
+    floor = np.min(values, where=values > 0, initial=FLOOR)
+    return data.assign(**{name: data[name].replace(0.0, floor) for name in columns})
+
+
 def _joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.concat(list(parts), ignore_index=True)
-
-
-def _smooth(values: np.ndarray, share: float = 0.04) -> np.ndarray:
-    """The running mean over the last 4 % of the steps (at least 5), shorter at the start."""
-    window = max(5, int(len(values) * share))
-    sums = np.cumsum(np.insert(values.astype(float), 0, 0.0))
-    ends = np.arange(1, len(values) + 1)
-    starts = np.maximum(0, ends - window)
-    return (sums[ends] - sums[starts]) / (ends - starts)
-
-
-def _thinned(data: pd.DataFrame) -> pd.DataFrame:
-    """At most `MOST_POINTS` rows, evenly spaced, the last among them."""
-    if len(data) <= MOST_POINTS:
-        return data
-    return data.iloc[np.linspace(0, len(data) - 1, MOST_POINTS).round().astype(int)]
 
 
 def round_up(value: float) -> float:

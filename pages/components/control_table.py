@@ -9,7 +9,7 @@ from normlib.config import LIMITS, METHODS, TrainConfig
 from pages.components.control_kinds import Control
 from pages.lab import report, studies, sweeps
 from pages.lab.arithmetic import KERNELS, TABLES
-from pages.lab.results import SURGERY
+from pages.lab.run_names import SURGERY
 
 FOUR_METHODS = ("none", "batch", "weight", "layer")
 # Few enough that a class which drags the slider meets what somebody has seen before, and the server

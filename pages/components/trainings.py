@@ -12,25 +12,23 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import Any
 
 import streamlit as st
 
 from normlib.config import TrainConfig, reads
 from normlib.mnist import Dataset
 from normlib.run import Run
-from pages.components import chart_files, controls, page, server, turns
-
-if TYPE_CHECKING:
-    from pages.lab.queue import Experiment
+from pages.components import controls, page, server, turns
+from pages.lab import words
+from pages.lab.experiment import LIVE, Experiment
+from pages.lab.results import Curve, Watched, curve, shared_length
 
 TICK_SECONDS = 1.0
 # Somebody who has just pressed a button looks at the screen: sooner, until the curve begins.
 FIRST_TICK_SECONDS, FIRST_SECONDS = 0.1, 4.0
-MOST_EARLIER = 3
 MAIN = ("batch", "lr", "epochs", "images", "eps", "hidden", "placement", "start", "seed")
-LIVE = frozenset({"queued", "running"})
-ENDED = frozenset({"finished", "stopped", "diverged"})
 _KEY = re.compile(r"[0-9a-f]{32}")
 
 
@@ -60,8 +58,9 @@ def _reads(method: str, name: str) -> bool:
 def session() -> str:
     """Names whoever is watching: the browser, so that after a reload Stop still works.
 
-    The browser's own random token, which Streamlit gives it against forged requests, tells it
-    apart; only a hash of it is used. Without one (a test, a load client) each session counts.
+    Streamlit has no name for a browser. What stays the same in it is the random token against
+    forged requests; only a hash of it is used. Without one (a test, a load client) each session
+    counts.
     """
     if "_session" not in st.session_state:
         cookie = st.context.cookies.get("_streamlit_xsrf", "")
@@ -73,7 +72,10 @@ def session() -> str:
 
 
 def _unmasked(cookie: str) -> bytes:
-    """The constant part of Tornado's cookie `2|mask|masked token|time`; empty if it is none."""
+    """The constant part of Tornado's cookie `2|mask|masked token|time`; empty if it is none.
+
+    Every answer brings the same token under another mask, so the cookie as it is would not do.
+    """
     found = re.fullmatch(r"2\|([0-9a-f]{8})\|([0-9a-f]+)\|\d+", cookie.strip('"'))
     if not found or len(found[2]) % 2:
         return b""
@@ -133,7 +135,13 @@ def watches(experiment: Experiment) -> bool:
 
 def find(config: TrainConfig) -> Experiment | None:
     """The experiment for these settings on this session's data, if there ever was one."""
-    return at(config.key(server.data().checksum))
+    return at(key_of(config, server.data().checksum))
+
+
+@lru_cache(maxsize=1024)
+def key_of(config: TrainConfig, checksum: str) -> str:
+    """`config.key(checksum)`, computed once."""
+    return config.key(checksum)
 
 
 def at(key: str) -> Experiment | None:
@@ -141,9 +149,19 @@ def at(key: str) -> Experiment | None:
     return server.experiments().find(key) if _KEY.fullmatch(key) else None
 
 
-def adopt(key: str, names: Iterable[str]) -> None:
-    """Set the controls `names` to the settings of the run with this key, if there is one."""
-    experiment = at(key)
+def note_link(names: Iterable[str]) -> None:
+    """Note a run that the link names without any of these settings: it means that run's own.
+
+    Called before `page.show`, which adds what the link leaves out; `adopt_noted` does the rest.
+    """
+    link = st.query_params
+    if "run" in link and not any(name in link for name in names):
+        st.session_state["_run_in_link"] = link["run"]
+
+
+def adopt_noted(names: Iterable[str]) -> None:
+    """Set the controls `names` to the settings of the run that `note_link` found, if it is here."""
+    experiment = at(st.session_state.pop("_run_in_link", ""))
     if experiment is None:
         return
     for name in names:
@@ -159,6 +177,35 @@ def data_of(run: Run) -> Dataset | None:
     """The data that the run was trained on, where this session has them."""
     data = server.data()
     return data if data.checksum == run.data_checksum else None
+
+
+def data_words(experiment: Experiment) -> str:
+    """How a caption names the data of a training, which this session may have changed since."""
+    name = experiment.data_name
+    return name if name == "MNIST" else f"{name} (not MNIST)"
+
+
+# ---- curves ----------------------------------------------------------------------------------
+
+
+def steps_shown(watched: Watched) -> int:
+    """How many steps of a training to draw: all, or, while it runs, as many as all who watch share
+    at this moment."""
+    steps = len(watched.losses)
+    return shared_length(steps) if watched.status in LIVE else steps
+
+
+def curve_of(watched: Watched, steps: int | None = None) -> Curve:
+    """The loss curve of a training as a screen shows it, of its first `steps` (`steps_shown`)."""
+    steps = steps_shown(watched) if steps is None else steps
+    losses = watched.losses
+    return _curve(watched.key, steps, losses[steps - 1] if steps else 0.0, losses)
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _curve(key: str, steps: int, last: float, _losses: Sequence[float]) -> Curve:
+    # The last loss tells a training from another one with its settings on another machine.
+    return curve(_losses, steps)
 
 
 # ---- watching --------------------------------------------------------------------------------
@@ -196,12 +243,16 @@ def _about_to_begin(experiments: Sequence[Experiment]) -> bool:
 
 
 def progress(experiment: Experiment, name: str = "") -> None:
-    """A bar and one line: where the training is, how fast, how long still; or why it waits."""
+    """A bar and one line: where the training is, how fast, how long still; or why it waits.
+
+    One that is over has no bar, only its line.
+    """
     snapshot = experiment.snapshot()
-    share = snapshot.step / snapshot.steps if snapshot.steps else 0.0
-    st.progress(
-        min(share, 1.0), text=f"{name}: {_state(experiment)}" if name else _state(experiment)
-    )
+    text = f"{name}: {_state(experiment)}" if name else _state(experiment)
+    if snapshot.status in LIVE:
+        st.progress(_share(experiment), text=text)
+    else:
+        st.markdown(text)
 
 
 def progress_of_all(named: Sequence[tuple[str, Experiment]]) -> None:
@@ -209,26 +260,26 @@ def progress_of_all(named: Sequence[tuple[str, Experiment]]) -> None:
     live = [(name, one) for name, one in named if one.status in LIVE]
     if not live:
         return
-    share, words = 0.0, []
-    for _, one in named:
-        snapshot = one.snapshot()
-        done = one.status not in LIVE
-        share += 1.0 if done else snapshot.step / snapshot.steps if snapshot.steps else 0.0
+    parts = [f"{len(named) - len(live)} of {len(named)} done"]
     for name, one in live:
-        snapshot = one.snapshot()
         if one.status == "running":
-            left = snapshot.seconds_left
-            words.append(f"{name} {seconds(left)} left" if left is not None else f"{name} starts")
+            left = one.snapshot().seconds_left
+            parts.append(f"{name} starts" if left is None else f"{name} {words.seconds(left)} left")
     waiting = [one for _, one in live if one.status == "queued"]
     if waiting:
         wait = waiting[-1].expected_wait
-        words.append(
-            f"{len(waiting)} waiting" + (f", the last for {seconds(wait)}" if wait else "")
-        )
-    done = len(named) - len(live)
-    st.progress(
-        min(share / len(named), 1.0), text=f"{done} of {len(named)} done · {' · '.join(words)}"
-    )
+        last = f"; the last starts in about {words.seconds(wait)}" if wait else ""
+        parts.append(f"{len(waiting)} waiting{last}")
+    share = sum(_share(one) for _, one in named) / len(named)
+    st.progress(min(share, 1.0), text=" · ".join(parts))
+
+
+def _share(experiment: Experiment) -> float:
+    """How much of a training is done, 0 to 1."""
+    snapshot = experiment.snapshot()
+    if snapshot.status not in LIVE:
+        return 1.0
+    return min(snapshot.step / snapshot.steps, 1.0) if snapshot.steps else 0.0
 
 
 def _state(experiment: Experiment) -> str:
@@ -237,31 +288,21 @@ def _state(experiment: Experiment) -> str:
         position, wait = experiment.position, experiment.expected_wait
         if position is None:
             return "Starting."
-        before = (
-            "next in the queue"
-            if position == 0
-            else f"{position:,} training{'s' * (position != 1)} before this one"
-        )
-        return f"Waiting, {before}" + (f", about {seconds(wait)}." if wait is not None else ".")
-    if snapshot.status == "running" and not snapshot.step:
-        return "Preparing the network."
+        before = f"{words.count(position, 'training')} before this one"
+        about = "" if wait is None else f", about {words.seconds(wait)}"
+        return f"Waiting, {before if position else 'next in the queue'}{about}."
     if snapshot.status == "running":
+        if not snapshot.step:
+            return "Preparing the network."
+        speed = f"{snapshot.images_per_second:,.0f} images per second"
         left = snapshot.seconds_left
-        return (
-            f"Step {snapshot.step:,} of {snapshot.steps:,}"
-            f" · {snapshot.images_per_second:,.0f} images per second"
-            + (f" · {seconds(left)} left" if left is not None else "")
+        return f"Step {snapshot.step:,} of {snapshot.steps:,} · {speed}" + (
+            "" if left is None else f" · {words.seconds(left)} left"
         )
     return snapshot.message or {
-        "finished": f"Finished in {seconds(snapshot.seconds)}.",
+        "finished": f"Finished in {words.seconds(snapshot.seconds)}.",
         "interrupted": "Interrupted: the server stopped. Train again to start over.",
     }.get(snapshot.status, snapshot.status.capitalize())
-
-
-def seconds(value: float) -> str:
-    """`4 s`, `2 min 5 s`."""
-    whole = max(0, round(value))
-    return f"{whole} s" if whole < 90 else f"{whole // 60} min {whole % 60} s"
 
 
 def keeping() -> None:
@@ -297,7 +338,7 @@ def choose(
         st.session_state[key] = chosen if several else (chosen or [None])[0]
     if not controls.visible(name):
         return chosen
-    common = {
+    common: dict[str, Any] = {
         "format_func": lambda value: options.get(value, value),
         "key": key,
         "help": help or None,
@@ -316,113 +357,3 @@ def choose(
 def _chosen(name: str, key: str) -> None:
     value = st.session_state[key]
     controls.put(name, ",".join(value) if isinstance(value, list) else value or "")
-
-
-def earlier(shown: TrainConfig, without: Iterable[str]) -> list[Run]:
-    """Offer the runs that this server keeps, to lay over the one shown; returns the chosen."""
-    from pages.lab import results as tables
-
-    hidden, data = set(without), server.data()
-    options = {}
-    for summary in server.experiments().earlier(60):
-        if summary.key in hidden or summary.status not in ENDED or not summary.steps:
-            continue
-        label = tables.describe(summary.config, shown)
-        if summary.test_accuracy is not None:
-            label += f" · {summary.test_accuracy:.1%}"
-        else:
-            label += f" · {summary.status}"
-        if summary.data_checksum != data.checksum:
-            label += f" · {summary.data_name}"
-        options[summary.key] = label
-    if not options:
-        return []
-    keys = choose(
-        "over",
-        "Lay earlier runs over this one",
-        options,
-        several=MOST_EARLIER,
-        help=f"At most {MOST_EARLIER}. The name says what differs from the run on screen.",
-    )
-    found = [at(key) for key in keys]
-    return [one.run for one in found if one is not None and one.run is not None]
-
-
-def names(shown: Sequence[Run], base: TrainConfig) -> list[str]:
-    """The name of each run's curve: its method where that is enough, else what differs."""
-    from pages.lab import results as tables
-
-    described = [tables.describe(run.config, base) for run in shown]
-    named: list[str] = []
-    for run, words in zip(shown, described, strict=True):
-        method = run.config.normalization
-        plain = words == tables.title(method) and method not in named
-        name = method if plain else words
-        while name in named:
-            name += " (again)"
-        named.append(name)
-    return named
-
-
-# ---- taking away -----------------------------------------------------------------------------
-
-
-def downloads(run: Run, key: str) -> None:
-    """The run as files: history, settings, everything, and a script that repeats it."""
-    from pages.lab import export, script
-
-    data = data_of(run)
-    stem = script.file_name(run.config).removesuffix(".py")
-    files: list[tuple[str, str, Callable[[], str | bytes], str, str]] = [
-        (
-            *("History (CSV)", f"{stem}_history.csv"),
-            lambda: export.history_csv(run),
-            *("text/csv", "One line per step; epoch results in the line of the epoch's end."),
-        ),
-        (
-            *("Settings (JSON)", f"{stem}_settings.json"),
-            lambda: export.config_json(run.config),
-            *("application/json", "Every setting of this training."),
-        ),
-        (
-            *("Whole run (JSON)", f"{stem}_run.json"),
-            lambda: export.run_json(run),
-            *("application/json", "Settings, every loss, and all that was recorded."),
-        ),
-    ]
-    if data is not None:
-        files.append(
-            (
-                *("Script (Python)", script.file_name(run.config)),
-                lambda: script.write(run.config, data, run),
-                *("text/x-python", "Plain TensorFlow that repeats this run without the lab."),
-            )
-        )
-        if data.name != "MNIST":
-            files.append(
-                (
-                    *("Data (NPZ)", "data.npz"),
-                    lambda: export.data_npz(data),
-                    *("application/octet-stream", "The images that the script needs."),
-                )
-            )
-    with st.container(horizontal=True, key=f"{key}_downloads"):
-        for label, name, content, mime, about in files:
-            st.download_button(
-                label,
-                content,
-                name,
-                mime,
-                key=f"{key}_{label}",
-                help=about,
-                on_click="ignore",
-                icon=":material/download:",
-            )
-
-
-def curve_files(stem: str, key: str) -> None:
-    """The two curves as vector graphics; as PNG each chart offers itself."""
-    chart_files.save_buttons(
-        {"loss": "Loss (SVG)", "accuracy": "Accuracy (SVG)"}, stem=stem, key=f"{key}_svg"
-    )
-    st.caption("As PNG: point at a chart, and press the arrow at its upper right corner.")

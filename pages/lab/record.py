@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from normlib.config import CHOICES, TrainConfig
 from normlib.mnist import Dataset
 from normlib.run import Run
-from pages.lab import recorded, report, reproduce, results, studies, sweeps
+from pages.lab import recorded, report, reproduce, run_names, studies, sweeps
 from pages.lab.store import Store
 from pages.lab.sweeps import Outcome, Sweep
 from pages.lab.train_all import train_all
@@ -89,7 +89,7 @@ def _train(
     weights: bool = False,
 ) -> dict[str, T]:
     """`keep(run)` of every training, by `sweeps.name_of` its config."""
-    named = {results.describe(config, TrainConfig()): config for config in configs}
+    named = {run_names.describe(config, TrainConfig()): config for config in configs}
     found = train_all(named, data, store, keep, named if weights else ())
     return {sweeps.name_of(named[name]): kept for name, kept in found.items()}
 

@@ -1,4 +1,4 @@
-"""Runs as tidy rows and sentences: what the pictures, tables and answers of the app are made of.
+"""Runs as tidy rows and facts: what the pictures and answers of the app are made of.
 
 A "method" column names the series: a key of `METHODS`, or any other name. Nothing here needs
 TensorFlow; pandas is imported late, because on Apple silicon TensorFlow has to come first.
@@ -7,96 +7,109 @@ TensorFlow; pandas is imported late, because on Apple silicon TensorFlow has to 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from normlib.config import METHODS, TrainConfig, reads
+from normlib.config import TrainConfig
 from normlib.run import EpochResult, Run
+from pages.lab.experiment import LIVE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Closer than so many points of test accuracy, other first weights may turn two methods round.
-CLOSE = 2.0
 GUESSING = 0.15  # a test accuracy below: one digit in ten is right by chance
-SMOOTHED_SHARE, SMOOTHED_LEAST, MOST_POINTS = 0.04, 5, 300
-# In words, how a setting is called in the name of a curve.
-_WORDS = {
-    "batch_size": "batch {}",
-    "learning_rate": "learning rate {:g}",
-    "epsilon": "epsilon {:g}",
-    "momentum": "momentum {:g}",
-    "epochs": "{} epochs",
-    "hidden_units": "{} hidden units",
-    "train_size": "{:,} images",
-    "seed": "seed {}",
-    "ghost_batches": "{} ghost batches",
-    "groups": "{} groups",
-    "weight_norm_start": "start: {}",
-}
-_FLAGS = {
-    "placement": {"conv": "convolution only", "conv and dense": "dense layer too"},
-    "learn_scale_shift": {True: "gamma and beta learned", False: "gamma and beta fixed"},
-    "inference_statistics": {"moving": "moving statistics", "batch": "the test batch's own"},
-    "center": {True: "mean subtracted", False: "mean left in"},
-    "scale": {True: "divided by the root", False: "not divided"},
-    "position": {"before ReLU": "before ReLU", "after ReLU": "after ReLU"},
-}
+SMOOTHED_SHARE, SMOOTHED_LEAST = 0.04, 5
+MOST_POINTS = 400  # a line on a screen shows no more
 
 
 class Watched(Protocol):
     """What a run and a snapshot of one under way have in common."""
 
-    config: TrainConfig
-    losses: Sequence[float]
-    epochs: Sequence[EpochResult]
-    recorded: Mapping[str, Sequence]
+    @property
+    def key(self) -> str: ...
+    @property
+    def config(self) -> TrainConfig: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def losses(self) -> Sequence[float]: ...
+    @property
+    def epochs(self) -> Sequence[EpochResult]: ...
+    @property
+    def recorded(self) -> Mapping[str, Sequence]: ...
 
 
 # ---- curves ----------------------------------------------------------------------------------
 
 
-def losses(runs: Mapping[str, Watched]) -> pd.DataFrame:
-    """Loss per step. Columns: method, step (from 1), loss."""
-    return _rows(
-        ("method", "step", "loss"),
-        (
-            (name, step, loss)
-            for name, run in runs.items()
-            for step, loss in enumerate(run.losses, start=1)
-        ),
+class Curve(NamedTuple):
+    """A loss curve as a screen shows it: at most `MOST_POINTS` steps, the last among them."""
+
+    steps: np.ndarray
+    losses: np.ndarray
+    smoothed: np.ndarray
+
+
+def curve(losses: Sequence[float], steps: int | None = None) -> Curve:
+    """The curve of the first `steps` losses (all, if None), one per step.
+
+    It is thinned before anything is built of it.
+    """
+    count = len(losses) if steps is None else steps
+    values = np.fromiter(islice(losses, count), float, count)
+    shown = np.linspace(0, len(values) - 1, min(len(values), MOST_POINTS)).round().astype(int)
+    return Curve(shown + 1, values[shown], _smoothed(values, shown))
+
+
+def shared_length(steps: int) -> int:
+    """`steps` rounded down by at most 1 %, so that all who watch a training read the same part."""
+    unit = 1 << max(0, steps.bit_length() - 8)
+    return steps - steps % unit
+
+
+def _smoothed(values: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """At each index shown the mean over the last 4 % of the steps (5 at least), over fewer at the
+    start. Each window is summed by itself, so that a spike leaves no trace after it."""
+    window = max(SMOOTHED_LEAST, int(len(values) * SMOOTHED_SHARE))
+    ends = shown + 1
+    starts = np.maximum(0, ends - window)
+    edges = np.column_stack([starts, ends]).ravel()
+    sums = np.add.reduceat(np.append(values, 0.0), edges)[::2] if len(edges) else np.zeros(0)
+    return sums / (ends - starts)
+
+
+def losses(curves: Mapping[str, Curve]) -> pd.DataFrame:
+    """Loss per step. Columns: method, step (from 1), loss, smoothed."""
+    return _stacked(
+        {
+            name: {"step": one.steps, "loss": one.losses, "smoothed": one.smoothed}
+            for name, one in curves.items()
+        },
+        ("step", "loss", "smoothed"),
     )
 
 
-def loss_bands(runs: Mapping[str, Sequence[Watched]]) -> pd.DataFrame:
+def loss_bands(seeds: Mapping[str, Sequence[Curve]]) -> pd.DataFrame:
     """Smoothed loss over several seeds. Columns: method, step, low, mid, high.
 
-    mid is the mean over the seeds, low and high the smallest and the largest, up to the last step
-    that all of them have reached.
+    seeds: for each series curves of one length. mid is the mean over the seeds, low and high are
+    the smallest and the largest.
     """
-    rows: list[tuple] = []
-    for name, seeds in runs.items():
-        reached = min((len(run.losses) for run in seeds), default=0)
-        if reached:
-            smooth = np.array([smoothed(run.losses[:reached]) for run in seeds])
-            shown = np.linspace(0, reached - 1, min(reached, MOST_POINTS)).round().astype(int)
-            values = (smooth.min(0), smooth.mean(0), smooth.max(0))
-            rows += zip(
-                [name] * len(shown), shown + 1, *(value[shown] for value in values), strict=True
-            )
-    return _rows(("method", "step", "low", "mid", "high"), rows)
-
-
-def smoothed(values: Sequence[float]) -> np.ndarray:
-    """The mean over the last 4 % of the steps (5 at least), over fewer at the start."""
-    values = np.asarray(values, float)
-    window = max(SMOOTHED_LEAST, int(len(values) * SMOOTHED_SHARE))
-    sums = np.cumsum(np.insert(values, 0, 0.0))
-    ends = np.arange(1, len(values) + 1)
-    starts = np.maximum(0, ends - window)
-    return (sums[ends] - sums[starts]) / (ends - starts)
+    return _stacked(
+        {
+            name: {
+                "step": curves[0].steps,
+                "low": np.min([one.smoothed for one in curves], axis=0),
+                "mid": np.mean([one.smoothed for one in curves], axis=0),
+                "high": np.max([one.smoothed for one in curves], axis=0),
+            }
+            for name, curves in seeds.items()
+            if curves
+        },
+        ("step", "low", "mid", "high"),
+    )
 
 
 def accuracies(runs: Mapping[str, Watched]) -> pd.DataFrame:
@@ -112,13 +125,24 @@ def accuracies(runs: Mapping[str, Watched]) -> pd.DataFrame:
 
 
 def accuracy_bands(runs: Mapping[str, Sequence[Watched]]) -> pd.DataFrame:
-    """Validation accuracy over several seeds. Columns: method, epoch, low, mid, high."""
+    """Validation accuracy over several seeds. Columns: method, epoch, low, mid, high, seeds.
+
+    A training under way holds the others of its series up; one that ended early does not, and is
+    missing among the `seeds` of the later epochs.
+    """
     rows = []
-    for name, seeds in runs.items():
-        for results in zip(*(run.epochs for run in seeds), strict=False):
-            values = [result.validation_accuracy for result in results]
-            rows.append((name, results[0].epoch, min(values), float(np.mean(values)), max(values)))
-    return _rows(("method", "epoch", "low", "mid", "high"), rows)
+    for name, all_seeds in runs.items():
+        reached = [len(run.epochs) for run in all_seeds if run.status in LIVE]
+        last = min(reached, default=max((len(run.epochs) for run in all_seeds), default=0))
+        for epoch in range(last):
+            values = [
+                run.epochs[epoch].validation_accuracy
+                for run in all_seeds
+                if len(run.epochs) > epoch
+            ]
+            spread = (min(values), float(np.mean(values)), max(values))
+            rows.append((name, epoch + 1, *spread, len(values)))
+    return _rows(("method", "epoch", "low", "mid", "high", "seeds"), rows)
 
 
 # ---- what was recorded on the probe images ---------------------------------------------------
@@ -183,20 +207,30 @@ def gradient_norms(run: Watched) -> pd.DataFrame:
     )
 
 
+def used_statistics(config: TrainConfig) -> tuple[str, ...]:
+    """Which moving statistics a batch norm normalizes with at the end.
+
+    "mean", and "variance", or "mean square" where the mean stays in; none of what a half of the
+    normalization that is switched off would need.
+    """
+    squares = ("variance" if config.center else "mean square",) if config.scale else ()
+    return ("mean",) * config.center + squares
+
+
 def moving_statistics(run: Watched, statistic: str, channel: int) -> pd.DataFrame:
-    """The moving statistic of a channel beside the batch's own. statistic: "mean", "variance".
+    """The moving statistic of a channel beside the batch's own. statistic: of `used_statistics`.
 
     Columns: method ("Moving", "The batch's own"), step, value.
     """
-    names = {"The batch's own": f"batch_{statistic}", "Moving": f"moving_{statistic}"}
-    return _rows(
-        ("method", "step", "value"),
-        (
-            (name, step, values[channel])
-            for name, key in names.items()
-            for step, values in _recorded(run, key)
-        ),
-    )
+    rows = []
+    for name, kind in (("The batch's own", "batch"), ("Moving", "moving")):
+        key = "mean" if statistic == "mean" else "variance"
+        for index, (step, values) in enumerate(_recorded(run, f"{kind}_{key}")):
+            value = values[channel]
+            if statistic == "mean square" and kind == "batch":
+                value += run.recorded["batch_mean"][index][channel] ** 2
+            rows.append((name, step, value))
+    return _rows(("method", "step", "value"), rows)
 
 
 def moving_distance(run: Watched) -> tuple[float, float]:
@@ -206,13 +240,12 @@ def moving_distance(run: Watched) -> tuple[float, float]:
     """
     distances = []
     for index in (0, -1):
-        moving, batch = (np.array(run.recorded[f"{kind}_mean"][index]) for kind in _MOVING)
+        moving, batch = (
+            np.array(run.recorded[name][index]) for name in ("moving_mean", "batch_mean")
+        )
         variance = np.array(run.recorded["batch_variance"][index])
         distances.append(float(np.sqrt(np.mean((moving - batch) ** 2 / (variance + 1e-12)))))
     return distances[0], distances[1]
-
-
-_MOVING = ("moving", "batch")
 
 
 def _recorded(run: Watched, name: str) -> Iterable[tuple[int, Any]]:
@@ -242,238 +275,42 @@ def frequent_mistakes(counts: np.ndarray, most: int = 5) -> list[tuple[int, int,
     return [(int(i), int(j), int(wrong[i, j])) for i, j in pairs if wrong[i, j]]
 
 
-def outcome(run: Run) -> str:
-    """What became of one training, in sentences."""
-    if not run.losses:
-        return run.message
-    curve = smoothed(run.losses)
-    first, last, peak = run.losses[0], float(curve[-1]), float(curve.max())
-    sentences = [run.message] if run.message else []
-    if run.status == "diverged":
-        sentences.append(
-            "The numbers grew beyond what float32 can hold. A smaller learning rate, or another "
-            "normalization, may keep them in bounds."
-        )
-        return " ".join(sentences)
-    over = f" by way of {peak:,.0f}" if peak > 10 * max(first, last, np.log(10)) else ""
-    sentences.append(
-        f"In {_count(len(run.losses), 'step')} the loss went from {first:,.2f}{over} to "
-        f"{last:,.2f} (guessing gives 2.30)."
-    )
-    if run.test_accuracy is not None and run.test_accuracy < GUESSING:
-        sentences.append(
-            f"Of the test images {run.test_accuracy:.2%} are read correctly, as by guessing: the "
-            "network has learned nothing."
-        )
-    elif run.test_accuracy is not None:
-        wrong = 1 - run.test_accuracy
-        one_in = f", one in {1 / wrong:,.0f} is misread" if 0 < wrong < 0.5 else ""
-        sentences.append(f"Of the test images {run.test_accuracy:.2%} are read correctly{one_in}.")
-    return " ".join(sentences)
+# ---- how it went -----------------------------------------------------------------------------
 
 
-def moving_words(run: Run) -> str:
-    """How near the moving statistics have come, in sentences; batch norm only."""
-    first, last = moving_distance(run)
-    momentum, steps = run.config.momentum, len(run.losses)
-    kept = momentum**steps
-    share = f"{kept:.2%}" if kept >= 1e-4 else "less than 0.01%"
-    return (
-        f"The moving means are {last:.2f} standard deviations from those of the probe images, "
-        f"after {first:.2f} at the first look. With momentum {momentum:g}, {share} of the start "
-        f"value is left after {_count(steps, 'step')}."
-    )
+class Course(NamedTuple):
+    """How the loss went: its first value, its smoothed peak and end, and whether it exploded."""
+
+    first: float
+    peak: float
+    last: float
+
+    @property
+    def exploded(self) -> bool:
+        """Whether it was more than ten times as high as at either end, and as guessing is."""
+        return self.peak > 10 * max(self.first, self.last, float(np.log(10)))
 
 
-# ---- tables, in the form of the report's first two --------------------------------------------
+def course(run: Run) -> Course:
+    """How the loss of a run with at least one step went."""
+    smooth = curve(run.losses).smoothed
+    return Course(run.losses[0], float(smooth.max()), float(smooth[-1]))
 
 
-def report_losses(runs: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
-    """Loss per epoch in the report's unit, one column per series; several seeds: the mean.
-
-    The report's unit is the sum of the batch means over the number of images: the mean loss over
-    the batch size. Columns: Epoch, then the names of the series, as text with four digits.
-    """
-    epochs = max((len(run.epochs) for seeds in runs.values() for run in seeds), default=0)
-    table: dict[str, list[str]] = {"Epoch": [str(epoch + 1) for epoch in range(epochs)]}
-    for name, seeds in runs.items():
-        table[title(name)] = [
-            _span([run.epochs[epoch].report_loss for run in seeds if epoch < len(run.epochs)])
-            for epoch in range(epochs)
-        ]
-    return _frame(table)
+# ---- rows ------------------------------------------------------------------------------------
 
 
-def _span(values: Sequence[float]) -> str:
-    if not values:
-        return "–"
-    mean = f"{np.mean(values):.4f}"
-    return mean if len(values) == 1 else f"{mean} ({min(values):.4f}–{max(values):.4f})"
-
-
-def accuracy_and_time(runs: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
-    """Test accuracy and total time, one column per series, as the report's second table."""
-    table = {"": ["Test accuracy", "Total time", "Images per second"]}
-    for name, seeds in runs.items():
-        right = [100 * run.test_accuracy for run in seeds if run.test_accuracy is not None]
-        accuracy = f"{np.mean(right):.2f}%" if right else _ending(seeds)
-        if len(right) > 1:
-            accuracy += f" ({min(right):.2f}–{max(right):.2f})"
-        table[title(name)] = [
-            accuracy,
-            f"{np.mean([run.seconds for run in seeds]):.1f} s",
-            f"{np.mean([run.images_per_second for run in seeds]):,.0f}",
-        ]
-    return _frame(table)
-
-
-def _ending(seeds: Sequence[Run]) -> str:
-    return ", ".join(dict.fromkeys(run.status for run in seeds)) or "–"
-
-
-def verdict(runs: Mapping[str, Sequence[Run]]) -> str:
-    """What the result says, and how little that is: computed sentences.
-
-    runs: by series, one per seed. A difference counts only where every seed of one series lies
-    on the same side of every seed of the other; with one seed, where they lie `CLOSE` points of
-    accuracy apart.
-    """
-    whole = {
-        name: list(seeds)
-        for name, seeds in runs.items()
-        if seeds and all(run.status == "finished" for run in seeds)
+def _stacked(
+    series: Mapping[str, Mapping[str, np.ndarray]], columns: Sequence[str]
+) -> pd.DataFrame:
+    """The columns of all series one below the other, "method" before them."""
+    lengths = [len(one[columns[0]]) for one in series.values()]
+    stacked: dict[str, Sequence | np.ndarray] = {
+        "method": np.repeat(np.array(list(series), object), lengths)
     }
-    sentences = [
-        f"{title(name)}{f', seed {run.config.seed}' * (len(seeds) > 1)}: {run.message}"
-        for name, seeds in runs.items()
-        for run in seeds
-        if run.status != "finished" and run.message
-    ]
-    if len(whole) < 2:
-        return " ".join(sentences) or "One curve says nothing about the others."
-    final = {name: [run.epochs[-1].report_loss for run in seeds] for name, seeds in whole.items()}
-    right = {name: [100 * run.test_accuracy for run in seeds] for name, seeds in whole.items()}
-    low, high = _ends(final)
-    most, least = _ends(right)[::-1]
-    best = max(map(max, right.values()))
-    if best < 100 * GUESSING:
-        guess = f"None learned: the best reads {best:.2f}% of the test images, as guessing does."
-        return " ".join([guess, *sentences])
-    epochs = len(next(iter(whole.values()))[0].epochs)
-    sentences = [
-        f"After {_count(epochs, 'epoch')}, **{title(low)}** has the lowest loss "
-        f"({np.mean(final[low]):.4f} in the report's unit) and **{title(high)}** the highest "
-        f"({np.mean(final[high]):.4f}).",
-        f"Of the test images, **{title(most)}** reads {np.mean(right[most]):.2f}% correctly, "
-        f"**{title(least)}** {np.mean(right[least]):.2f}%.",
-        *sentences,
-    ]
-    count = min(map(len, whole.values()))
-    if count == 1:
-        gap = np.mean(right[most]) - np.mean(right[least])
-        if gap < CLOSE:
-            tested = "but one seed proves little: other first weights would move these numbers too"
-        else:
-            tested = f"which is large; {_between(right, most)}"
-        sentences.append(f"The gap is {gap:.2f} points, {tested}.")
-    else:
-        sentences.append(_separated(final, low, count))
-    return " ".join(sentences)
-
-
-def _between(right: Mapping[str, Sequence[float]], most: str) -> str:
-    """Which series one seed cannot tell from the best."""
-    best = np.mean(right[most])
-    near = [name for name in right if name != most and best - np.mean(right[name]) < CLOSE]
-    if not near:
-        return "no other comes near the best"
-    return f"one seed does not tell {_lower(most)} from {_list(map(_lower, near))}"
-
-
-def _separated(final: Mapping[str, Sequence[float]], low: str, seeds: int) -> str:
-    """Which series the best one beats with every seed."""
-    others = [name for name in final if name != low]
-    beaten = [name for name in others if max(final[low]) < min(final[name])]
-    close = [name for name in others if name not in beaten]
-    parts = []
-    if beaten:
-        parts.append(
-            f"With each of the {seeds} seeds {_lower(low)} ends below {_list(map(_lower, beaten))}"
-        )
-    if close:
-        parts.append(
-            f"its range overlaps that of {_list(map(_lower, close))}, so {seeds} seeds do not "
-            "tell which is better"
-        )
-    text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}."
-
-
-def _ends(values: Mapping[str, Sequence[float]]) -> tuple[str, str]:
-    """The series with the smallest mean and that with the largest."""
-    means = {name: float(np.mean(each)) for name, each in values.items()}
-    return min(means, key=means.__getitem__), max(means, key=means.__getitem__)
-
-
-# ---- names -----------------------------------------------------------------------------------
-
-
-def title(name: str) -> str:
-    """The series as a table heads it."""
-    return METHODS[name].title if name in METHODS else name
-
-
-def _lower(name: str) -> str:
-    words = title(name)
-    return words if words[:3] in ("RMS", "Ten") else words[0].lower() + words[1:]
-
-
-def describe(config: TrainConfig, base: TrainConfig | None = None) -> str:
-    """The name of a curve: its method, and each setting that is not that of `base`.
-
-    base: the default settings with as many images and epochs, unless given.
-    """
-    base = base or TrainConfig(train_size=config.train_size, epochs=config.epochs)
-    words = [title(config.normalization)]
-    for name, value in asdict(config).items():
-        told = reads(config.normalization, name) and name != "normalization"
-        if told and value != getattr(base, name):
-            words.append(_FLAGS[name][value] if name in _FLAGS else _WORDS[name].format(value))
-    return ", ".join(words)
-
-
-def surgery(config: TrainConfig, change: str) -> TrainConfig:
-    """The same training with one change; ValueError where it does not go with the settings.
-
-    change: "center", "scale" (only that half of normalizing), "fixed" (no gamma, no beta),
-    "after" (the other side of ReLU), "ghost" (each batch in four parts).
-    """
-    changes: dict[str, Any] = {
-        "center": {"center": True, "scale": False},
-        "scale": {"center": False, "scale": True},
-        "fixed": {"learn_scale_shift": False},
-        "after": {"position": "after ReLU"},
-        "ghost": {"ghost_batches": 4},
-    }[change]
-    return replace(config, **changes)
-
-
-SURGERY = {
-    "center": "Center only",
-    "scale": "Scale only",
-    "fixed": "No gamma and beta",
-    "after": "After ReLU",
-    "ghost": "4 ghost batches",
-}
-
-
-def _list(words: Iterable[str]) -> str:
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + "s" * (number != 1)
+    for column in columns:
+        stacked[column] = np.concatenate([np.zeros(0), *(one[column] for one in series.values())])
+    return frame(stacked)
 
 
 def _rows(columns: Sequence[str], rows: Iterable[Sequence]) -> pd.DataFrame:
@@ -482,7 +319,8 @@ def _rows(columns: Sequence[str], rows: Iterable[Sequence]) -> pd.DataFrame:
     return pd.DataFrame(list(rows), columns=list(columns))
 
 
-def _frame(columns: Mapping[str, Sequence]) -> pd.DataFrame:
+def frame(columns: Mapping[str, Sequence | np.ndarray]) -> pd.DataFrame:
+    """These columns as a DataFrame."""
     import pandas as pd
 
     return pd.DataFrame(columns)

@@ -12,7 +12,7 @@ from normlib.__main__ import table
 from normlib.config import TrainConfig
 from pages.lab import export
 from pages.lab.recorded import as_json
-from pages.lab.results import describe
+from pages.lab.run_names import describe
 from pages.lab.store import RunSummary, Store
 
 _KEY_SHOWN = 10

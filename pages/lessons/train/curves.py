@@ -1,0 +1,68 @@
+"""The curves of one training, which grow while it runs, with earlier ones laid over them."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from normlib.config import METHODS
+from normlib.run import Run
+from pages.components import charts, trainings
+from pages.lab import results, words
+from pages.lab.experiment import Experiment
+from pages.lessons.train import overlay
+
+
+def watch(experiment: Experiment) -> None:
+    """The curves, with earlier runs laid over them; they grow while the training runs."""
+    picture = st.container()
+    laid = overlay.choose(experiment)
+    name, *others = overlay.names([experiment.config, *(run.config for run in laid)])
+
+    def draw() -> None:
+        snapshot = experiment.snapshot()
+        if experiment.status == "finished" and experiment.run is not None:
+            figures(experiment.run)
+        else:
+            trainings.progress(experiment)
+        shown: dict[str, results.Watched] = {name: snapshot, **dict(zip(others, laid, strict=True))}
+        curves = {name: trainings.curve_of(one) for name, one in shown.items() if one.losses}
+        if curves:
+            steps = max(snapshot.steps, *(len(one.losses) for one in shown.values()))
+            loss = charts.loss_curves(results.losses(curves), steps=steps)
+            charts.show(loss, caption_for(experiment), "loss")
+        right = results.accuracies(shown)
+        if len(right):
+            charts.show(
+                charts.accuracy_curves(right, epochs=max(o.config.epochs for o in shown.values())),
+                "Share of the validation images read correctly after each epoch.",
+                "accuracy",
+            )
+
+    with picture:
+        trainings.follow([experiment], draw, "live")
+
+
+def figures(run: Run) -> None:
+    test, loss, speed, time = st.columns(4)
+    right = "–" if run.test_accuracy is None else f"{run.test_accuracy:.2%}"
+    test.metric("Test accuracy", right)
+    last = run.epochs[-1].train_loss
+    loss.metric("Loss, last epoch", f"{last:.4f}" if last < 100 else f"{last:.3g}")
+    speed.metric("Images per second", f"{run.images_per_second:,.0f}")
+    time.metric("Time", words.seconds(run.seconds))
+
+
+def caption_for(experiment: Experiment) -> str:
+    """The data, the seed and the settings of what is drawn, which may not be those above."""
+    config = experiment.config
+    parts = [
+        trainings.data_words(experiment),
+        METHODS[config.normalization].title,
+        f"batch size {config.batch_size}",
+        f"learning rate {config.learning_rate:g}",
+        f"{config.train_size:,} images",
+        f"seed {config.seed}",
+        *(["recorded"] if experiment.recorded else []),
+        "thin: single steps, thick: their running mean",
+    ]
+    return " · ".join(parts)

@@ -1,0 +1,42 @@
+"""What became of one training, in sentences."""
+
+from __future__ import annotations
+
+from normlib.run import Run
+from pages.lab import results, words
+
+
+def outcome(run: Run) -> str:
+    if not run.losses:
+        return run.message
+    sentences = [run.message] if run.message else []
+    if run.status == "diverged":
+        sentences.append(
+            "The numbers grew beyond what float32 can hold. A smaller learning rate, or another "
+            "normalization, may keep them in bounds."
+        )
+        return " ".join(sentences)
+    course = results.course(run)
+    over = f" by way of {loss(course.peak)}" if course.exploded else ""
+    sentences.append(
+        f"In {words.count(len(run.losses), 'step')} the loss went from {loss(course.first)}{over} "
+        f"to {loss(course.last)} (guessing gives 2.30)."
+    )
+    right = run.test_accuracy
+    if right is not None and right < results.GUESSING:
+        sentences.append(
+            f"Of the test images {right:.2%} are read correctly, as by guessing: the network has "
+            "learned nothing."
+        )
+    elif right is not None:
+        wrong = 1 - right
+        one_in = f", one in {1 / wrong:,.0f} is misread" if 0 < wrong < 0.5 else ""
+        sentences.append(f"Of the test images {right:.2%} are read correctly{one_in}.")
+    return " ".join(sentences)
+
+
+def loss(value: float) -> str:
+    """`2.30`, `1,000,000`, `1e17`."""
+    if value < 1e7:
+        return f"{value:,.2f}" if value < 1000 else f"{value:,.0f}"
+    return words.rounded(value, 2)
