@@ -68,11 +68,7 @@ class SmallCNN(tf.Module):
         return cls(config, dtype)
 
     def forward(
-        self,
-        images: tf.Tensor,
-        training: bool,
-        own_statistics: int = 0,
-        last: str = "logits",
+        self, images: tf.Tensor, training: bool, own_statistics: int = 0, last: str = "logits"
     ) -> dict[str, tf.Tensor]:
         """Every stage of the network by name, in order (`normlib.config.STAGES`).
 

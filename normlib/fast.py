@@ -145,10 +145,7 @@ def _weighted_total(x: tf.Tensor, gamma: tf.Tensor, axes: Sequence[int]) -> tf.T
 
 
 def _sum_to(
-    values: tf.Tensor,
-    gamma: tf.Tensor,
-    weights: tf.Tensor | None = None,
-    axes: Sequence[int] = (),
+    values: tf.Tensor, gamma: tf.Tensor, weights: tf.Tensor | None = None, axes: Sequence[int] = ()
 ) -> tf.Tensor:
     """`sum_to(values)`; weights, where given, are one number for what was averaged over `axes`."""
     if weights is None:

@@ -6,7 +6,7 @@ one formula for every normalization of activations; only the axes differ.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -14,6 +14,8 @@ import tensorflow as tf
 
 from normlib.normalize import (
     AXES,
+    Axes,
+    Parameter,
     average,
     axes_of,
     direction,
@@ -42,8 +44,8 @@ class Gradients(NamedTuple):
     """The gradients of one layer, each of the shape of what it belongs to; None for None."""
 
     dx: tf.Tensor
-    dgamma: tf.Tensor | None
-    dbeta: tf.Tensor | None
+    dgamma: Parameter
+    dbeta: Parameter
 
 
 class KernelGradients(NamedTuple):
@@ -54,8 +56,8 @@ class KernelGradients(NamedTuple):
 def backward(
     method: str,
     x: tf.Tensor,
-    gamma: tf.Tensor | None,
-    beta: tf.Tensor | None,
+    gamma: Parameter,
+    beta: Parameter,
     epsilon: float,
     dz: tf.Tensor,
     groups: int = 1,
@@ -84,11 +86,7 @@ def backward(
 
 
 def backward_terms(
-    dx_hat: tf.Tensor,
-    x_hat: tf.Tensor,
-    root: tf.Tensor,
-    axes: int | Sequence[int],
-    center: bool = True,
+    dx_hat: tf.Tensor, x_hat: tf.Tensor, root: tf.Tensor, axes: Axes, center: bool = True
 ) -> Terms:
     """The three paths by which the loss depends on x; dx is their sum.
 

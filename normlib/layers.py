@@ -104,12 +104,7 @@ class BatchNorm(Norm):
     """
 
     def __init__(
-        self,
-        shape: Sequence[int],
-        *,
-        momentum: float = 0.9,
-        ghost_batches: int = 1,
-        **options: Any,
+        self, shape: Sequence[int], *, momentum: float = 0.9, ghost_batches: int = 1, **options: Any
     ):
         super().__init__("batch", shape, **options)
         self.momentum, self.ghost_batches = momentum, ghost_batches

@@ -12,10 +12,14 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
 
 import tensorflow as tf
 
 from normlib import runtime  # noqa: F401  (before any op runs: one thread per op)
+
+Parameter: TypeAlias = tf.Tensor | None  # gamma or beta; None stands for 1 or 0
+Axes: TypeAlias = int | Sequence[int]
 
 # method -> the averaged axes of an x of this rank, (N, ..., C)
 AXES: dict[str, Callable[[int], tuple[int, ...]]] = {
@@ -29,7 +33,7 @@ AXES: dict[str, Callable[[int], tuple[int, ...]]] = {
 
 
 def standardize(
-    x: tf.Tensor, axes: int | Sequence[int], epsilon: float, center: bool = True
+    x: tf.Tensor, axes: Axes, epsilon: float, center: bool = True
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Shift and scale `x` to mean 0 and variance 1 over `axes`.
 
@@ -56,11 +60,11 @@ def standardize(
     return centered * inverse_root(variance, epsilon), mean, variance
 
 
-def scale_shift(x_hat: tf.Tensor, gamma: tf.Tensor | None, beta: tf.Tensor | None) -> tf.Tensor:
+def scale_shift(x_hat: tf.Tensor, gamma: Parameter, beta: Parameter) -> tf.Tensor:
     """Give every normalized number its learned scale and offset:  z = gamma * x_hat + beta.
 
     gamma, beta: any shape that broadcasts from the last axis: (C,), (H, W, C), or one number.
-    None stands for 1 and 0. Raises ValueError for a shape that does not fit.
+    Raises ValueError for a shape that does not fit.
     """
     z = floating(x_hat, "x_hat")
     if gamma is not None:
@@ -71,12 +75,7 @@ def scale_shift(x_hat: tf.Tensor, gamma: tf.Tensor | None, beta: tf.Tensor | Non
 
 
 def apply(
-    method: str,
-    x: tf.Tensor,
-    gamma: tf.Tensor | None,
-    beta: tf.Tensor | None,
-    epsilon: float,
-    groups: int = 1,
+    method: str, x: tf.Tensor, gamma: Parameter, beta: Parameter, epsilon: float, groups: int = 1
 ) -> tf.Tensor:
     """Normalize by any method of `AXES`:  z = gamma * x_hat + beta.
 
@@ -92,11 +91,11 @@ def apply(
 
 def batch_norm(
     x: tf.Tensor,
-    gamma: tf.Tensor | None,
-    beta: tf.Tensor | None,
+    gamma: Parameter,
+    beta: Parameter,
     epsilon: float,
-    mean: tf.Tensor | None = None,
-    variance: tf.Tensor | None = None,
+    mean: Parameter = None,
+    variance: Parameter = None,
 ) -> tf.Tensor:
     """Normalize each channel by its mean and variance over the batch and all positions.
 
@@ -117,11 +116,7 @@ def batch_norm(
 
 
 def layer_norm(
-    x: tf.Tensor,
-    gamma: tf.Tensor | None,
-    beta: tf.Tensor | None,
-    epsilon: float,
-    axes: int | Sequence[int] | None = None,
+    x: tf.Tensor, gamma: Parameter, beta: Parameter, epsilon: float, axes: Axes | None = None
 ) -> tf.Tensor:
     """Normalize each example by its own mean and variance over everything in it.
 
@@ -139,11 +134,7 @@ def layer_norm(
 
 
 def group_norm(
-    x: tf.Tensor,
-    gamma: tf.Tensor | None,
-    beta: tf.Tensor | None,
-    epsilon: float,
-    groups: int,
+    x: tf.Tensor, gamma: Parameter, beta: Parameter, epsilon: float, groups: int
 ) -> tf.Tensor:
     """Normalize each group of neighboring channels of each example over all its positions.
 
@@ -157,9 +148,7 @@ def group_norm(
     return apply("group", x, gamma, beta, epsilon, groups)
 
 
-def instance_norm(
-    x: tf.Tensor, gamma: tf.Tensor | None, beta: tf.Tensor | None, epsilon: float
-) -> tf.Tensor:
+def instance_norm(x: tf.Tensor, gamma: Parameter, beta: Parameter, epsilon: float) -> tf.Tensor:
     """Normalize each channel of each example over its positions.
 
         z = gamma * (x - mean_nc) / sqrt(variance_nc + ε) + beta
@@ -170,12 +159,7 @@ def instance_norm(
     return apply("instance", x, gamma, beta, epsilon)
 
 
-def rms_norm(
-    x: tf.Tensor,
-    gamma: tf.Tensor | None,
-    epsilon: float,
-    axes: int | Sequence[int] | None = None,
-) -> tf.Tensor:
+def rms_norm(x: tf.Tensor, gamma: Parameter, epsilon: float, axes: Axes | None = None) -> tf.Tensor:
     """Divide each example by the root of its mean square; the mean stays in.
 
         z = gamma * x / sqrt(average(x²) + ε)
@@ -297,7 +281,7 @@ def fitting(parameter: tf.Tensor, x: tf.Tensor, name: str) -> tf.Tensor:
     return parameter
 
 
-def axes_of(x: tf.Tensor, axes: int | Sequence[int]) -> tuple[int, ...]:
+def axes_of(x: tf.Tensor, axes: Axes) -> tuple[int, ...]:
     """The axes as a sorted tuple of numbers from 0 up; ValueError for one that x lacks."""
     given = tuple(axes) if isinstance(axes, Iterable) else (axes,)
     if any(isinstance(axis, bool) for axis in given):

@@ -175,6 +175,7 @@ def check(
 
     names = {"weight": ("v", "g"), "rms": ("x", "gamma")}.get(method, ("x", "gamma", "beta"))
     tensors = (x, gamma, beta)[: len(names)]
+    by_hand: Sequence[tf.Tensor]
     if method == "weight":
         right, library = normalize.weight_norm, reference.tf_weight_norm
         by_hand = gradients.weight_norm_backward(dz, x, gamma)
@@ -196,15 +197,13 @@ def check(
     # z bends on the scale of the smallest root, and is linear in gamma and beta: any step will do.
     steps = (1e-5 * root, 1e-3, 1e-3)
     scales = (float(tf.reduce_max(tf.abs(dz * gamma))) / root, *[float(tf.reduce_max(abs(dz)))] * 2)
-    ways = (
-        by_hand,
-        _tape(under_test, tensors, dz),
-        _central_differences(under_test, tensors, dz, steps),
-        _tape(library, tensors, dz),
-    )
+    tape = _tape(under_test, tensors, dz)
+    central = _central_differences(under_test, tensors, dz, steps)
+    others = _tape(library, tensors, dz)
+    rows = zip(names, by_hand, tape, central, others, scales, strict=False)
     return [
-        CheckRow(name, *(way[i].numpy() for way in ways), smallest_scale=1e-3 * scales[i])
-        for i, name in enumerate(names)
+        CheckRow(name, a.numpy(), b.numpy(), c.numpy(), d.numpy(), 1e-3 * scale)
+        for name, a, b, c, d, scale in rows
     ]
 
 

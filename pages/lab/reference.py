@@ -307,7 +307,7 @@ def _measure(side: _Side, tensors, r, repeats: int):
         times.append(1000 * (time.perf_counter() - start))
     exact = [tf.cast(t, tf.float64) for t in tensors]
     truth = _with_gradients(partial(side.run, side.formula), exact, tf.cast(r, tf.float64))
-    if side.moving:
+    if side.moving and side.moving_formula:
         results = [*results, *side.moving(tensors[0])]
         truth = [*truth, *side.moving_formula(exact[0])]
     return [t.numpy() for t in results], [t.numpy() for t in truth], median(times)
