@@ -42,10 +42,12 @@ def settled(tab: Page) -> None:
 
 
 def test_a_lesson_from_the_slider_to_a_training_and_back(tab):
-    # One batch, one picture; a slider moves, and the picture with it.
-    tab.goto("/Activation_statistics?batch=64")
+    # One batch, one picture; a slider moves, and the picture with it. What the link asked for and
+    # could not have is said until then, outside of what the slider draws again.
+    tab.goto("/Activation_statistics?batch=64&seed=[a](b)")
     expect(tab.get_by_text("batch size 64").first).to_be_visible()
     settled(tab)
+    expect(tab.get_by_text("Seed cannot be [a](b): it takes whole numbers")).to_be_visible()
     pictures = tab.locator(PICTURE)
     expect(pictures.first).to_be_visible()
     before = pictures.first.evaluate(SHAPES)
@@ -54,6 +56,7 @@ def test_a_lesson_from_the_slider_to_a_training_and_back(tab):
     expect(tab.get_by_text("batch size 24").first).to_be_visible()
     settled(tab)
     expect(tab).to_have_url(re.compile(r"[?&]batch=24(&|$)"))
+    expect(tab.get_by_text("Seed cannot be")).to_have_count(0)
     assert pictures.first.evaluate(SHAPES) != before
 
     # A training: the side bar leads there, the batch size comes along, and it is a long one.

@@ -164,8 +164,8 @@ def show(name: str, lessons: Mapping[str, Lesson]) -> None:
     lessons: value of the page's view control -> lesson; a page without one has one lesson.
     """
     with turns.take():
-        set_up(name)
-        frame = _frame_state()
+        _frame(name)
+        shared = _link_on_screen()
 
         @st.fragment  # a moved control draws all below the title again, and not the frame
         def body() -> None:
@@ -175,32 +175,42 @@ def show(name: str, lessons: Mapping[str, Lesson]) -> None:
                     _lesson(PAGES[name].view, lessons)
                 finally:
                     controls.write_address()
-                if _frame_state() != frame:
+                if _link_on_screen() != shared:
                     st.rerun()
 
         body()
 
 
 def _lesson(view: str, lessons: Mapping[str, Lesson]) -> None:
-    key = controls.control(view, label_visibility="collapsed") if view else next(iter(lessons))
-    lesson = lessons[key]
-    question(lesson.QUESTION if isinstance(lesson.QUESTION, str) else lesson.QUESTION())
+    # Together, so that a notice which goes moves nothing else to another place: a browser would
+    # build the lesson's controls anew, under the hand of whoever drags one.
+    with st.container():
+        notices()
+        key = controls.control(view, label_visibility="collapsed") if view else next(iter(lessons))
+        lesson = lessons[key]
+        question(lesson.QUESTION if isinstance(lesson.QUESTION, str) else lesson.QUESTION())
     if not getattr(lesson, "WAITS", False):
         server.wait_for_tensorflow()
     lesson.show()
 
 
-def _frame_state() -> tuple[Any, ...]:
-    """What the frame shows of the controls: the notices, and the link while it is on screen."""
-    shared = address() if st.session_state.get("_link_on_screen") else ""
-    return tuple(controls.notices()), shared
-
-
 def set_up(name: str) -> None:
-    """Set up a page of `PAGES`: tab title, side bar, link, title, notices. Call it first.
+    """Set up a page of `PAGES` that has no lessons; the first call of its script.
 
     It starts the loading of TensorFlow and does not wait for it.
     """
+    _frame(name)
+    notices()
+
+
+def notices() -> None:
+    """What the link asked for and cannot have."""
+    for sentence in controls.notices():
+        st.warning(sentence, icon=":material/link_off:")
+
+
+def _frame(name: str) -> None:
+    """Tab title, side bar, page title, link to share."""
     page = PAGES[name]
     server.warm_up()
     controls.begin(name, page.controls, page.limits)
@@ -219,8 +229,11 @@ def set_up(name: str) -> None:
     title.title(page.title, anchor=False, width="stretch")
     with title:
         _share()
-    for sentence in controls.notices():
-        st.warning(sentence, icon=":material/link_off:")
+
+
+def _link_on_screen() -> str:
+    """The link that the frame shows; nothing while it is folded."""
+    return address() if st.session_state.get("_link_on_screen") else ""
 
 
 def question(text: str) -> None:
