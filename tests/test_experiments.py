@@ -609,6 +609,18 @@ def test_a_failure_is_a_sentence_for_the_student_and_a_traceback_in_the_log(lab,
     assert room.run_through(1).status == "finished"
 
 
+def test_a_failure_is_remembered_however_many_runs_end_after_it(lab, monkeypatch, caplog):
+    monkeypatch.setattr(module, "KEPT_RUNS", 1)
+    monkeypatch.setattr(module, "KEPT_FAILURES", 3)
+    room = lab()
+    failed = room.submit_all(*((seed, "a") for seed in range(4)))
+    for _ in failed:
+        room.next().fails(ValueError("no"))
+    for seed in (10, 11):
+        room.run_through(seed)
+    assert [room.all.find(each.key) for each in failed] == [None, *failed[1:]]
+
+
 def test_even_an_exit_in_a_training_does_not_end_its_worker(lab):
     room = lab()
     failing, next_one = room.submit_all((1, "a"), (2, "b"))

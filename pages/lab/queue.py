@@ -29,6 +29,7 @@ __all__ = ["ENDED", "FINAL", "LIVE", "Experiment", "Experiments", "QueueFull", "
 QUEUE_LIMIT = 200
 SESSION_LIMIT = 40
 KEPT_RUNS = 64
+KEPT_FAILURES = 1024  # and others that left no run
 KEPT_BYTES = 64 * 2**20  # of runs that are on disk too
 UNSAVED_BYTES = 192 * 2**20  # in all, where some are not
 PATIENCE_SECONDS = 3600.0
@@ -114,15 +115,12 @@ class Experiments:
             if live is not None:
                 return live
             known = self._known.get(key, stored)
-            run = known.run if known is not None else None
-            if known is not None and known.status in FINAL:
-                lacks_weights = run is None or not any(run.weights)
-                if not weights or not lacks_weights or known.status == "diverged":
-                    return known
+            if known is not None and _is_answer(known.run, weights):
+                return known
             self._refuse_beyond_limits(session)
             experiment = Experiment(self, key, config, data.name, data.checksum)
             experiment._data = data
-            experiment._previous = known if run is not None else None
+            experiment._previous = known if known is not None and known.run else None
             experiment._watchers.add(session)
             self._known[key] = self._waiting[key] = experiment
             self._known.move_to_end(key)
@@ -299,7 +297,10 @@ class Experiments:
 
     def _forget_some(self) -> None:
         """Keep the newest results only; those that the store refused go last."""
-        ended = [each for each in self._known.values() if each.status not in LIVE]
+        over = [each for each in self._known.values() if each.status not in LIVE]
+        for experiment in [each for each in over if each.run is None][:-KEPT_FAILURES]:
+            del self._known[experiment.key]
+        ended = [each for each in over if each.run is not None]
         ended.sort(key=lambda each: not each._saved)  # stable: oldest first within each half
         size, number = sum(each._bytes for each in ended), len(ended)
         for experiment in ended:
@@ -406,6 +407,13 @@ class Experiments:
             experiment._watchers.clear()
             experiment._set(status, message, run)
             self._forget_some()
+
+
+def _is_answer(run: Run | None, weights: bool) -> bool:
+    """Whether this run answers for good a question that needs its weights, or does not."""
+    if run is None or run.status not in FINAL:
+        return False
+    return run.status == "diverged" or not weights or any(run.weights)
 
 
 def _summary(experiment: Experiment) -> RunSummary:

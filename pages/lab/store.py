@@ -44,40 +44,38 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
-def _texts(*names: str) -> list[sa.Column]:
-    return [sa.Column(name, sa.Text, nullable=False) for name in names]
+_tables = sa.MetaData()
+
+
+def _table(name: str, **columns: type[sa.types.TypeEngine]) -> sa.Table:
+    rest = (sa.Column(column, kind) for column, kind in columns.items())
+    return sa.Table(name, _tables, sa.Column("key", sa.Text, primary_key=True), *rest)
 
 
 # Summaries lie apart from the contents, so that lists never touch what is large.
-_tables = sa.MetaData()
-_runs = sa.Table(
+_runs = _table(
     "runs",
-    _tables,
-    sa.Column("key", sa.Text, primary_key=True),
-    *_texts("status", "config", "data_name", "data_checksum"),
-    sa.Column("changed", sa.Double, nullable=False),
-    *_texts("message"),
-    sa.Column("steps", sa.Integer, nullable=False),
-    sa.Column("epochs", sa.Integer, nullable=False),
-    sa.Column("train_loss", sa.Double),
-    sa.Column("test_accuracy", sa.Double),
-    sa.Column("seconds", sa.Double, nullable=False),
-    sa.Index("runs_changed", "changed"),
+    status=sa.Text,
+    config=sa.Text,
+    data_name=sa.Text,
+    data_checksum=sa.Text,
+    changed=sa.Double,
+    message=sa.Text,
+    steps=sa.Integer,
+    epochs=sa.Integer,
+    train_loss=sa.Double,
+    test_accuracy=sa.Double,
+    seconds=sa.Double,
 )
-_contents = sa.Table(
-    "contents",
-    _tables,
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("run", sa.LargeBinary, nullable=False),
-    sa.Column("arrays", sa.LargeBinary),
-)
-_started = sa.Table(
+sa.Index("runs_changed", _runs.c.changed)
+_contents = _table("contents", run=sa.LargeBinary, arrays=sa.LargeBinary)
+_started = _table(
     "started",
-    _tables,
-    sa.Column("key", sa.Text, primary_key=True),
-    *_texts("config", "data_name", "data_checksum"),
-    sa.Column("changed", sa.Double, nullable=False),
-    *_texts("owner"),
+    config=sa.Text,
+    data_name=sa.Text,
+    data_checksum=sa.Text,
+    changed=sa.Double,
+    owner=sa.Text,
 )
 
 
@@ -238,7 +236,12 @@ class Store:
 
     def _write(self, work: Callable[[sa.Connection], object]) -> bool:
         """`work` in one transaction; whether the disk took it."""
-        return self._attempt(lambda connection: bool(work(connection)) or True, False, writing=True)
+
+        def done(connection: sa.Connection) -> bool:
+            work(connection)
+            return True
+
+        return self._attempt(done, False, writing=True)
 
     def _attempt(
         self, work: Callable[[sa.Connection], _T], otherwise: _T, writing: bool = False
