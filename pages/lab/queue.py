@@ -267,16 +267,18 @@ class Experiments:
         with self._reading:
             if key in self._known:
                 return None
-            run = self.store.load(key)
-            summary = self.store.summary(key) if run is None else None
-            if run is not None:
-                experiment = self._ended(key, run)
-            elif summary is not None and summary.status == "interrupted":
+            summary = self.store.summary(key)
+            if summary is None or summary.status == "running":  # by another process
+                return None
+            if summary.status == "interrupted":
                 about = (summary.config, summary.data_name, summary.data_checksum)
                 experiment = Experiment(self, key, *about)
                 experiment._set("interrupted", summary.message)
             else:
-                return None
+                run = self.store.load(key)
+                if run is None:
+                    return None
+                experiment = self._ended(key, run)
             with self._lock:
                 experiment = self._known.setdefault(key, experiment)
                 self._forget_some()

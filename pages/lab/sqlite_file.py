@@ -51,7 +51,7 @@ def engine(path: Path, options: str = "") -> sa.Engine:
 
 def transaction(on: sa.Engine, writing: bool) -> AbstractContextManager[sa.Connection]:
     """One transaction, committed at its end, or rolled back by an exception."""
-    return on.execution_options(writing=writing).begin()
+    return (on.execution_options(writing=True) if writing else on).begin()
 
 
 def open_checked(path: Path, tables: sa.MetaData) -> sa.Engine:

@@ -77,6 +77,12 @@ _started = _table(
     changed=sa.Double,
     owner=sa.Text,
 )
+# Written once: making a statement takes as long as asking it.
+_WANTED = sa.bindparam("wanted", type_=sa.Text)
+_RUN = sa.select(_runs).where(_runs.c.key == _WANTED)
+_CONTENT = sa.select(_contents).where(_contents.c.key == _WANTED)
+_UNFINISHED = sa.select(_started).where(_started.c.key.not_in(sa.select(_runs.c.key)))
+_UNFINISHED_RUN = _UNFINISHED.where(_started.c.key == _WANTED)
 
 
 @dataclass(frozen=True)
@@ -162,8 +168,8 @@ class Store:
 
     def load(self, key: str) -> Run | None:
         """The run with this key, or None where there is none that can be read."""
-        query = sa.select(_contents).where(_contents.c.key == key)
-        row = self._attempt(lambda connection: connection.execute(query).first(), None)
+        wanted = {"wanted": key}
+        row = self._attempt(lambda connection: connection.execute(_CONTENT, wanted).first(), None)
         if row is None:
             return None
         try:
@@ -197,12 +203,11 @@ class Store:
     def list(self, limit: int | None = None) -> list[RunSummary]:
         """The newest `limit` runs (all, if None), newest first; interrupted ones among them."""
         newest = sa.select(_runs).order_by(_runs.c.changed.desc()).limit(limit)
-        return sorted(self._summaries(newest, sa.true()), key=lambda one: -one.changed)[:limit]
+        return sorted(self._summaries(newest, _UNFINISHED), key=lambda one: -one.changed)[:limit]
 
     def summary(self, key: str) -> RunSummary | None:
         """The line that `list` has for this key, or None."""
-        ended = sa.select(_runs).where(_runs.c.key == key)
-        return next(iter(self._summaries(ended, _started.c.key == key)), None)
+        return next(iter(self._summaries(_RUN, _UNFINISHED_RUN, wanted=key)), None)
 
     def close(self) -> None:
         """Let go of the file; what this process had started counts as interrupted from now on."""
@@ -210,18 +215,19 @@ class Store:
             self._disconnect()
             self._process.release()
 
-    def _summaries(self, ended: sa.Select, which: sa.ColumnElement[bool]) -> tuple[RunSummary, ...]:
-        """The runs that `ended` selects, and those that were started and have no result yet."""
-        begun = sa.select(_started).where(which, _started.c.key.not_in(sa.select(_runs.c.key)))
+    def _summaries(
+        self, ended: sa.Select, begun: sa.Select, **values: str
+    ) -> tuple[RunSummary, ...]:
+        """The runs that `ended` selects, and what `begun` selects of those without a result."""
 
         def read(connection: sa.Connection) -> list[dict[str, Any]]:
-            unfinished = [dict(row) for row in connection.execute(begun).mappings()]
+            unfinished = [dict(row) for row in connection.execute(begun, values).mappings()]
             alive = {row["owner"]: self._process.is_alive(row["owner"]) for row in unfinished}
             for row in unfinished:
                 running = alive[row.pop("owner")]
                 row["status"] = "running" if running else "interrupted"
                 row["message"] = "" if running else _INTERRUPTED
-            return unfinished + [dict(row) for row in connection.execute(ended).mappings()]
+            return unfinished + [dict(row) for row in connection.execute(ended, values).mappings()]
 
         rows: list[dict[str, Any]] = self._attempt(read, [])
         found = []
@@ -357,8 +363,7 @@ def _rescue(aside: Path, engine: sa.Engine) -> int:
             for summary in source.execute(sa.select(_runs)).mappings():
                 key = summary["key"]
                 try:
-                    query = sa.select(_contents).where(_contents.c.key == key)
-                    content = source.execute(query).mappings().one()
+                    content = source.execute(_CONTENT, {"wanted": key}).mappings().one()
                     _unpack(content["run"], content["arrays"])
                 except (DBAPIError, NoResultFound, *_UNREADABLE) as error:
                     _log.warning("The run %s is lost with its file: %r", key, error)
