@@ -13,7 +13,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from normlib.config import TrainConfig
@@ -190,11 +189,6 @@ class Experiments:
             if experiment.status in LIVE or not (never_began or experiment.key in found):
                 found[experiment.key] = _summary(experiment)
         return sorted(found.values(), key=lambda each: -each.changed)[:limit]
-
-    @contextmanager
-    def interactive(self) -> Iterator[None]:
-        """Does nothing; to go with its last caller. Trainings give way by their priority."""
-        yield
 
     # The queue, under its lock
 
