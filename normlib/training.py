@@ -27,6 +27,8 @@ PERCENTILES = (15, 50, 85)
 # Images read at once: so many that they fit a processor's cache, or, where they are normalized by
 # statistics of their own, so many that these are those of the whole.
 _EVALUATED_AT_ONCE, _EVALUATED_TOGETHER = 100, 500
+# The weights of a run's last epochs are kept, as many as fit; the largest network has 24 MB.
+WEIGHT_BYTES = 32 * 2**20
 # Streams of random numbers apart from those of the weights, which are 0, 1 and 2.
 _ORDER_STREAM = 100
 
@@ -169,6 +171,9 @@ class _Training:
         )
         self.epochs.append(result)
         self.weights.append(self.net.weights())
+        for earlier in self.weights[:-1]:
+            if _bytes_of(self.weights) > WEIGHT_BYTES:
+                earlier.clear()
         self.on_event(EpochEnd(result))
 
     def _evaluate(self, images: np.ndarray) -> np.ndarray:
@@ -351,3 +356,7 @@ def _norm(tensors: Iterable[tf.Tensor]) -> tf.Tensor:
 
 def _largest(x: tf.Tensor) -> tf.Tensor:
     return tf.reduce_max(tf.abs(x))
+
+
+def _bytes_of(weights: list[dict[str, np.ndarray]]) -> int:
+    return sum(array.nbytes for epoch in weights for array in epoch.values())

@@ -482,18 +482,6 @@ def test_memory_is_bounded_in_bytes_too(lab, store, monkeypatch):
     assert len(room.all._known) == 2
 
 
-def test_one_large_run_keeps_its_last_weights_and_drops_nobody_elses(lab, store, monkeypatch):
-    monkeypatch.setattr(module, "MAX_ARRAY_BYTES", 10_000)
-    monkeypatch.setattr(module, "KEPT_BYTES", 20_000)
-    room = lab(store=store)
-    small = [room.run_through(seed, weights=[{"v": np.zeros(100)}]) for seed in (1, 2)]
-    large = room.run_through(3, weights=[{"v": np.full(500, epoch)} for epoch in range(50)])
-    assert [bool(epoch) for epoch in large.run.weights] == [False] * 48 + [True] * 2
-    assert large.run.weights[-1]["v"][0] == 49
-    assert (large.status, large.message) == ("finished", "")
-    assert list(room.all._known) == keys([*small, large])
-
-
 def test_a_run_that_the_disk_refused_is_forgotten_last(lab, store, monkeypatch):
     monkeypatch.setattr(module, "KEPT_RUNS", 2)
     kept = [lab(store=store).run_through(seed) for seed in (1, 2, 3)]

@@ -89,6 +89,19 @@ def _bits(run: Run) -> tuple:
     return run.losses, epochs, run.recorded, run.test_accuracy, run.predictions.tobytes(), weights
 
 
+def test_beyond_a_budget_only_the_last_epochs_weights_are_kept(drawn, monkeypatch):
+    config = _with(epochs=4)
+    whole = train(config, drawn)
+    one = sum(array.nbytes for array in whole.weights[-1].values())
+    for most, kept in ((2 * one, 2), (one - 1, 1)):  # the last stay in any case
+        monkeypatch.setattr(training, "WEIGHT_BYTES", most)
+        run = train(config, drawn)
+        assert [bool(epoch) for epoch in run.weights] == [False] * (4 - kept) + [True] * kept
+        assert _bits(run)[:-1] == _bits(whole)[:-1]
+        for name, array in whole.weights[-1].items():
+            np.testing.assert_array_equal(run.weights[-1][name], array)
+
+
 def test_the_method_changes_neither_weights_nor_batches():
     nets = [SmallCNN(_with(normalization=m)) for m in ("none", "batch", "layer")]
     for net in nets[1:]:

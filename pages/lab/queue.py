@@ -19,11 +19,9 @@ from normlib.config import TrainConfig
 from normlib.mnist import Dataset
 from normlib.run import Event, Progress, Run
 from pages.lab import recorded as recorded_runs
-from pages.lab.experiment import ENDED, FINAL, LIVE, Experiment, Snapshot
-from pages.lab.store import MAX_ARRAY_BYTES, RunSummary, Store, with_last_weights
+from pages.lab.experiment import FINAL, LIVE, Experiment
+from pages.lab.store import RunSummary, Store
 from pages.lab.threads import give_way
-
-__all__ = ["ENDED", "FINAL", "LIVE", "Experiment", "Experiments", "QueueFull", "Snapshot"]
 
 QUEUE_LIMIT = 200
 SESSION_LIMIT = 40
@@ -373,7 +371,6 @@ class Experiments:
         run = train(
             config, data, on_event=on_event, should_stop=lambda: self._should_stop(experiment)
         )
-        run = with_last_weights(run, MAX_ARRAY_BYTES)
         with self._lock:
             replaced = self._known.get(experiment.key) is not experiment
         if not replaced:  # else a newer one, started while this one was stopping, has the word

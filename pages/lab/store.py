@@ -19,7 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,8 +33,6 @@ from pages.lab import sqlite_file
 from pages.lab.processes import ProcessLock
 
 FILE_NAME = "runs.sqlite3"
-# Of one run: the weights of the largest network after one epoch take 24 MB.
-MAX_ARRAY_BYTES = 32 * 2**20
 MAX_BYTES = 2 * 2**30  # of the arrays of all runs; a lesson of thirty students takes half of it
 _FEW_BYTES = 100_000  # more than a run's predictions alone, less than any weights
 _INTERRUPTED = "The server stopped before this training was over; it can be started again."
@@ -144,16 +142,15 @@ class Store:
     def save(self, run: Run, key: str | None = None) -> bool:
         """Keep `run`, in one transaction; False if the disk refused, and `problem` says why.
 
-        A run that was stopped never replaces one that came to its end. Of weights that take more
-        than MAX_ARRAY_BYTES only those of the last epochs are kept; once those of all runs take
-        more than MAX_BYTES, those of the oldest go, and everything else of them stays.
+        A run that was stopped never replaces one that came to its end. Once the weights of all
+        runs take more than MAX_BYTES, those of the oldest go; everything else of them stays.
         """
         key = run.key if key is None else key
         summary = {**vars(RunSummary.of(run, key, time.time())), "config": run.config.to_json()}
         content = {
             "key": key,
             "run": zlib.compress(json.dumps(run.to_dict(), allow_nan=False).encode()),
-            "arrays": _npz(with_last_weights(run, MAX_ARRAY_BYTES).arrays()),
+            "arrays": _npz(run.arrays()),
         }
 
         def write(connection: sa.Connection) -> None:
@@ -336,20 +333,6 @@ class Store:
         )
         _log.warning("%s %r", self.notice, error)
         return True
-
-
-def with_last_weights(run: Run, most: int) -> Run:
-    """The run with the weights of its last epochs only, as many as fit into `most` bytes.
-
-    Those of the epochs before are empty; where none fit, there is no list of them either.
-    """
-    kept: list[dict[str, np.ndarray]] = [{} for _ in run.weights]
-    for epoch in reversed(range(len(kept))):
-        most -= sum(array.nbytes for array in run.weights[epoch].values())
-        if most < 0:
-            return replace(run, weights=kept if any(kept) else [])
-        kept[epoch] = run.weights[epoch]
-    return run
 
 
 def _rescue(aside: Path, engine: sa.Engine) -> int:
