@@ -333,6 +333,19 @@ def test_the_expected_wait_comes_from_measured_speeds(lab):
     room.order(2)
 
 
+def test_the_expected_wait_is_that_for_the_first_worker_who_is_free(lab):
+    room = lab(workers=2)
+    room.submit_all((1, "a"), (2, "a"))
+    slow, fast = room.next(), room.next()
+    first, second = room.submit_all((3, "b"), (4, "b"))
+    slow.steps(1, images_per_second=64.0, steps=101)
+    fast.steps(1, images_per_second=64.0, steps=11)
+    assert (first.expected_wait, second.expected_wait) == (10.0, 20.0)  # one takes 640 / 64 s
+    for puppet in (slow, fast):
+        puppet.ends()
+    room.order(2)
+
+
 # Watching and stopping
 
 

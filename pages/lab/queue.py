@@ -6,6 +6,7 @@ Nothing here knows Streamlit, and TensorFlow is imported by the first training, 
 
 from __future__ import annotations
 
+import heapq
 import importlib
 import logging
 import math
@@ -232,20 +233,25 @@ class Experiments:
             return order.index(experiment) if experiment in order else None
 
     def _expected_wait(self, experiment: Experiment) -> float | None:
-        """What all before it take, shared by the workers, if they go on as their like did."""
+        """When a worker is free for it, if all before it go on as their like did."""
         with self._lock:
             order = self._in_order()
             if experiment not in order:
                 return None
-            before = [*self._running, *order[: order.index(experiment)]]
-            seconds = [self._expected_seconds(each) for each in before]
-        known = [each for each in seconds if each is not None]
-        return sum(known) / self.workers if len(known) == len(seconds) else None
+            free = [self._expected_seconds(each) for each in self._running]
+            free += [0.0] * (self.workers - len(free))
+            heapq.heapify(free)
+            for each in order[: order.index(experiment)]:
+                heapq.heapreplace(free, free[0] + self._expected_seconds(each))
+        return free[0] if math.isfinite(free[0]) else None
 
-    def _expected_seconds(self, experiment: Experiment) -> float | None:
+    def _expected_seconds(self, experiment: Experiment) -> float:
+        """What is left of it; infinite as long as no speed was measured."""
         left, config = experiment.snapshot().seconds_left, experiment.config
-        if left is not None or not self._speeds or experiment._data is None:
+        if left is not None:
             return left
+        if not self._speeds or experiment._data is None:
+            return math.inf
         latest = next(reversed(self._speeds.values()))
         speed = self._speeds.get((config.normalization, config.placement), latest)
         return min(config.train_size, len(experiment._data.train_labels)) * config.epochs / speed
