@@ -5,31 +5,20 @@ import threading
 import time
 from dataclasses import replace
 
+import live_pages
 import numpy as np
 import pytest
+from live_pages import Ready, charts, pressed, ran, words
 from streamlit.testing.v1 import AppTest
 
 from normlib.config import METHODS
 from normlib.run import Progress, Run, Started
 from normlib.training import train
-from pages.components import live_sweep, page, server
+from pages.components import live_sweep, server
 from pages.lab import studies, sweeps
 from pages.lab.queue import Experiments
 
-PAGE = page.ROOT / page.PAGES["batch_lab"].file
-
-
-class Ready:
-    """A server that has warmed up, on drawn digits."""
-
-    def __init__(self, dataset) -> None:
-        self.dataset = dataset
-
-    def data_is_here(self) -> bool:
-        return True
-
-    def tensorflow_is_here(self) -> bool:
-        return True
+RECORDED, LIVE = "badge[:material/inventory_2: Recorded]", "badge[:material/memory: Live]"
 
 
 class Puppet:
@@ -81,29 +70,18 @@ def small_upload(drawn, monkeypatch) -> None:
 
 
 def opened(**parameters: str) -> AppTest:
-    app = AppTest.from_file(PAGE, default_timeout=60)
-    app.session_state["_session"] = "one browser"
-    for name, text in parameters.items():
-        app.query_params[name] = text
-    app.run()
-    assert not app.exception
-    return app
+    return live_pages.opened("batch_lab", **parameters)
 
 
-def words(app: AppTest) -> str:
-    elements = (*app.success, *app.info, *app.warning, *app.caption, *app.markdown)
-    return " ".join(element.value for element in elements)
-
-
-def is_live(app: AppTest) -> bool:
-    return "Live" in " ".join(element.value for element in app.markdown)
+def answer(app: AppTest) -> str:
+    (found,) = app.success
+    return found.value
 
 
 def until(app: AppTest, done) -> AppTest:
     """Run the page again until `done(app)`."""
     for _ in range(400):
-        if done(app.run()):
-            assert not app.exception
+        if done(ran(app)):
             return app
         time.sleep(0.05)
     raise AssertionError(words(app))
@@ -113,55 +91,55 @@ def until(app: AppTest, done) -> AppTest:
 
 
 @pytest.mark.parametrize(
-    ("view", "charts"), [("inference", 2), ("mates", 2), ("sweep", 1), ("cliff", 1)]
+    ("view", "pictures"), [("inference", 2), ("mates", 2), ("sweep", 1), ("cliff", 1)]
 )
 @pytest.mark.parametrize("placement", ["conv", "conv-and-dense"])
-def test_a_cold_link_shows_a_recorded_picture_and_its_answer(view, charts, placement, puppet):
+def test_a_cold_link_shows_a_recorded_picture_and_its_answer(view, pictures, placement, puppet):
     held = {"lr": "0.1", "methods": "batch,layer"} if view == "sweep" and "d" in placement else {}
     app = opened(lab=view, placement=placement, **held)
-    assert len(app.get("vega_lite_chart")) == charts
-    assert len(app.success) == 1
-    assert "Recorded" in " ".join(element.value for element in app.markdown)
+    assert charts(app) == pictures
+    assert answer(app)
+    assert RECORDED in words(app)
     assert not puppet.configs
     assert not app.warning
 
 
 def test_the_page_opens_on_training_against_inference(puppet):
     study = studies.recorded_studies()[sweeps.name_of(studies.small("conv"))]
-    (answer,) = opened().success
-    assert f"{study.own[1]:.1%} in batches of 1" in answer.value
-    assert f"**The moving statistics:** {study.moving:.1%}" in answer.value
-    assert "784 positions" in answer.value
+    app = opened()
+    assert f"{study.own[1]:.1%} in batches of 1" in answer(app)
+    assert f"**The moving statistics:** {study.moving:.1%}" in answer(app)
+    assert "784 positions" in answer(app)
 
 
 def test_recalibrating_brings_the_third_line_and_its_gain(puppet):
     app = opened(placement="conv-and-dense", momentum="0.99")
-    assert "Recalibrated" not in app.success[0].value
-    app.button(key="recalibrate").click().run()
+    assert "Recalibrated" not in answer(app)
+    pressed(app, "recalibrate")
     config = replace(studies.small("conv and dense"), momentum=0.99)
     study = studies.recorded_studies()[sweeps.name_of(config)]
-    text = app.success[0].value.replace("−", "-")
+    text = answer(app).replace("−", "-")
     numbers = re.search(r"batches: ([\d.]+)% becomes ([\d.]+)%, ([+-][\d.]+) points", text)
     before, after, gain = map(float, numbers.groups())
     assert before == pytest.approx(100 * study.moving, abs=0.005)
     assert after == pytest.approx(100 * study.recomputed, abs=0.005)
     assert gain == pytest.approx(after - before, abs=1e-9)
     assert app.query_params["recalibrated"] == "on"
-    app.button(key="recalibrate").click().run()
-    assert "Recalibrated" not in app.success[0].value
+    pressed(app, "recalibrate")
+    assert "Recalibrated" not in answer(app)
 
 
 @pytest.mark.parametrize("along", ["momentum", "batch"])
 def test_the_other_axes_are_recorded_too(along, puppet):
     app = opened(against=along, recalibrated="on")
-    assert len(app.get("vega_lite_chart")) == 2
-    assert "Recalibrated" in app.success[0].value
+    assert charts(app) == 2
+    assert "Recalibrated" in answer(app)
 
 
 def test_a_batch_of_one_on_a_dense_layer_is_explained_with_its_number(puppet):
-    (answer,) = opened(placement="conv-and-dense").success
-    assert "A batch of 1 on a dense layer" in answer.value
-    assert "9.6% is the share of that digit" in answer.value
+    app = opened(placement="conv-and-dense")
+    assert "A batch of 1 on a dense layer" in answer(app)
+    assert "9.6% is the share of that digit" in answer(app)
 
 
 @pytest.mark.parametrize("placement", ["conv", "conv and dense"])
@@ -172,7 +150,7 @@ def test_mates_are_counted_from_the_recorded_cloud(placement, digit, puppet):
     app = opened(lab="mates", mates=who, crowd="8", placement=placement.replace(" ", "-"))
     right = sum(np.argmax(ten) == seen.label for ten in seen.cloud)
     read = f"this {seen.label} is read as {seen.label} in {right} of 200"
-    assert read in app.success[0].value
+    assert read in answer(app)
     assert f"{seen.sorted:.1%}" in app.metric[1].value
 
 
@@ -186,7 +164,7 @@ def test_mates_are_counted_from_the_recorded_cloud(placement, digit, puppet):
 )
 def test_what_is_not_recorded_says_so_and_offers_to_train(parameters, puppet):
     app = opened(**parameters)
-    assert not app.get("vega_lite_chart")
+    assert not charts(app)
     assert "ecorded are" in words(app)
     assert not app.success
 
@@ -196,9 +174,9 @@ def test_mates_that_are_not_recorded_show_the_nearest_that_are(parameters, puppe
     app = opened(lab="mates", **parameters)
     assert "press **Train here**" in app.info[1].value
     assert not app.button(key="_train_mates").disabled
-    assert len(app.get("vega_lite_chart")) == 2
+    assert charts(app) == 2
     mates = "only 1s as mates" if "mates" in parameters else "random mates"
-    assert f"with {mates}:** this 4" in app.success[0].value
+    assert f"with {mates}:** this 4" in answer(app)
 
 
 def test_the_paper_preset_shows_its_two_sizes_beside_its_setting(puppet):
@@ -208,16 +186,16 @@ def test_the_paper_preset_shows_its_two_sizes_beside_its_setting(puppet):
     assert app.query_params["placement"] == "conv-and-dense"
     plan = sweeps.PLANS["paper"]
     best, _ = sweeps.extremes(sweeps.rows(plan, sweeps.recorded_outcomes())[:2])
-    assert f"least at batch size {best.value:g}, {1 - best.mean:.1%}" in app.success[0].value
+    assert f"least at batch size {best.value:g}, {1 - best.mean:.1%}" in answer(app)
     assert "Adam" in app.table[0].value.to_string()
     app.button[0].click().run()
     assert not app.table
-    assert "Recorded" in " ".join(element.value for element in app.markdown)
+    assert RECORDED in words(app)
 
 
 def test_the_cliff_tells_what_is_usable_where_it_is_normalized_elsewhere(puppet):
     there = sweeps.usable(sweeps.rows(sweeps.PLANS["rates-dense"], sweeps.recorded_outcomes()))
-    text = opened(lab="cliff").success[0].value
+    text = answer(opened(lab="cliff"))
     assert "**Normalized elsewhere** (Convolution and dense" in text
     assert f"batch norm {there['batch'].low:g} to {there['batch'].high:g}" in text
 
@@ -233,7 +211,7 @@ def test_recorded_mnist_is_not_shown_as_the_servers_digits(puppet):
 
 def test_a_sweep_runs_a_few_at_a_time_fills_in_and_ends(puppet):
     app = opened(lab="cliff", methods="none,batch")
-    app.button(key="_run_cliff").click().run()
+    pressed(app, "_run_cliff")
     assert app.query_params["from"] == "live"
     queue = server.experiments()
     points = replace(sweeps.PLANS["rates"], methods=("none", "batch"), seeds=(0,)).points()
@@ -243,10 +221,9 @@ def test_a_sweep_runs_a_few_at_a_time_fills_in_and_ends(puppet):
     assert not app.success
     puppet.go.set()
     until(app, lambda app: "All 16 trainings are done" in words(app))
-    assert is_live(app)
-    (answer,) = app.success
-    assert "**No normalization:** usable 0.001 to 1; best at 0.001, 50.0%." in answer.value
-    assert "**Batch norm:** usable 0.001 to 1; best at 0.001, 60.0%." in answer.value
+    assert LIVE in words(app)
+    assert "**No normalization:** usable 0.001 to 1; best at 0.001, 50.0%." in answer(app)
+    assert "**Batch norm:** usable 0.001 to 1; best at 0.001, 60.0%." in answer(app)
     assert {config.seed for config in puppet.configs} == {0}
     trained = len(puppet.configs)
     again = opened(lab="cliff", methods="none,batch", **{"from": "live"})
@@ -259,7 +236,7 @@ def test_a_training_that_fails_is_told_once_and_not_asked_for_again(puppet):
     puppet.failing = plan.points()[0].config
     puppet.go.set()
     app = opened(lab="cliff", methods="none")
-    app.button(key="_run_cliff").click().run()
+    pressed(app, "_run_cliff")
     until(app, lambda app: not app.button(key="_run_cliff").disabled)
     for _ in range(3):
         app.run()
@@ -269,7 +246,7 @@ def test_a_training_that_fails_is_told_once_and_not_asked_for_again(puppet):
     assert len(puppet.configs) == len(sweeps.RATES)
     assert not app.success
     failing, puppet.failing = puppet.failing, None
-    app.button(key="_run_cliff").click().run()  # asked for again by hand
+    pressed(app, "_run_cliff")  # asked for again by hand
     until(app, lambda app: app.success)
     assert puppet.configs.count(failing) == 2
     assert not app.warning
@@ -277,52 +254,42 @@ def test_a_training_that_fails_is_told_once_and_not_asked_for_again(puppet):
 
 def test_stop_stops_feeding_and_training(puppet):
     app = opened(lab="sweep")
-    app.button(key="_run_sizes").click().run()
+    pressed(app, "_run_sizes")
     queue = server.experiments()
     assert [one for one in queue.earlier(100) if one.status in ("queued", "running")]
-    app.button(key="_stop_sizes").click().run()
-    for _ in range(200):
-        under_way = [one for one in queue.earlier(100) if one.status in ("queued", "running")]
-        if not under_way:
-            break
-        time.sleep(0.02)
-    assert not under_way
+    pressed(app, "_stop_sizes")
+    for one in queue.earlier(100):
+        assert queue.find(one.key) is None or queue.find(one.key).wait_until_over(10)
     started = len(puppet.configs)
     assert started <= live_sweep.AT_A_TIME
-    app.run()
+    ran(app)
     assert len(puppet.configs) == started
     assert not app.button(key="_run_sizes").disabled
+    assert RECORDED in words(app)
+    assert answer(app)
 
 
 def test_half_a_sweep_draws_no_conclusion(puppet):
     app = opened(lab="cliff", methods="none,batch")
-    app.button(key="_run_cliff").click().run()
+    pressed(app, "_run_cliff")
     puppet.go.set()
     for experiment in server.experiments().earlier(100):
         found = server.experiments().find(experiment.key)
         assert found.wait_until_over(10)
-    app.button(key="_stop_cliff").click().run()
-    assert app.get("vega_lite_chart")
+    pressed(app, "_stop_cliff")
+    assert charts(app)
     assert not app.success
     assert "The answer comes with the last one" in words(app)
 
 
-def test_after_a_stop_the_recorded_picture_is_back(puppet):
-    app = opened(lab="sweep")
-    app.button(key="_run_sizes").click().run()
-    app.button(key="_stop_sizes").click().run()
-    until(app, lambda app: "Recorded" in " ".join(e.value for e in app.markdown))
-    assert len(app.success) == 1
-
-
 def trained(app: AppTest, button: str) -> AppTest:
     """The page after its networks were trained for real."""
-    app.button(key=button).click().run()
+    pressed(app, button)
     for one in server.experiments().earlier(10):
         assert server.experiments().find(one.key).wait_until_over(120)
     app.run()
     assert not app.exception
-    assert is_live(app)
+    assert LIVE in words(app)
     assert "drawn digits (not MNIST)" in words(app)
     assert "nan" not in words(app)
     return app
@@ -330,22 +297,22 @@ def trained(app: AppTest, button: str) -> AppTest:
 
 def test_batch_norms_statistics_are_studied_on_a_network_of_this_machine(small_upload):
     app = trained(opened(batch="256", recalibrated="on"), "_train_study")
-    assert "over 3 training batches" in app.success[0].value
-    assert "in batches of 100." in app.success[0].value
+    assert "over 3 training batches" in answer(app)
+    assert "in batches of 100." in answer(app)
     assert "100 test images" in words(app)
     assert "1,000 images" in words(app)
 
 
 def test_any_digit_meets_any_mates_on_this_machine(small_upload):
     app = trained(opened(lab="mates", pinned="1999", mates="3"), "_train_mates")
-    assert "with only 3s as mates" in app.success[0].value
+    assert "with only 3s as mates" in answer(app)
     assert "Test digit 99" in words(app)
-    assert len(app.get("vega_lite_chart")) == 2
+    assert charts(app) == 2
     app.select_slider(key="crowd").set_value(32).run()
     assert not app.exception
     assert "There are only" in words(app)
     app.selectbox(key="mates").set_value("random").run()
-    assert "too few for a batch of one class of 32" in app.success[0].value
+    assert "too few for a batch of one class of 32" in answer(app)
     assert app.metric[1].value == "too few images"
 
 
@@ -371,7 +338,7 @@ def test_any_digit_meets_any_mates_on_this_machine(small_upload):
 def test_an_impossible_link_gets_a_sentence_and_a_page(parameters, puppet):
     app = opened(**parameters)
     assert "it takes" in app.warning[0].value
-    assert app.get("vega_lite_chart")
+    assert charts(app)
 
 
 @pytest.mark.parametrize(
