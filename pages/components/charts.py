@@ -21,6 +21,7 @@ import numpy as np
 import streamlit as st
 
 from pages.components import controls, server, theme
+from pages.lab import words
 
 if TYPE_CHECKING:
     import altair as alt
@@ -78,11 +79,11 @@ def show(
                 alt=_in_words(spec),
                 on_select=clicked if clicked and "params" in spec else "ignore",
             )
-        st.caption(controls.minus(caption))
+        st.caption(words.minus(caption))
         numbers = st.expander("Numbers", key=f"{key}_numbers", on_change="rerun", type="compact")
         if numbers.open:
             with numbers:
-                st.markdown(controls.minus(chart.summary))
+                st.markdown(words.minus(chart.summary))
                 st.dataframe(chart.table, hide_index=True, key=f"{key}_table", alt=chart.summary)
 
 
@@ -219,11 +220,11 @@ def bars(rows: Rows, value_title: str, *, format: str = ",.3~g") -> Chart:
     """One horizontal bar per method with its value. rows: method, value."""
     data = frame(rows)
     spec = _bars_spec(_methods(data), value_title, format)
-    words = ", ".join(
-        f"{theme.title(method)} {value:.4g}"
+    values = ", ".join(
+        f"{words.title(method)} {value:.4g}"
         for method, value in zip(data["method"], data["value"], strict=True)
     )
-    return Chart(((spec, _titled(data)),), f"{value_title}: {words}.", data)
+    return Chart(((spec, _titled(data)),), f"{value_title}: {values}.", data)
 
 
 def dots(rows: Rows, value_title: str, *, floor: float = 1e-10) -> Chart:
@@ -237,9 +238,11 @@ def dots(rows: Rows, value_title: str, *, floor: float = 1e-10) -> Chart:
     labels = tuple(dict.fromkeys(data["label"]))
     spec = _dots_spec(labels, series, value_title, floor)
     largest = data.loc[data.groupby("series", sort=False)["value"].idxmax()]
-    words = "; ".join(f"{one.series} {one.value:.2g} ({one.label})" for one in largest.itertuples())
+    values = "; ".join(
+        f"{one.series} {one.value:.2g} ({one.label})" for one in largest.itertuples()
+    )
     drawn = data.assign(drawn=np.maximum(data["value"], floor))
-    return Chart(((spec, drawn),), f"{value_title}, the largest of each: {words}.", data)
+    return Chart(((spec, drawn),), f"{value_title}, the largest of each: {values}.", data)
 
 
 # ---- images ----------------------------------------------------------------------------------
@@ -351,7 +354,7 @@ def _curves_spec(
     layers = []
     # What lies behind is a layer per method: the legend would take on its faintness.
     for index, method in enumerate(methods if band or faint else ()):
-        one = alt.Chart().transform_filter(alt.datum.series == theme.title(method))
+        one = alt.Chart().transform_filter(alt.datum.series == words.title(method))
         if band:
             area = one.mark_area(opacity=0.18, color=theme.color(method, index))
             layers.append(encoded(area, "low").encode(y2="high:Q"))
@@ -380,7 +383,7 @@ def _bars_spec(methods: tuple[str, ...], value_title: str, number: str) -> alt.T
 
     color, _ = _series_scales(methods)
     base = alt.Chart().encode(
-        y=alt.Y("series:N", sort=[theme.title(m) for m in methods], title=None),
+        y=alt.Y("series:N", sort=[words.title(m) for m in methods], title=None),
         x=alt.X("value:Q", title=value_title),
     )
     return alt.layer(
@@ -426,7 +429,7 @@ def _dots_spec(
 def _series_scales(methods: tuple[str, ...]) -> tuple[alt.Color, alt.StrokeDash]:
     import altair as alt
 
-    titles = [theme.title(method) for method in methods]
+    titles = [words.title(method) for method in methods]
     colors = [theme.color(method, index) for index, method in enumerate(methods)]
     dashes = [theme.dash(method, index) for index, method in enumerate(methods)]
     return (
@@ -456,7 +459,7 @@ def _titled(data: pd.DataFrame) -> pd.DataFrame:
     hides none of them, and none hides it."""
     if not len(data):
         return data
-    titled = data.assign(series=[theme.title(one) for one in data["method"]])
+    titled = data.assign(series=[words.title(one) for one in data["method"]])
     dotted = titled["method"] == "none"
     return _joined([titled[~dotted], titled[dotted]]) if dotted.any() else titled
 
@@ -494,7 +497,7 @@ def _ends(data: pd.DataFrame, x: str, y: str, x_title: str, y_title: str, percen
         first, last = own.iloc[0], own.iloc[-1]
         show = "{:.2%}" if percent else "{:.4g}"
         sentences.append(
-            f"{theme.title(method)}: {y_title.lower()} from {show.format(first[y])} to "
+            f"{words.title(method)}: {y_title.lower()} from {show.format(first[y])} to "
             f"{show.format(last[y])} ({x_title.lower()} {first[x]:g} to {last[x]:g})."
         )
     return " ".join(sentences)

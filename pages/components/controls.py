@@ -25,7 +25,6 @@ from pages.components.control_kinds import OFF, ON, Control
 from pages.components.control_table import CONTROLS
 from pages.components.control_table import FOUR_METHODS as FOUR_METHODS
 from pages.lab import words
-from pages.lab.words import minus as minus
 
 _ALIASES = {row.config_field: name for name, row in CONTROLS.items() if row.config_field}
 _FRAME = ("present", "hide")  # parameters of the frame around a page, not controls on it

@@ -23,6 +23,7 @@ import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
 from pages.components import controls, data_choice, server, turns
+from pages.lab import words
 
 ROOT = Path(__file__).parents[2]
 # The block on the home page. The browser would fetch a Material icon from another server.
@@ -243,7 +244,7 @@ def question(text: str) -> None:
 
 def answer(text: str) -> None:
     """The answer, in words computed from what is on screen."""
-    st.success(controls.minus(text), icon=":material/check_circle:", title="What the picture says")
+    st.success(words.minus(text), icon=":material/check_circle:", title="What the picture says")
 
 
 def control_box() -> AbstractContextManager:

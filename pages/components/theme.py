@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pages.lab.words import title as title
-
 COLORS: dict[str, str] = {
     "none": "#6B7280",
     "batch": "#0072B2",
