@@ -57,6 +57,28 @@ def batches(config: TrainConfig, images: int, epoch: int) -> np.ndarray:
     return order.permutation(images).astype(np.int32)
 
 
+def sgd_step(
+    network: SmallCNN, images: tf.Tensor, labels: tf.Tensor, learning_rate: float
+) -> tuple[tf.Tensor, list[tf.Tensor], dict[str, tf.Tensor]]:
+    """One step of gradient descent on a batch: its loss, gradients and stages before the step."""
+    variables = network.trainable_variables
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(variables)
+        stages = network.forward(images, training=True)
+        loss = tf.reduce_mean(
+            tf.nn.sparse_softmax_cross_entropy_with_logits(
+                tf.cast(labels, tf.int32), stages["logits"]
+            )
+        )
+    gradients = tape.gradient(loss, variables)
+    for variable, gradient in zip(variables, gradients, strict=True):
+        # variable -= rate * gradient, in one pass over the numbers instead of two
+        tf.raw_ops.ResourceApplyGradientDescent(
+            var=variable.handle, alpha=learning_rate, delta=gradient
+        )
+    return loss, gradients, stages
+
+
 class _Training:
     """One run under way."""
 
@@ -287,23 +309,10 @@ class Graphs:
     @tf.autograph.experimental.do_not_convert  # no loops inside: tracing takes half the time
     def step(self, indices: tf.Tensor) -> tuple[tf.Tensor, ...]:
         images, labels = tf.gather(self.images, indices), tf.gather(self.labels, indices)
-        variables = self.net.trainable_variables
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(variables)
-            stages = self.net.forward(images, training=True)
-            loss = tf.reduce_mean(
-                tf.nn.sparse_softmax_cross_entropy_with_logits(
-                    tf.cast(labels, tf.int32), stages["logits"]
-                )
-            )
-        gradients = tape.gradient(loss, variables)
-        for variable, gradient in zip(variables, gradients, strict=True):
-            # variable -= rate * gradient, in one pass over the numbers instead of two
-            tf.raw_ops.ResourceApplyGradientDescent(
-                var=variable.handle, alpha=self._learning_rate, delta=gradient
-            )
+        loss, gradients, stages = sgd_step(self.net, images, labels, self._learning_rate)
         accuracy = _share(tf.argmax(stages["logits"], 1, tf.int32) == tf.cast(labels, tf.int32))
         magnitude = tf.maximum(_largest(stages["hidden"]), _largest(stages["logits"]))
+        variables = self.net.trainable_variables
         of = {v.ref(): gradient for v, gradient in zip(variables, gradients, strict=True)}
         norms = [_norm(of[v.ref()] for v in kernel.trainable_variables) for kernel in self.kernels]
         return loss, accuracy, magnitude, tf.stack([*norms, _norm([of[self.net.conv_bias.ref()]])])
