@@ -62,11 +62,6 @@ class SmallCNN(tf.Module):
             "hidden": after and not isinstance(self.dense_norm, Identity),
         }
 
-    @classmethod
-    def from_config(cls, config: TrainConfig, dtype: tf.DType = tf.float32) -> SmallCNN:
-        """The network that a config describes, with its initial weights."""
-        return cls(config, dtype)
-
     def forward(
         self, images: tf.Tensor, training: bool, own_statistics: int = 0, last: str = "logits"
     ) -> dict[str, tf.Tensor]:

@@ -13,8 +13,9 @@ from functools import partial
 
 import tensorflow as tf
 
+from normlib.arguments import axes_of, checked_epsilon, lengths
 from normlib.gradients import sum_to
-from normlib.normalize import axes_of, checked_epsilon, lengths, total
+from normlib.normalize import total
 from normlib.runtime import custom_gradient, fused
 
 

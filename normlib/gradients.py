@@ -12,15 +12,12 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from normlib.arguments import Axes, axes_of, fitting, floating
 from normlib.normalize import (
     AXES,
-    Axes,
     Parameter,
     average,
-    axes_of,
     direction,
-    fitting,
-    floating,
     ranked,
     split_channels,
     standardize,

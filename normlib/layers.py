@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from normlib.arguments import checked_epsilon
 from normlib.config import TrainConfig
 from normlib.fast import fast_batch_norm, fast_normalized, fast_weight_norm
 from normlib.normalize import (
     AXES,
     batch_norm,
-    checked_epsilon,
     direction,
     scale_shift,
     split_channels,

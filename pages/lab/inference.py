@@ -35,7 +35,7 @@ _MATES_STREAM = 200
 def network(run: Run) -> SmallCNN:
     """The network as a run left it, with variables of its own."""
     with tf.device(DEVICE):
-        net = SmallCNN.from_config(run.config)
+        net = SmallCNN(run.config)
         net.set_weights(trained(run).weights)
         return net
 

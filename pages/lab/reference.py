@@ -156,8 +156,9 @@ class _Side:
     op: Callable  # on the tensors of the comparison, and epsilon
     formula: Callable  # the same from `normalize`, to be run in float64
     epsilon: float | None
-    moving: Callable | None = None  # x -> moving mean, moving variance
-    moving_formula: Callable | None = None
+    moving: Callable | None = None  # (x, momentum) -> moving mean, moving variance
+    momentum: float = 0.9
+    unbiased: bool = False  # the moving variance
 
     @property
     def settings(self) -> str:
@@ -236,23 +237,16 @@ def _pairs(epsilon, momentum, groups, defaults) -> list[tuple[str, _Side, _Side]
         used = default if defaults and default is not None else epsilon
         return _Side(name, words, partial(op, **options), like.formula, used)
 
-    def with_moving(side, function, momentum, unbiased=False) -> _Side:
-        return replace(
-            side,
-            moving=partial(function, momentum=momentum),
-            moving_formula=partial(moving_statistics, momentum=momentum, unbiased=unbiased),
-        )
-
-    keras_momentum = KERAS_MOMENTUM if defaults else momentum
-    batch = own("batch norm", f"momentum {momentum:g}", normalize.batch_norm)
-    batch = with_moving(batch, moving_statistics, momentum)
+    words, theirs_momentum = f"momentum {momentum:g}", KERAS_MOMENTUM if defaults else momentum
+    batch = own("batch norm", words, normalize.batch_norm)
+    batch = replace(batch, moving=moving_statistics, momentum=momentum)
     tf_batch = theirs("tf.nn.batch_normalization", "", tf_batch_norm, batch, default=None)
-    fused_words = f"momentum {momentum:g}, moving variance unbiased"
-    fused = theirs("tf.nn.fused_batch_norm", fused_words, fused_batch_norm, batch)
-    fused = with_moving(fused, fused_moving_statistics, momentum, unbiased=True)
-    keras_words = f"momentum {keras_momentum:g}"
-    keras_batch = theirs("keras BatchNormalization", keras_words, keras_batch_norm, batch)
-    keras_batch = with_moving(keras_batch, keras_moving_statistics, keras_momentum)
+    words += ", moving variance unbiased"
+    fused = theirs("tf.nn.fused_batch_norm", words, fused_batch_norm, batch)
+    fused = replace(fused, moving=fused_moving_statistics, momentum=momentum, unbiased=True)
+    words = f"momentum {theirs_momentum:g}"
+    keras_batch = theirs("keras BatchNormalization", words, keras_batch_norm, batch)
+    keras_batch = replace(keras_batch, moving=keras_moving_statistics, momentum=theirs_momentum)
 
     layer = own("layer norm", "over H, W, C", normalize.layer_norm)
     layer_c = own("layer norm per position", "over C", normalize.layer_norm, axes=-1)
@@ -307,9 +301,9 @@ def _measure(side: _Side, tensors, r, repeats: int):
         times.append(1000 * (time.perf_counter() - start))
     exact = [tf.cast(t, tf.float64) for t in tensors]
     truth = _with_gradients(partial(side.run, side.formula), exact, tf.cast(r, tf.float64))
-    if side.moving and side.moving_formula:
-        results = [*results, *side.moving(tensors[0])]
-        truth = [*truth, *side.moving_formula(exact[0])]
+    if side.moving:
+        results = [*results, *side.moving(tensors[0], side.momentum)]
+        truth = [*truth, *moving_statistics(exact[0], side.momentum, side.unbiased)]
     return [t.numpy() for t in results], [t.numpy() for t in truth], median(times)
 
 
