@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from normlib.config import METHODS
-from pages.components import charts, theme
+from pages.components import charts, image_grids, theme
 from pages.lessons.train.mistakes import confusion
 
 CONFIG = tomllib.loads((Path(__file__).parents[1] / ".streamlit" / "config.toml").read_text())
@@ -94,7 +94,7 @@ def test_the_confusion_names_the_worst_mistake():
 def test_digits_become_one_picture():
     images = np.zeros((5, 28, 28, 1), np.uint8)
     images[3, 0, 0] = 255
-    sheet = charts.image_grid(images, columns=3, scale=2)
+    sheet = image_grids.digits(images, columns=3, scale=2)
     assert sheet.dtype == np.uint8
     assert sheet.shape == (2 * 59, 3 * 59)
     assert np.argwhere(sheet == 0).tolist() == [[59, 0], [59, 1], [60, 0], [60, 1]]
@@ -103,7 +103,7 @@ def test_digits_become_one_picture():
 def test_filters_show_their_signs():
     kernel = np.zeros((1, 1, 1, 3))
     kernel[0, 0, 0] = [-2, 0, 2]
-    sheet = charts.filter_grid(kernel, columns=3, scale=1)
+    sheet = image_grids.filters(kernel, columns=3, scale=1)
     pixels = ["#" + bytes(sheet[0, column]).hex().upper() for column in (0, 3, 6)]
     assert pixels == [theme.COLORS["batch"], "#FFFFFF", theme.COLORS["weight"]]
 

@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from normlib.config import METHODS, TrainConfig
-from pages.components import charts, controls, page, server, source
+from pages.components import charts, controls, image_grids, page, server, source
 from pages.lab.run_names import describe
 from pages.lab.words import in_sentence, listed, percent, title
 
@@ -238,7 +238,7 @@ def _pictures(origin: Origin) -> list[str]:
     for start in range(0, len(every), DIGITS_PER_PICTURE):
         file, part = io.BytesIO(), every[start : start + DIGITS_PER_PICTURE]
         columns = min(len(every), DIGITS_PER_PICTURE)
-        Image.fromarray(charts.image_grid(part, columns)).save(file, "PNG")
+        Image.fromarray(image_grids.digits(part, columns)).save(file, "PNG")
         links.append(f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}")
     return links
 

@@ -211,7 +211,7 @@ def used_statistics(config: TrainConfig) -> tuple[str, ...]:
     """Which moving statistics a batch norm normalizes with at the end.
 
     "mean", and "variance", or "mean square" where the mean stays in; none of what a half of the
-    normalization that is switched off would need.
+    normalization that is switched off would need. A run records both square ones as "variance".
     """
     squares = ("variance" if config.center else "mean square",) if config.scale else ()
     return ("mean",) * config.center + squares
@@ -222,15 +222,15 @@ def moving_statistics(run: Watched, statistic: str, channel: int) -> pd.DataFram
 
     Columns: method ("Moving", "The batch's own"), step, value.
     """
-    rows = []
-    for name, kind in (("The batch's own", "batch"), ("Moving", "moving")):
-        key = "mean" if statistic == "mean" else "variance"
-        for index, (step, values) in enumerate(_recorded(run, f"{kind}_{key}")):
-            value = values[channel]
-            if statistic == "mean square" and kind == "batch":
-                value += run.recorded["batch_mean"][index][channel] ** 2
-            rows.append((name, step, value))
-    return _rows(("method", "step", "value"), rows)
+    kept = "mean" if statistic == "mean" else "variance"
+    return _rows(
+        ("method", "step", "value"),
+        (
+            (name, step, values[channel])
+            for name, kind in (("The batch's own", "batch"), ("Moving", "moving"))
+            for step, values in _recorded(run, f"{kind}_{kept}")
+        ),
+    )
 
 
 def moving_distance(run: Watched) -> tuple[float, float]:

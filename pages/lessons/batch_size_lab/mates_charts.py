@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pages.components import charts, theme
+from pages.components import charts, image_grids, theme
 from pages.components.charts import Chart, frame
 from pages.lab import studies, words
 from pages.lab.studies import Mates
@@ -142,4 +142,4 @@ def show_first_batch(seen: Mates, data: Dataset) -> None:
     some = f"{len(shown)} of its {len(mates)}" if len(shown) < len(mates) else "its"
     text = f"Test digit {seen.pinned}, a {seen.label}, and {some} mates in the first batch."
     images = data.test_images[[seen.pinned, *shown]]
-    charts.show_images(charts.image_grid(images, 8, 1), text, text)
+    image_grids.show(image_grids.digits(images, 8, 1), text, text)

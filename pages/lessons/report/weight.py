@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from normlib.config import METHODS, TrainConfig
-from pages.components import charts, controls, page, source, theme
+from pages.components import charts, controls, image_grids, page, source, theme
 from pages.lab import report
 from pages.lab.words import minus, percent, points
 
@@ -33,8 +33,8 @@ def show() -> None:
         with column:
             st.markdown(f"**{heading}**")
             least, most = (minus(f"{value:.4f}") for value in (kernel.min(), kernel.max()))
-            charts.show_images(
-                charts.filter_grid(kernel, 6, 9),
+            image_grids.show(
+                image_grids.filters(kernel, 6, 9),
                 f"{report.caption(recorded, seeds=1)}. Blue negative, orange positive; weights "
                 f"from {least} to {most}.",
                 f"Thirty 5 by 5 filters, {report.distinct(kernel)} of them different.",

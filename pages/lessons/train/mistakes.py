@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from normlib.run import Run
-from pages.components import charts, theme, trainings
+from pages.components import charts, image_grids, theme, trainings
 from pages.lab import results
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def show(run: Run) -> None:
         shown = where[:MOST_IMAGES]
         told = f"{len(where)} images of a {true} were read as a {read}"
         told += "." if len(shown) == len(where) else f"; the first {len(shown)}."
-        charts.show_images(charts.image_grid(data.test_images[shown], 6, 2), told, told)
+        image_grids.show(image_grids.digits(data.test_images[shown], 6, 2), told, told)
 
 
 def confusion(counts: np.ndarray) -> charts.Chart:
