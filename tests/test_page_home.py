@@ -37,9 +37,8 @@ class Looking(Ready):
 
 
 @pytest.fixture
-def warm(drawn, monkeypatch) -> Dataset:
-    monkeypatch.setattr(server, "_warm_up", Ready(drawn))
-    monkeypatch.setattr(server, "_experiments", Experiments(drawn, workers=1))
+def warm(drawn, serve) -> Dataset:
+    serve(Experiments(drawn, workers=1))
     return drawn
 
 
@@ -254,14 +253,14 @@ def _zip_of_text() -> bytes:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"not a zip file", "it is not a whole .npz (zip) file"),
-        (b"", "it is not a whole .npz (zip) file"),
-        (npz()[:-500], "it is not a whole .npz (zip) file"),
+        (b"not a zip file", "it is not a whole .npz file of arrays"),
+        (b"", "it is not a whole .npz file of arrays"),
+        (npz()[:-500], "it is not a whole .npz file of arrays"),
         (_zip_of_text(), "it must hold exactly x_train, y_train, x_test, y_test"),
         (npz(x_test=np.zeros((100, 27, 28), np.uint8)), "x_test must hold"),
         (npz(y_test=np.full(100, 11, np.uint8)), "labels go from 0 to 9"),
         (npz(x_train=np.zeros((1_200, 28, 28))), "must hold uint8 numbers"),
-        (npz(y_train=np.array([None] * 1_200)), "pickled Python objects"),
+        (npz(y_train=np.array([None] * 1_200)), "Object arrays cannot be loaded"),
     ],
     ids=["text", "empty", "cut", "foreign", "shape", "label", "dtype", "pickle"],
 )
