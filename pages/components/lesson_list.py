@@ -131,9 +131,9 @@ LESSONS: tuple[Lesson, ...] = (
         lambda: (
             "Batch norm and layer norm, with every seed. When the weights before them grow, so "
             "does the root they are divided by: a step that is too long corrects itself. Weight "
-            "norm is a gamble: a long step of v corrects itself too, but nothing holds g. Behind "
-            "the convolution alone none survives, because the dense layer's weights grow without "
-            "check."
+            "norm is a gamble: a long step of v corrects itself too, but nothing holds g. With "
+            "normalization after the convolution only, none survives, because the dense layer's "
+            "weights grow without check."
         ),
         start=True,
     ),
@@ -143,9 +143,9 @@ LESSONS: tuple[Lesson, ...] = (
         8,
         "batch_lab",
         {"lab": "mates"},
-        "One digit is read 200 times, each time in a batch with others. Does the answer depend "
-        "on its company?",
-        "Find the method whose answers are a cloud. Then let all mates be of one class.",
+        "One digit is read 200 times, each time with different batch-mates. Does the answer "
+        "depend on them?",
+        "Find the method whose answers are a cloud. Then let all mates be 1s.",
         lambda: (
             "Only with batch norm, and only while it uses the batch's own mean and variance: they "
             "come from all digits of the batch. With moving statistics, layer norm, weight norm "
