@@ -7,14 +7,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import tensorflow as tf
 
 from normlib.config import CONV_FILTERS, TrainConfig
 from normlib.fast import fast_product
-from normlib.layers import Identity, WeightNorm, activations_norm, layer_kernel
+from normlib.layers import Identity, Kernel, WeightNorm, activations_norm, layer_kernel
 from normlib.normalize import AXES, standardize
 
 WEIGHT_STD = 0.1
@@ -35,32 +34,40 @@ class SmallCNN(tf.Module):
 
     def __init__(self, config: TrainConfig | None = None, dtype: tf.DType = tf.float32):
         super().__init__(name="small_cnn")
-        conv = config or TrainConfig(normalization="none")
-        dense = conv if conv.placement == "conv and dense" else replace(conv, normalization="none")
-        self.config, self.dtype = conv, tf.as_dtype(dtype)
+        config = config or TrainConfig(normalization="none")
+        everywhere = config.placement == "conv and dense"
+        self.config, self.dtype = config, tf.as_dtype(dtype)
 
         def draw(layer: int, *shape: int) -> np.ndarray:
-            normal = np.random.default_rng([conv.seed, layer]).standard_normal(shape)
+            normal = np.random.default_rng([config.seed, layer]).standard_normal(shape)
             return (WEIGHT_STD * normal).astype(self.dtype.as_numpy_dtype)
 
         def bias(units: int, name: str) -> tf.Variable:
             return tf.Variable(tf.zeros([units], dtype), name=name)
 
-        self.conv_kernel = layer_kernel(conv, draw(0, CONV_SIDE, CONV_SIDE, 1, CONV_FILTERS))
+        units = config.hidden_units
+        w = draw(0, CONV_SIDE, CONV_SIDE, 1, CONV_FILTERS)
+        self.conv_kernel = layer_kernel(config, w)
         self.conv_bias = bias(CONV_FILTERS, "conv_bias")
-        self.conv_norm = activations_norm(conv, (SIDE, SIDE, CONV_FILTERS), dtype)
-        units = conv.hidden_units
-        self.dense_kernel = layer_kernel(dense, draw(1, POOLED * POOLED * CONV_FILTERS, units))
+        self.conv_norm = activations_norm(config, (SIDE, SIDE, CONV_FILTERS), dtype)
+        w = draw(1, POOLED * POOLED * CONV_FILTERS, units)
+        self.dense_kernel = layer_kernel(config, w) if everywhere else Kernel(w)
         self.dense_bias = bias(units, "dense_bias")
-        self.dense_norm = activations_norm(dense, (units,), dtype)
+        self.dense_norm = activations_norm(config, (units,), dtype) if everywhere else Identity()
         # The output's activations are the answer and are never normalized; its kernel may be.
-        self.output_kernel = layer_kernel(dense, draw(2, units, CLASSES))
+        w = draw(2, units, CLASSES)
+        self.output_kernel = layer_kernel(config, w) if everywhere else Kernel(w)
         self.output_bias = bias(CLASSES, "output_bias")
-        after = conv.position == "after ReLU"
+        after = config.position == "after ReLU"
         self.after_relu = {
             "conv": after and not isinstance(self.conv_norm, Identity),
             "hidden": after and not isinstance(self.dense_norm, Identity),
         }
+
+    @classmethod
+    def from_config(cls, config: TrainConfig, dtype: tf.DType = tf.float32) -> SmallCNN:
+        """The network that a config describes, with its initial weights."""
+        return cls(config, dtype)
 
     def forward(
         self, images: tf.Tensor, training: bool, own_statistics: int = 0, last: str = "logits"

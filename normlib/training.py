@@ -60,19 +60,22 @@ def batches(config: TrainConfig, images: int, epoch: int) -> np.ndarray:
 def sgd_step(
     network: SmallCNN, images: tf.Tensor, labels: tf.Tensor, learning_rate: float
 ) -> tuple[tf.Tensor, list[tf.Tensor], dict[str, tf.Tensor]]:
-    """One step of gradient descent on a batch: its loss, gradients and stages before the step."""
+    """One step of gradient descent on softmax cross-entropy: w <- w - learning_rate * dw.
+
+    images: (N, 28, 28, 1). labels: (N,). Returns the mean loss, the gradients in the order of
+    `network.trainable_variables`, and the stages, all of them from before the step.
+    """
     variables = network.trainable_variables
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
         stages = network.forward(images, training=True)
-        loss = tf.reduce_mean(
-            tf.nn.sparse_softmax_cross_entropy_with_logits(
-                tf.cast(labels, tf.int32), stages["logits"]
-            )
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+            tf.cast(labels, tf.int32), stages["logits"]
         )
+        loss = tf.reduce_mean(losses)
     gradients = tape.gradient(loss, variables)
     for variable, gradient in zip(variables, gradients, strict=True):
-        # variable -= rate * gradient, in one pass over the numbers instead of two
+        # one pass over the numbers instead of two
         tf.raw_ops.ResourceApplyGradientDescent(
             var=variable.handle, alpha=learning_rate, delta=gradient
         )
