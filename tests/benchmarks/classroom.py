@@ -1,6 +1,7 @@
 """A class on one server: thirty browser tabs' worth of real websocket sessions, for five minutes.
 
     python -m tests.benchmarks.classroom --json classroom.json
+    python -m tests.benchmarks.classroom --kept-runs 400 --hog
     python -m tests.benchmarks.classroom --kills 50
 
 Every student moves sliders on the activation page once a second, and now and then goes to the
@@ -8,6 +9,9 @@ training page, presses Train, watches for a few seconds, and comes back. Some of
 told everybody to do, so that it is equal; the rest is each student's own: half of the moves and of
 the trainings, and one student in ten looks at a batch and weights of a seed of his own. A moved
 slider counts from the question to the last word of the answer, with the new picture in it.
+
+--kept-runs fills the store beforehand, as a term of lessons does. --hog adds a student who asks for
+the largest training that a link can ask for, with four methods, and stays.
 
 With --kills, the server is killed with SIGKILL at random moments while students train, and
 started again on the same folder; then no run that a page had shown as finished may be missing.
@@ -29,7 +33,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -155,13 +159,29 @@ class Student:
             self.log.errors[f"on the page {tab.page}: {text}"[:200]] += 1
 
 
+async def hog(server: Server, log: Log, until: float) -> None:
+    """One student with the worst link: hours of training for everybody else to wait behind."""
+    settings = query(
+        methods="batch,layer,group,instance", hidden=1000, epochs=50, images=55_000, batch=1
+    )
+    async with Session(server, timeout=60) as tab:
+        await tab.open("Compare", settings)
+        await tab.press("_train_all")
+        while time.monotonic() < until:
+            await asyncio.sleep(PERIOD)
+            for fragment in list(tab.ticks):
+                await tab.tick(fragment)
+
+
 async def watch_memory(server: Server, log: Log, until: float) -> None:
     while time.monotonic() < until:
         log.memory.append((time.time(), server.memory()))
         await asyncio.sleep(1)
 
 
-async def lesson(server: Server, sessions: int, seconds: float, seed: int, every: float) -> Log:
+async def lesson(
+    server: Server, sessions: int, seconds: float, seed: int, every: float, with_hog: bool
+) -> Log:
     log = Log()
     # The first visitor pays for the imports; the class comes in afterwards.
     async with Session(server) as first:
@@ -170,14 +190,35 @@ async def lesson(server: Server, sessions: int, seconds: float, seed: int, every
     students = [Student(number, server, log, seed, every) for number in range(sessions)]
     async with asyncio.TaskGroup() as group:
         group.create_task(watch_memory(server, log, until))
+        if with_hog:
+            group.create_task(hog(server, log, until))
         for student in students:
             group.create_task(student.live(until))
     return log
 
 
-def classroom(sessions: int, seconds: float, seed: int, every: float) -> dict[str, object]:
+def fill(home: Path, count: int) -> None:
+    """Keep so many runs in a store, with weights of one epoch each."""
+    from normlib.config import TrainConfig
+    from normlib.mnist import load_mnist
+    from normlib.training import train
+    from pages.lab.store import Store
+
+    data = load_mnist()
+    run = train(TrainConfig(train_size=500, epochs=1), data)
+    store = Store(home)
+    for seed in range(count):
+        store.save(replace(run, config=replace(run.config, seed=1_000_000 + seed)))
+    store.close()
+
+
+def classroom(options: argparse.Namespace) -> dict[str, object]:
+    sessions, seconds = options.sessions, options.seconds
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if options.kept_runs:
+            (folder / "home").mkdir()
+            fill(folder / "home", options.kept_runs)
         tap = folder / "tap"
         (folder / "tapped.py").write_text(TAP)
         with serving(
@@ -187,7 +228,9 @@ def classroom(sessions: int, seconds: float, seed: int, every: float) -> dict[st
         ) as server:
             began = time.time()
             processor = server.cpu_seconds()
-            log = asyncio.run(lesson(server, sessions, seconds, seed, every))
+            log = asyncio.run(
+                lesson(server, sessions, seconds, options.seed, options.every, options.hog)
+            )
             processor = server.cpu_seconds() - processor
             seconds_in_all = time.time() - began
         noted = tap.read_text().splitlines() if tap.exists() else []
@@ -201,6 +244,8 @@ def classroom(sessions: int, seconds: float, seed: int, every: float) -> dict[st
     busy = busy_shares(events, log.moves)
     return {
         "sessions": sessions,
+        "runs kept at the start": options.kept_runs,
+        "with a hog": options.hog,
         "seconds": round(seconds_in_all, 1),
         "moves": len(log.moves),
         "slider to picture, ms": quantiles(taken for _, taken, _ in log.moves),
@@ -364,6 +409,10 @@ def main() -> None:
     parser.add_argument(
         "--every", type=float, default=45, help="seconds between two trainings of a student"
     )
+    parser.add_argument(
+        "--kept-runs", type=int, default=0, help="runs in the store when the class begins"
+    )
+    parser.add_argument("--hog", action="store_true", help="one student takes all there is")
     parser.add_argument("--kills", type=int, default=0, help="kill the server so often instead")
     parser.add_argument("--json", type=Path, help="write everything here as well")
     options = parser.parse_args()
@@ -376,7 +425,7 @@ def main() -> None:
     if options.kills:
         document |= kill_again_and_again(options.kills, options.seed)
     else:
-        document |= classroom(options.sessions, options.seconds, options.seed, options.every)
+        document |= classroom(options)
     text = json.dumps(document, indent=1)
     print(text)
     if options.json:
