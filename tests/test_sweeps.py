@@ -8,7 +8,7 @@ import pytest
 from pages.lab import sweeps
 from pages.lab.sweeps import Outcome, Sweep
 from pages.lessons.batch_size_lab import rates_answer, sweep_answer
-from pages.lessons.batch_size_lab.sweep_paper import conditions
+from pages.lessons.batch_size_lab.sweep import conditions
 
 MNIST = sweeps.MNIST_IMAGES
 

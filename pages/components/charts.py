@@ -156,11 +156,13 @@ def curves(
     points: bool = False,
     percent: bool = False,
     faint: str = "",
+    places: Sequence[float] = (),
 ) -> Chart:
     """One line per method. rows: method, x, y; with low and high too, a band is drawn behind.
 
     points: mark each value (few values, such as one per epoch). faint: a column drawn behind as
-    thin lines. On a log axis a 0 is drawn at its lower end.
+    thin lines. places: the values of x where they are few, each with a mark on its axis, a
+    logarithm apart or, where one is 0, side by side. On a log axis a 0 is drawn at its lower end.
     """
     data = frame(rows)
     band = {"low", "high"} <= set(data.columns)
@@ -168,6 +170,7 @@ def curves(
         *(x, y, x_title, y_title, _methods(data), log, y_range, x_range, points, percent),
         faint=faint,
         band=band,
+        places=tuple(places),
     )
     drawn = [y, *([faint] if faint else []), *(("low", "high") if band else ())]
     lifted = _lifted(data, drawn) if log else data
@@ -283,21 +286,20 @@ def _curves_spec(
     *,
     faint: str,
     band: bool,
+    places: tuple[float, ...],
 ) -> alt.TopLevelMixin:
     import altair as alt
 
-    color, dash = _series_scales(methods)
+    color, dash, shape = _looks(methods)
     y_scale: dict[str, Any] = {"type": "log", "nice": False} if log else {"zero": False}
     if y_range:
         y_scale |= {"domain": y_range, "nice": False}
-    x_scale = alt.Scale(domain=x_range, nice=False) if x_range else alt.Scale(nice=False)
     y_axis = alt.Axis(format="~%") if percent else alt.Axis(format="~g", tickCount=6)
-    x_axis = alt.Axis(tickMinStep=1, format="~s")
     value_format = ".2%" if percent else ".4~g"
 
     def encoded(chart: alt.Chart, name: str) -> alt.Chart:
         return chart.encode(
-            x=alt.X(f"{x}:Q", title=x_title, scale=x_scale, axis=x_axis),
+            x=_x_axis(x, x_title, x_range, places),
             y=alt.Y(f"{name}:Q", title=y_title, scale=alt.Scale(**y_scale), axis=y_axis),
         )
 
@@ -316,7 +318,7 @@ def _curves_spec(
     layers.append(
         encoded(spots, y).encode(
             color=color,
-            shape=_shapes(methods),
+            shape=shape,
             tooltip=[
                 alt.Tooltip("series:N", title="series"),
                 alt.Tooltip(f"{x}:Q", title=x_title, format=",~g"),
@@ -327,11 +329,31 @@ def _curves_spec(
     return alt.layer(*layers).properties(height=320)
 
 
+def _x_axis(
+    field: str, title: str, x_range: tuple[float, float] | None, places: tuple[float, ...]
+) -> alt.X:
+    import altair as alt
+
+    if not places:
+        scale = alt.Scale(domain=x_range, nice=False) if x_range else alt.Scale(nice=False)
+        axis = alt.Axis(tickMinStep=1, format="~s")
+    elif min(places) > 0:
+        ends = (min(places), max(places))
+        scale = alt.Scale(type="log", base=2, nice=False, padding=12, domain=ends)
+        axis = alt.Axis(values=places, format="~g", grid=False)
+    else:
+        scale = alt.Scale(domain=places)
+        return alt.X(
+            f"{field}:O", title=title, scale=scale, axis=alt.Axis(labelAngle=0, format="~g")
+        )
+    return alt.X(f"{field}:Q", title=title, scale=scale, axis=axis)
+
+
 @spec
 def _bars_spec(methods: tuple[str, ...], value_title: str, number: str) -> alt.TopLevelMixin:
     import altair as alt
 
-    color, _ = _series_scales(methods)
+    color, _, _ = _looks(methods)
     base = alt.Chart().encode(
         y=alt.Y("series:N", sort=[words.title(m) for m in methods], title=None),
         x=alt.X("value:Q", title=value_title),
@@ -367,33 +389,34 @@ def _dots_spec(
             alt.Tooltip("value:Q", title=value_title, format=".2~e"),
         ],
     )
-    # Above its marks a label has the whole width, also on a telephone.
-    names = (
-        base.transform_aggregate(groupby=["label"])
-        .mark_text(align="left", baseline="bottom", dy=-8)
-        .encode(x=alt.value(0), text="label:N")
-    )
+    names = row_names(base, "label", baseline="bottom", dy=-8)
     return alt.layer(marks, names).properties(height={"step": 46})
 
 
-def _series_scales(methods: tuple[str, ...]) -> tuple[alt.Color, alt.StrokeDash]:
+def _looks(methods: tuple[str, ...]) -> tuple[alt.Color, alt.StrokeDash, alt.Shape]:
+    """Colour, dash and marker of each series."""
     import altair as alt
 
+    def scale(domain: Sequence[str], look: Callable[[str, int], Any]) -> alt.Scale:
+        return alt.Scale(domain=domain, range=[look(m, i) for i, m in enumerate(methods)])
+
     titles = [words.title(method) for method in methods]
-    colors = [theme.color(method, index) for index, method in enumerate(methods)]
-    dashes = [theme.dash(method, index) for index, method in enumerate(methods)]
     return (
-        alt.Color("series:N", scale=alt.Scale(domain=titles, range=colors), title=None),
-        alt.StrokeDash("series:N", scale=alt.Scale(domain=titles, range=dashes), title=None),
+        alt.Color("series:N", scale=scale(titles, theme.color), title=None),
+        alt.StrokeDash("series:N", scale=scale(titles, theme.dash), title=None),
+        # By another column than the colour: one legend would serve both, and without one both
+        # lose it.
+        alt.Shape("method:N", scale=scale(methods, theme.shape), legend=None),
     )
 
 
-def _shapes(methods: tuple[str, ...]) -> alt.Shape:
+def row_names(rows: alt.Chart, field: str, **text: Any) -> alt.Chart:
+    """A layer with each row's name above its marks, which leaves them the whole width, also on a
+    telephone. rows: a chart with y alone; text: of `mark_text`, such as `yOffset`."""
     import altair as alt
 
-    shapes = [theme.shape(method, index) for index, method in enumerate(methods)]
-    # By another column than the colour: one legend would serve both, and without one both lose it.
-    return alt.Shape("method:N", scale=alt.Scale(domain=methods, range=shapes), legend=None)
+    names = rows.transform_aggregate(all="count()", groupby=[field])
+    return names.mark_text(align="left", **text).encode(x=alt.value(2), text=f"{field}:N")
 
 
 # ---- rows ------------------------------------------------------------------------------------
@@ -410,8 +433,7 @@ def _titled(data: pd.DataFrame) -> pd.DataFrame:
     if not len(data):
         return data
     titled = data.assign(series=[words.title(one) for one in data["method"]])
-    dotted = titled["method"] == "none"
-    return _joined([titled[~dotted], titled[dotted]]) if dotted.any() else titled
+    return titled.sort_values("method", key=lambda one: one == "none", kind="stable")
 
 
 def _lifted(data: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
@@ -421,12 +443,6 @@ def _lifted(data: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
         return data
     floor = np.min(values, where=values > 0, initial=FLOOR)
     return data.assign(**{name: data[name].replace(0.0, floor) for name in columns})
-
-
-def _joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.concat(list(parts), ignore_index=True)
 
 
 def round_up(value: float) -> float:

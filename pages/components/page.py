@@ -11,7 +11,7 @@ A page is its lessons:
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +22,12 @@ import segno
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
+from normlib.config import METHODS
 from pages.components import controls, data_choice, server, turns
 from pages.lab import words
 
 ROOT = Path(__file__).parents[2]
+MOST_METHODS = 4
 # The block on the home page. The browser would fetch a Material icon from another server.
 TAB_ICON = "🧊"
 
@@ -250,6 +252,28 @@ def answer(text: str) -> None:
 def control_box() -> AbstractContextManager:
     """The bordered row in which a page draws its controls: `with page.control_box(): …`."""
     return st.container(border=True)
+
+
+def control_row(*names: str, widths: Sequence[int] = (), **labels: str) -> list[Any]:
+    """These controls side by side, and their values. labels: control -> a label of its own."""
+    columns, values = st.columns(widths or len(names), vertical_alignment="bottom"), []
+    for column, name in zip(columns, names, strict=True):
+        with column:
+            values.append(controls.control(name, label=labels.get(name, "")))
+    return values
+
+
+def methods_control() -> tuple[str, ...]:
+    """The chosen methods, as many as fit side by side."""
+    # TensorFlow's batch norm gives the same numbers as batch.
+    offered = [method for method in METHODS if method != "tf_batch"]
+    chosen = controls.control("methods", choices=offered, wrap=True)
+    if not chosen:
+        st.info("Choose at least one method.", icon=":material/touch_app:")
+    if left_out := chosen[MOST_METHODS:]:
+        names = words.listed(map(words.in_sentence, left_out))
+        st.caption(f"Four fit side by side. Not shown: {names}.")
+    return chosen[:MOST_METHODS]
 
 
 def link(

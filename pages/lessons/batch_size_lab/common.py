@@ -1,4 +1,4 @@
-"""What lessons of this page share: choosing methods, and training the networks they look at."""
+"""What lessons of this page share: training the networks they look at."""
 
 from __future__ import annotations
 
@@ -7,27 +7,13 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from normlib.config import METHODS, TrainConfig
-from pages.components import controls, live_sweep, server, trainings
+from normlib.config import TrainConfig
+from pages.components import live_sweep, server, trainings
 from pages.lab import words
 from pages.lab.sweeps import MNIST_IMAGES
 
 if TYPE_CHECKING:
     from normlib.run import Run
-
-OFFERED = tuple(method for method in METHODS if method != "tf_batch")
-MOST_METHODS = 4
-
-
-def methods_control() -> tuple[str, ...]:
-    """The chosen methods, as many as fit into one picture."""
-    methods = controls.control("methods", choices=OFFERED, wrap=True)
-    if not methods:
-        st.info("Choose at least one method.", icon=":material/touch_app:")
-    if len(methods) > MOST_METHODS:
-        left_out = words.listed(map(words.title, methods[MOST_METHODS:]))
-        st.info(f"Four fit into one picture. Not shown: {left_out}.", icon=":material/info:")
-    return methods[:MOST_METHODS]
 
 
 def image_counts(which: str, config: TrainConfig) -> tuple[int, int]:
@@ -55,14 +41,10 @@ def trained_here(
     if trainings.wished(f"stop_{wish}"):
         trainings.stop(config.key(server.data().checksum) for config in configs)
     asked = [one for one in map(trainings.find, configs) if one is not None]
+    done = [one for one in asked if one.status == "finished" and one.run and one.run.weights]
+    if len(done) == len(configs):
+        return [(one.key, one.run) for one in done if one.run]
     live = [one for one in asked if one.status in trainings.LIVE]
-    runs = [
-        (one.key, one.run)
-        for one in asked
-        if one.status == "finished" and one.run is not None and one.run.weights
-    ]
-    if len(runs) == len(configs):
-        return runs
     with st.container(horizontal=True, vertical_alignment="center", key=f"{wish}_buttons"):
         live_sweep.ask_button(
             "Train here",
@@ -72,21 +54,17 @@ def trained_here(
             disabled=bool(live),
         )
         trainings.button("Stop", f"stop_{wish}", icon=":material/stop:", disabled=not live)
-        several = len(configs) > 1
-        st.caption(
-            f"{len(configs)} small networks, some seconds each."
-            if several
-            else "One small network, some seconds."
-        )
+        many = f"{len(configs)} small networks, some seconds each."
+        st.caption(many if len(configs) > 1 else "One small network, some seconds.")
     trainings.keeping()
     for one in asked:
         if one.status in ("stopped", "failed", "diverged"):
             st.caption(f"{words.title(one.config.normalization)}: {one.message}")
+
+    def draw() -> None:
+        for one in live:
+            trainings.progress(one, words.title(one.config.normalization))
+
     if live:
-
-        def draw() -> None:
-            for one in live:
-                trainings.progress(one, words.title(one.config.normalization))
-
         trainings.follow(live, draw, f"{wish}_live")
     return []

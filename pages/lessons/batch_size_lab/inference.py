@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -14,7 +15,7 @@ from pages.lab.studies import Study
 from pages.lab.sweeps import SMALL, name_of
 from pages.lessons.batch_size_lab import common
 from pages.lessons.batch_size_lab.inference_answer import answer
-from pages.lessons.batch_size_lab.inference_charts import accuracies, arrival
+from pages.lessons.batch_size_lab.moving_average import arrival
 
 if TYPE_CHECKING:
     from normlib.mnist import Dataset
@@ -25,13 +26,18 @@ QUESTION = (
     "A network with batch norm has learned. Now it reads one single image. Whose mean and variance "
     "should it use, and what becomes of its accuracy if it uses the image's own?"
 )
+ALONG = {"test": "Test batch size", "momentum": "Momentum", "batch": "Training batch size"}
+KINDS = {"moving": "Moving", "own": "The batch's own", "recomputed": "Recomputed"}
 
 
 def show() -> None:
-    along = _controls()
+    with page.control_box():
+        along, placement = page.control_row("against", "placement")
+        moved = ["momentum", *["batch"] * (along != "batch")]
+        page.control_row(*moved, widths=(1, 1)[: len(moved)], batch="Training batch size")
     server.wait_for_tensorflow()
     config = replace(
-        studies.small(controls.get("placement")),
+        studies.small(placement),
         batch_size=controls.get("batch"),
         momentum=controls.get("momentum"),
     )
@@ -48,62 +54,11 @@ def show() -> None:
             "press **Train here**: it takes seconds."
         )
         return
+    found = [kept[name_of(one)] for one in configs] if which == "recorded" else []
     if which == "live":
-        with st.spinner("Reading test images with three kinds of statistics."):
-            found = [_study(key, run, along == "test") for key, run in runs]
-    else:
-        found = [kept[name_of(one)] for one in configs]
-    train_images, test_images = common.image_counts(which, config)
-    where = controls.CONTROLS["placement"].words(config.placement).lower()
-    live_sweep.mark(
-        which,
-        recorded.read("inference")["origin"],
-        f"{train_images:,} images, {words.count(config.epochs, 'epoch')}, learning rate "
-        f"{config.learning_rate:g}, seed {config.seed}; normalized: {where}.",
-    )
-    recalibrated = controls.get("recalibrated")
-    shown = next((one for one in found if one.config == config), found[0])
-    left, right = st.columns([3, 2])
-    with left:
-        charts.show(
-            accuracies(along, found, recalibrated),
-            f"Batch norm. {test_images:,} test images, read with "
-            f"{'three' if recalibrated else 'two'} kinds of statistics.",
-            "accuracies",
-        )
-    with right:
-        charts.show(
-            arrival(config.momentum, shown.steps),
-            f"How far the moving average has come, by momentum; blue: {config.momentum:g}.",
-            "arrival",
-        )
-    _recalibrate_button(recalibrated, shown.batches)
-    page.answer(answer(along, found, shown, config.momentum, recalibrated))
-    from normlib import layers
-    from pages.lab import inference
-
-    source.show_source(
-        layers.BatchNorm.update,
-        inference.recalibrate,
-        formula=r"\text{moving} \leftarrow m \cdot \text{moving} + (1 - m) \cdot \text{batch}"
-        r"\qquad \text{arrived after } t \text{ steps: } 1 - m^t",
-    )
-
-
-def _controls() -> str:
-    with page.control_box():
-        first, second = st.columns(2, vertical_alignment="bottom")
-        with first:
-            along = controls.control("against")
-        with second:
-            controls.control("placement")
-        first, second = st.columns(2, vertical_alignment="bottom")
-        with first:
-            controls.control("momentum")
-        if along != "batch":
-            with second:
-                controls.control("batch", label="Training batch size")
-    return along
+        with st.spinner("Reading test images with three kinds of statistics."), turns.let_others():
+            found = [_study(key, along == "test", run, server.data()) for key, run in runs]
+    _picture(which, along, found, config)
 
 
 def _configs(along: str, config: TrainConfig) -> list[TrainConfig]:
@@ -116,18 +71,63 @@ def _configs(along: str, config: TrainConfig) -> list[TrainConfig]:
     return [config]
 
 
-def _study(key: str, run: Run, every_size: bool) -> Study:
-    data = server.data()
-    with turns.let_others():
-        return _kept_study(key, every_size, run, data)
-
-
 @st.cache_resource(max_entries=48, show_spinner=False)
-def _kept_study(key: str, every_size: bool, _run: Run, _data: Dataset) -> Study:
+def _study(key: str, every_size: bool, _run: Run, _data: Dataset) -> Study:
     from pages.lab import inference
 
     sizes = inference.TEST_SIZES if every_size else (min(_run.config.batch_size, 256),)
     return inference.study(_run, _data, sizes)
+
+
+def _picture(which: str, along: str, found: Sequence[Study], config: TrainConfig) -> None:
+    from normlib import layers
+    from pages.lab import inference
+
+    train_images, test_images = common.image_counts(which, config)
+    where = controls.CONTROLS["placement"].words(config.placement).lower()
+    live_sweep.mark(
+        which,
+        recorded.read("inference")["origin"],
+        f"{train_images:,} images, {words.count(config.epochs, 'epoch')}, learning rate "
+        f"{config.learning_rate:g}, seed {config.seed}; normalized: {where}.",
+    )
+    recalibrated = controls.get("recalibrated")
+    kinds = [kind for kind in KINDS if recalibrated or kind != "recomputed"]
+    shown = next((one for one in found if one.config == config), found[0])
+    left, right = st.columns([3, 2])
+    with left:
+        charts.show(
+            accuracies(along, found, kinds),
+            f"Batch norm. {test_images:,} test images, read with "
+            f"{'three' if recalibrated else 'two'} kinds of statistics.",
+            "accuracies",
+        )
+    with right:
+        charts.show(
+            arrival(config.momentum, shown.steps),
+            f"How far the moving average has come, by momentum; blue: {config.momentum:g}.",
+            "arrival",
+        )
+    _recalibrate_button(recalibrated, shown.batches)
+    page.answer(answer(along, found, shown, config.momentum, recalibrated))
+    source.show_source(
+        layers.BatchNorm.update,
+        inference.recalibrate,
+        formula=r"\text{moving} \leftarrow m \cdot \text{moving} + (1 - m) \cdot \text{batch}"
+        r"\qquad \text{arrived after } t \text{ steps: } 1 - m^t",
+    )
+
+
+def accuracies(along: str, found: Sequence[Study], kinds: Sequence[str]) -> charts.Chart:
+    """The accuracy with each kind of statistics, along one of `ALONG`."""
+    rows: list[dict[str, Any]] = [
+        {"method": KINDS[kind], "x": x, "accuracy": right}
+        for kind in kinds
+        for x, right in studies.curve(found, kind, along).items()
+    ]
+    places = tuple(studies.curve(found, "own", along))
+    axes = ("x", "accuracy", ALONG[along], "Test accuracy")
+    return charts.curves(rows, *axes, points=True, percent=True, places=places)
 
 
 def _recalibrate_button(recalibrated: bool, batches: int) -> None:

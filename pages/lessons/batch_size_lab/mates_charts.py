@@ -1,4 +1,4 @@
-"""Pictures of one image in many batches: its margins, its ten logits, and its first mates."""
+"""Pictures of one image in many batches: its margins, and its ten logits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pages.components import charts, image_grids, theme
+from pages.components import charts, theme
 from pages.components.charts import Chart, frame
 from pages.lab import studies, words
 from pages.lab.studies import Mates
@@ -14,36 +14,28 @@ from pages.lab.studies import Mates
 if TYPE_CHECKING:
     import altair as alt
 
-    from normlib.mnist import Dataset
-
-
 ALONE = ("batch", "layer", "weight", "none")  # from top to bottom
-DIGITS_SHOWN = 16
+OWN = "Batch norm, the batch's own statistics"
 
 
 def margins(seen: Mates, summary: str) -> Chart:
     """Where the image stands: a cloud under batch norm, a tick for each method that gives one."""
-    own = "Batch norm, the batch's own statistics"
-    read = seen.cloud.argmax(1)
-    rows = [
-        {"row": own, "method": "batch", "batch": str(batch), "margin": margin, "read": digit}
-        for batch, (margin, digit) in enumerate(zip(seen.margins, read, strict=True), start=1)
-    ]
-    for method in ALONE:
-        ten = seen.alone[method]
-        name = words.title(method) + (", moving statistics" if method == "batch" else "")
-        rows.append(
-            {
-                **{"row": name, "method": method, "batch": "every one"},
-                **{"margin": studies.margin(ten, seen.label), "read": ten.argmax()},
-            }
-        )
-    data = frame(rows)
+    batches = len(seen.cloud)
+    names = [words.title(one) + ", moving statistics" * (one == "batch") for one in ALONE]
+    logits = np.concatenate([seen.cloud, [seen.alone[method] for method in ALONE]])
+    data = frame(
+        {
+            "row": [OWN] * batches + names,
+            "method": ["batch"] * batches + list(ALONE),
+            "batch": [*map(str, range(1, batches + 1)), *["every one"] * len(ALONE)],
+            "margin": studies.margin(logits, seen.label),
+            "read": logits.argmax(1),
+        }
+    )
     jitter = np.random.default_rng(0).uniform(-1, 1, len(data)).round(3)
-    drawn = data.assign(jitter=jitter, cloud=data["row"] == own)
-    titles = tuple(dict.fromkeys(data["row"]))
+    drawn = data.assign(jitter=jitter, cloud=data["row"] == OWN)
     table = data[["row", "batch", "margin", "read"]]
-    return Chart(((_margins_spec(titles), drawn),), summary, table)
+    return Chart(((_margins_spec((OWN, *names)), drawn),), summary, table)
 
 
 @charts.spec
@@ -51,7 +43,6 @@ def _margins_spec(titles: tuple[str, ...]) -> alt.TopLevelMixin:
     import altair as alt
 
     colors = alt.Scale(domain=ALONE, range=[theme.color(one) for one in ALONE])
-    # Titles above their marks leave the whole width to the marks, also on a telephone.
     rows = alt.Chart().encode(y=alt.Y("row:N", sort=titles, title=None, axis=None))
     marks = rows.encode(
         x=alt.X(
@@ -72,20 +63,15 @@ def _margins_spec(titles: tuple[str, ...]) -> alt.TopLevelMixin:
     single = marks.transform_filter("!datum.cloud").mark_tick(
         thickness=5, size=28, yOffset=6, opacity=1
     )
-    names = (
-        rows.transform_aggregate(all="count()", groupby=["row"])
-        .mark_text(align="left", baseline="top", yOffset=-34)
-        .encode(x=alt.value(2), text="row:N")
-    )
     return alt.layer(
         zero.encode(x=alt.datum(0)),
         cloud.encode(yOffset=alt.YOffset("jitter:Q", scale=alt.Scale(domain=[-1.8, 3]))),
         single,
-        names,
+        charts.row_names(rows, "row", baseline="top", yOffset=-34),
     ).properties(height=76 * len(titles))
 
 
-def logit_cloud(seen: Mates, summary: str) -> Chart:
+def logit_cloud(seen: Mates) -> Chart:
     """The ten logits of the image in each batch, and those of the moving statistics.
 
     The right class stands out by its colour.
@@ -101,6 +87,11 @@ def logit_cloud(seen: Mates, summary: str) -> Chart:
     )
     jitter = np.random.default_rng(1).uniform(-1, 1, len(data)).round(3)
     drawn = data.assign(jitter=jitter, right=data["class"] == seen.label)
+    ranges = [
+        f"class {digit} from {ten.min():.2f} to {ten.max():.2f}"
+        for digit, ten in enumerate(seen.cloud.T)
+    ]
+    summary = f"Logits under batch norm: {', '.join(ranges)}."
     return Chart(((_logits_spec(), drawn),), summary, data)
 
 
@@ -130,16 +121,3 @@ def _logits_spec() -> alt.TopLevelMixin:
         )
     )
     return alt.layer(dots, ticks).properties(height=300)
-
-
-def show_first_batch(seen: Mates, data: Dataset) -> None:
-    """Draw the pinned digit and its mates in the first batch."""
-    from pages.lab import inference
-
-    _, labels = inference.evaluated(data)
-    mates = inference.draw_mates(labels, seen.pinned, seen.size, seen.digit)[0]
-    shown = mates[: DIGITS_SHOWN - 1]
-    some = f"{len(shown)} of its {len(mates)}" if len(shown) < len(mates) else "its"
-    text = f"Test digit {seen.pinned}, a {seen.label}, and {some} mates in the first batch."
-    images = data.test_images[[seen.pinned, *shown]]
-    image_grids.show(image_grids.digits(images, 8, 1), text, text)

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.components import charts, controls, live_sweep, page, server, theme
+from pages.components import charts, live_sweep, page, server, theme
 from pages.components.charts import Chart, frame
 from pages.lab import sweeps, words
 from pages.lab.sweeps import Outcome, Row, Sweep
-from pages.lessons.batch_size_lab import common
 from pages.lessons.batch_size_lab.rates_answer import answer
 
 if TYPE_CHECKING:
@@ -27,12 +26,8 @@ QUESTION = (
 
 def show() -> None:
     with page.control_box():
-        methods = common.methods_control()
-        first, second = st.columns(2, vertical_alignment="bottom")
-        with first:
-            placement = controls.control("placement")
-        with second:
-            controls.control("seeds", label="Seeds when run here")
+        methods = page.methods_control()
+        placement, _ = page.control_row("placement", "seeds", seeds="Seeds when run here")
     server.wait_for_tensorflow()
     if not methods:
         return
@@ -62,15 +57,11 @@ def _draw(plan: Sweep, outcomes: Mapping[str, Outcome], images: int) -> None:
 def cliff(plan: Sweep, picture: list[Row], summary: str) -> Chart:
     """Accuracy by learning rate and method as a shade and a number; a cross where one diverged."""
     data = frame(
-        {
-            "method": [words.title(row.method) for row in picture],
-            "rate": [f"{row.value:g}" for row in picture],
-            "accuracy": [row.mean for row in picture],
-            "low": [row.low for row in picture],
-            "high": [row.high for row in picture],
-            "trainings": [row.done for row in picture],
-            "diverged": [row.diverged for row in picture],
-        }
+        [
+            {"method": words.title(row.method), "rate": f"{row.value:g}", "accuracy": row.mean}
+            | {"low": row.low, "high": row.high, "trainings": row.done, "diverged": row.diverged}
+            for row in picture
+        ]
     )
     cells = [f"{100 * row.mean:.0f}" * row.learned + " ✕" * (row.diverged > 0) for row in picture]
     rates = tuple(f"{rate:g}" for rate in plan.values)
@@ -108,9 +99,5 @@ def _cliff_spec(rates: tuple[str, ...], methods: tuple[str, ...]) -> alt.TopLeve
         ],
     )
     numbers = base.mark_text(yOffset=9).encode(text="cell:N")
-    names = (
-        base.transform_aggregate(all="count()", groupby=["method"])
-        .mark_text(align="left", fontWeight=600, yOffset=-21)
-        .encode(x=alt.value(2), text="method:N")
-    )
+    names = charts.row_names(base, "method", fontWeight=600, yOffset=-21)
     return alt.layer(shades, numbers, names).properties(height={"step": 66})

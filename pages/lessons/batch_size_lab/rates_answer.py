@@ -9,23 +9,24 @@ from pages.components import controls
 from pages.lab import sweeps, words
 from pages.lab.sweeps import NEAR, Row, Sweep, Usable
 
+SAME = "stay the same"
+
 
 def answer(plan: Sweep, picture: Sequence[Row]) -> str:
     """Which learning rates each method can use, and whether that or the accuracy differs more."""
     if not any(row.learned for row in picture):
         return "Every training diverged."
     found = sweeps.usable(picture)
-    sentences = [
+    text = (
         f"Usable means here: every seed comes within {100 * NEAR:.0f} points of the method's own "
         "best."
-    ]
+    )
     for one in found.values():
         best = "all diverged" if one.best is None else f"best at {one.best:g}, {one.peak:.1%}"
-        sentences.append(f"**{words.title(one.method)}:** usable {_range(one)}; {best}.")
+        text += f"\n\n**{words.title(one.method)}:** usable {_range(one)}; {best}."
     if "none" in found and len(found) > 1:
-        sentences.append(_against_none(found))
-    sentences.append(_elsewhere(plan))
-    return "\n\n".join(filter(None, sentences))
+        text += f"\n\n{_against_none(found)}"
+    return text + _elsewhere(plan)
 
 
 def _range(one: Usable) -> str:
@@ -39,40 +40,34 @@ def _against_none(found: Mapping[str, Usable]) -> str:
     grouped: dict[str, list[str]] = {}
     for one in found.values():
         if one.method != "none":
-            name = words.in_sentence(one.method)
-            grouped.setdefault(_shift(one, found["none"]), []).append(name)
+            shift = _shift(one, found["none"])
+            grouped.setdefault(shift, []).append(words.in_sentence(one.method))
     moved = "; ".join(f"with {words.listed(names)} they {how}" for how, names in grouped.items())
-    peaks = {name: one.peak for name, one in found.items() if one.peak is not None}
-    best = words.in_sentence(max(peaks, key=peaks.__getitem__))
-    gap = 100 * (max(peaks.values()) - min(peaks.values()))
-    changed = set(grouped) != {_SAME}
-    what = (
-        "So it is the learning rate that normalization changes here"
-        if changed and gap < 100 * NEAR / 2
-        else "Here the accuracy differs, too"
-        if changed
-        else "Normalization does not change the usable rates here"
-    )
+    peaks = {one.method: one.peak for one in found.values() if one.peak is not None}
+    best = max(peaks, key=peaks.__getitem__)
+    gap = 100 * (peaks[best] - min(peaks.values()))
+    what = "Normalization does not change the usable rates here"
+    if set(grouped) != {SAME}:
+        what = "Here the accuracy differs, too"
+        if gap < 100 * NEAR / 2:
+            what = "So it is the learning rate that normalization changes here"
     return (
         f"The usable rates, against no normalization: {moved}. At their own best rates the "
-        f"methods lie {gap:.1f} points apart, {best} ahead. {what}."
+        f"methods lie {gap:.1f} points apart, {words.in_sentence(best)} ahead. {what}."
     )
-
-
-_SAME = "stay the same"
 
 
 def _shift(one: Usable, plain: Usable) -> str:
     """How a method's usable rates lie against those without normalization."""
     ends = one.against(plain)
     if ends is None:
-        return _SAME if one.low == plain.low else "vanish" if one.low is None else "appear"
+        return SAME if one.low == plain.low else "vanish" if one.low is None else "appear"
     moved = [
         f"{verb} {'lower' if sign < 0 else 'higher'}"
         for verb, sign in zip(("begin", "end"), ends, strict=True)
         if sign
     ]
-    return " and ".join(moved) or _SAME
+    return " and ".join(moved) or SAME
 
 
 def _elsewhere(plan: Sweep) -> str:
@@ -82,9 +77,7 @@ def _elsewhere(plan: Sweep) -> str:
     recorded = sweeps.recorded_outcomes()
     if not all(sweeps.name_of(point.config) in recorded for point in there.points()):
         return ""
-    ranges = [
-        f"{words.in_sentence(one.method)} {_range(one)}"
-        for one in sweeps.usable(sweeps.rows(there, recorded)).values()
-    ]
+    found = sweeps.usable(sweeps.rows(there, recorded)).values()
+    ranges = "; ".join(f"{words.in_sentence(one.method)} {_range(one)}" for one in found)
     where = controls.CONTROLS["placement"].words(other)
-    return f"**Normalized elsewhere** ({where}, recorded on MNIST), usable: {'; '.join(ranges)}."
+    return f"\n\n**Normalized elsewhere** ({where}, recorded on MNIST), usable: {ranges}."

@@ -15,7 +15,13 @@ def answer(
     """What the picture says. images: how many there are to train on."""
     sentences = [_extremes(method, rows) for method, rows in sweeps.by_method(picture).items()]
     small, large = min(plan.values), max(plan.values)
-    sentences.append(_change(sweeps.changes(plan, picture), small, large))
+    if changes := sweeps.changes(plan, picture):
+        worst = min(changes, key=changes.__getitem__)
+        sentences.append(
+            f"From {large:g} images per step down to {small:g}, {words.in_sentence(worst)} "
+            f"{'loses most' if changes[worst] < 0 else 'gains least'}: "
+            f"{abs(100 * changes[worst]):.1f} points of accuracy."
+        )
     sentences += [_ahead(picture, value) for value in (small, large)]
     if lost := sum(row.diverged for row in picture):
         stand = "stands" if lost == 1 else "stand"
@@ -28,27 +34,14 @@ def _extremes(method: str, rows: Sequence[Row]) -> str:
     found = sweeps.extremes(rows)
     if found is None:
         return ""
-    best, worst = found
     first = next(row for row in rows if row.learned)
-    also = "" if first in found else f" At {first.value:g} it is {_error(first)}."
+    error = {row.value: words.percent(1 - row.mean) for row in rows if row.learned}
+    best, worst = (row.value for row in found)
+    also = "" if first in found else f" At {first.value:g} it is {error[first.value]}."
     return (
-        f"**{words.title(method)}:** the error is least at batch size {best.value:g}, "
-        f"{_error(best)}, and greatest at {worst.value:g}, {_error(worst)}.{also}"
+        f"**{words.title(method)}:** the error is least at batch size {best:g}, "
+        f"{error[best]}, and greatest at {worst:g}, {error[worst]}.{also}"
     )
-
-
-def _error(row: Row) -> str:
-    return words.percent(1 - row.mean)
-
-
-def _change(changes: Mapping[str, float], small: float, large: float) -> str:
-    if not changes:
-        return ""
-    worst = min(changes, key=changes.__getitem__)
-    points = f"{abs(100 * changes[worst]):.1f} points of accuracy"
-    lost = changes[worst] < 0
-    how = f"loses most: {points}" if lost else f"gains least: {points}"
-    return f"From {large:g} images per step down to {small:g}, {words.in_sentence(worst)} {how}."
 
 
 def _ahead(picture: Sequence[Row], value: float) -> str:
