@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -258,10 +259,17 @@ def _row(name: str) -> Control:
 # ---- widgets ---------------------------------------------------------------------------------
 
 
-def control(name: str, *, label: str = "", choices: Sequence[str] = (), **widget: Any) -> Any:
+def control(
+    name: str,
+    place: AbstractContextManager | None = None,
+    *,
+    label: str = "",
+    choices: Sequence[str] = (),
+    **widget: Any,
+) -> Any:
     """Draw the widget of a setting and return its value; a control the link hides is not drawn.
 
-    choices: offer only these, in the table's order.
+    place: the column to draw it in. choices: offer only these, in the table's order.
     widget: passed on to the Streamlit widget (`disabled`, `label_visibility`, `width`).
     """
     state = _state()
@@ -276,7 +284,8 @@ def control(name: str, *, label: str = "", choices: Sequence[str] = (), **widget
     # The value is the widget's default too: a browser that has not drawn an earlier run, because
     # the next one came too soon, takes it from here. Once drawn, a widget keeps its own.
     common = {"label": label or row.label, "key": name, "help": row.help or None, **widget}
-    _take_over(name, _widget(row, _for_widget(name), common))
+    with place or nullcontext():
+        _take_over(name, _widget(row, _for_widget(name), common))
     return get(name)
 
 

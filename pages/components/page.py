@@ -20,6 +20,7 @@ from urllib.parse import urlencode
 
 import segno
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.errors import StreamlitPageNotFoundError
 
 from normlib.config import METHODS
@@ -223,13 +224,19 @@ def control_box() -> AbstractContextManager:
     return st.container(border=True)
 
 
+def control_columns(
+    *widths: float, aligned: Literal["top", "bottom"] = "top"
+) -> list[DeltaGenerator]:
+    """The same, in columns: `controls.control("eps", first)` draws in the first."""
+    with control_box():
+        return st.columns(widths, vertical_alignment=aligned)
+
+
 def control_row(*names: str, widths: Sequence[int] = (), **labels: str) -> list[Any]:
     """These controls side by side, and their values. labels: control -> a label of its own."""
-    columns, values = st.columns(widths or len(names), vertical_alignment="bottom"), []
-    for column, name in zip(columns, names, strict=True):
-        with column:
-            values.append(controls.control(name, label=labels.get(name, "")))
-    return values
+    columns = st.columns(widths or len(names), vertical_alignment="bottom")
+    pairs = zip(names, columns, strict=True)
+    return [controls.control(name, column, label=labels.get(name, "")) for name, column in pairs]
 
 
 def methods_control() -> tuple[str, ...]:
