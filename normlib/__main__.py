@@ -1,4 +1,4 @@
-"""The lab on the command line: `python -m normlib train | data`."""
+"""The lab on the command line: `python -m normlib train | data | check`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from normlib.config import CHOICES, LIMITS, MEANINGS, TrainConfig
+from normlib.exercises import command
 from normlib.mnist import describe_source, load_mnist
 from normlib.run import Event, Progress, Run
 
@@ -23,16 +24,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_train(commands)
     data = commands.add_parser("data", help="tell which data would be used, and why")
     data.set_defaults(run=lambda chosen: print(describe_source(load_mnist())))
+    command.add_parser(commands)
     chosen = parser.parse_args(arguments)
     try:
-        chosen.run(chosen)
+        if getattr(chosen, "json", None):
+            try_writing(chosen.json)
+        return chosen.run(chosen) or 0
     except (ValueError, OSError) as error:
         print(f"normlib: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nnormlib: interrupted.", file=sys.stderr)
         return 130
-    return 0
 
 
 def add_train(commands) -> None:
@@ -61,8 +64,6 @@ def add_train(commands) -> None:
 def train_and_tell(chosen: argparse.Namespace) -> None:
     settings = {field.name: getattr(chosen, field.name) for field in fields(TrainConfig)}
     config = TrainConfig(**settings)
-    if chosen.json:
-        try_writing(chosen.json)
     data = load_mnist()
     print(describe_source(data))
     from normlib.training import train  # loads TensorFlow: not before the input is known good
