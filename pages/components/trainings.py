@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -24,6 +24,9 @@ from pages.components import controls, page, server, turns
 from pages.lab import words
 from pages.lab.experiment import LIVE, Experiment
 from pages.lab.results import Curve, Watched, curve, shared_length
+
+if TYPE_CHECKING:
+    from pages.lab.queue import Own
 
 TICK_SECONDS = 1.0
 # Somebody who has just pressed a button looks at the screen: sooner, until the curve begins.
@@ -103,17 +106,18 @@ def wished(wish: str) -> bool:
     return pressed
 
 
-def submit(configs: Iterable[TrainConfig], weights: bool = False) -> None:
+def submit(configs: Iterable[TrainConfig], weights: bool = False, own: Own | None = None) -> None:
     """Ask for these trainings; a full queue answers with its sentence.
 
     weights: train again what is known, but of whose weights nothing is left.
+    own: train them in this way, and for this browser alone.
     """
     from pages.lab.queue import QueueFull
 
     queue, data = server.experiments(), server.data()
     for config in configs:
         try:
-            queue.submit(config, session(), data, weights)
+            queue.submit(config, session(), data, weights, own)
         except QueueFull as full:
             st.warning(str(full), icon=":material/hourglass_disabled:")
             return
@@ -265,8 +269,11 @@ def progress_of_all(named: Sequence[tuple[str, Experiment]]) -> None:
         if one.status == "running":
             left = one.snapshot().seconds_left
             parts.append(f"{name} starts" if left is None else f"{name} {words.seconds(left)} left")
-    if waiting := sum(one.status == "queued" for _, one in live):
-        parts.append(f"{waiting} waiting")
+    waiting = [one for _, one in live if one.status == "queued"]
+    if waiting:
+        wait = waiting[-1].expected_wait
+        last = f"; the last starts in about {words.seconds(wait)}" if wait else ""
+        parts.append(f"{len(waiting)} waiting{last}")
     share = sum(_share(one) for _, one in named) / len(named)
     st.progress(min(share, 1.0), text=" · ".join(parts))
 
@@ -282,11 +289,12 @@ def _share(experiment: Experiment) -> float:
 def _state(experiment: Experiment) -> str:
     snapshot = experiment.snapshot()
     if snapshot.status == "queued":
-        position = experiment.position
+        position, wait = experiment.position, experiment.expected_wait
         if position is None:
             return "Starting."
         before = f"{words.count(position, 'training')} before this one"
-        return f"Waiting, {before if position else 'next in the queue'}."
+        about = "" if wait is None else f", about {words.seconds(wait)}"
+        return f"Waiting, {before if position else 'next in the queue'}{about}."
     if snapshot.status == "running":
         if not snapshot.step:
             return "Preparing the network."

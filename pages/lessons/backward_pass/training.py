@@ -19,10 +19,14 @@ SMALLEST = 1e-12  # that a log axis shows
 
 
 def show() -> None:
-    first, second, third = page.control_columns(1.1, 1.5, 1)
-    stage = controls.control("stage", first)
-    controls.control("lr", second)
-    controls.control("seed", third)
+    with page.control_box():
+        first, second, third = st.columns([1.1, 1.5, 1])
+        with first:
+            stage = controls.control("stage")
+        with second:
+            controls.control("lr")
+        with third:
+            controls.control("seed")
     wanted, refused = controls.to_train_configs(controls.FOUR_METHODS)
     for sentence in dict.fromkeys(refused.values()):
         st.warning(sentence)

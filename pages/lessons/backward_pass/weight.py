@@ -21,9 +21,12 @@ def walked(rates: tuple[float, ...], seed: int) -> Walk:
 
 
 def show() -> None:
-    first, second = page.control_columns(1, 1)
-    rate = controls.control("lr", first)
-    seed = controls.control("seed", second, label="Seed of the gradients dw")
+    with page.control_box():
+        first, second = st.columns(2)
+        with first:
+            rate = controls.control("lr")
+        with second:
+            seed = controls.control("seed", label="Seed of the gradients dw")
     rates = tuple(float(f"{rate * times:.6g}") for times in TIMES)
     with turns.let_others():
         walk = walked(rates, seed)

@@ -1,0 +1,1 @@
+"""The lesson of Write it yourself."""
