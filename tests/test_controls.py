@@ -67,7 +67,7 @@ def test_settings_become_a_training():
 
 def test_no_two_settings_share_a_name():
     with pytest.raises(ValueError, match="Two settings are called 'batch'"):
-        control_table._table([CONTROLS["batch"], CONTROLS["batch"]])
+        control_table._table(CONTROLS["batch"], CONTROLS["batch"])
 
 
 def test_every_page_names_known_settings_once():

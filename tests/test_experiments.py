@@ -23,6 +23,7 @@ from pages.lab.queue import Experiment, Experiments, QueueFull
 from pages.lab.store import Store
 
 ROOT = Path(__file__).parents[1]
+LOSSES = [1 / step for step in range(1, 6)]  # of a puppet's first steps
 SOON = 20  # seconds within which what must happen has happened, on the slowest machine
 
 
@@ -109,6 +110,9 @@ class Lab:
     def submit_all(self, *asked: tuple[int, str]) -> list[Experiment]:
         return [self.submit(seed, session) for seed, session in asked]
 
+    def leave(self, experiment: Experiment, session: str) -> None:
+        self.all.unwatch(experiment.key, session)
+
     def busy(self) -> Puppet:
         """Keep the only worker at a training of somebody else's."""
         self.submit(0, "z")
@@ -143,7 +147,7 @@ def lab():
         each.closing = True
         for experiment in list(each.all._waiting.values()):
             for session in list(experiment._watchers):
-                each.all.unwatch(experiment.key, session)
+                each.leave(experiment, session)
         while not each.begun.empty():
             each.begun.get().ends("stopped")
 
@@ -209,11 +213,17 @@ def test_an_experiment_gets_its_own_config_data_and_result(lab):
 
 @pytest.mark.parametrize("status", ["finished", "diverged"])
 def test_a_result_returns_at_once_after_a_restart(lab, store, status):
-    first = lab(store=store).run_through(1, status=status, message="A sentence.")
+    room = lab(store=store)
+    first, puppet = room.submit(1, "a"), room.next()
+    puppet.steps(4)
+    puppet.ends(status, "A sentence.")
+    assert first.wait_until_over(SOON)
     again = lab(store=store)
     experiment = again.submit(1, "anybody")
     assert (experiment.status, experiment.message) == (status, "A sentence.")
     assert experiment.run.to_dict() == first.run.to_dict()
+    assert list(experiment.snapshot().accuracies) == [0.5] * 4
+    assert list(experiment.snapshot().losses) == list(first.snapshot().losses) == LOSSES[:4]
     assert (again.number, experiment.position) == (0, None)
     assert again.all.find(first.key) is experiment
     assert again.all.find("no such key") is lab().all.find(first.key) is None
@@ -265,19 +275,22 @@ def test_an_interrupted_run_is_shown_and_can_be_started_again(lab, store):
 # The order
 
 
-def test_sessions_take_turns(lab):
+@pytest.mark.parametrize(
+    ("asked", "order"),
+    [
+        ([(11, "a"), (12, "a"), (13, "a"), (21, "b"), (22, "b"), (31, "c")], "11 21 31 12 22 13"),
+        # What two wait for takes the earlier turn.
+        ([(1, "a"), (2, "a"), (3, "a"), (4, "b"), (3, "c")], "1 3 4 2"),
+    ],
+)
+def test_sessions_take_turns_and_positions_tell_the_order(lab, asked, order):
     room = lab()
-    room.submit_all((11, "a"), (12, "a"), (13, "a"), (21, "b"), (22, "b"), (31, "c"))
-    assert room.order(6) == [11, 21, 31, 12, 22, 13]
-
-
-def test_a_first_experiment_is_not_overtaken_by_anothers_second(lab):
-    room = lab()
-    room.submit(11, "a")
-    busy = room.next()
-    room.submit_all((12, "a"), (21, "b"))  # later than a's second, and b's first
+    busy = room.busy()
+    waiting = sorted(set(room.submit_all(*asked)), key=lambda each: each.position)
+    assert [each.position for each in waiting] == list(range(len(waiting)))
     busy.ends()
-    assert room.order(2) == [21, 12]
+    seeds = room.order(len(waiting))
+    assert seeds == [each.config.seed for each in waiting] == list(map(int, order.split()))
 
 
 def test_who_was_served_longest_ago_comes_first(lab):
@@ -288,24 +301,6 @@ def test_who_was_served_longest_ago_comes_first(lab):
     room.submit_all((22, "b"), (12, "a"))
     busy.ends()
     assert room.order(2) == [12, 22]
-
-
-def test_an_experiment_that_two_wait_for_takes_the_earlier_turn(lab):
-    room = lab()
-    *_, third, fourth = room.submit_all((1, "a"), (2, "a"), (3, "a"), (4, "b"))
-    assert room.submit(3, "c") is third
-    assert third.position < fourth.position
-    assert room.order(4) == [1, 3, 4, 2]
-
-
-def test_positions_tell_the_order_that_comes(lab):
-    room = lab()
-    busy = room.busy()
-    waiting = room.submit_all((11, "a"), (12, "a"), (21, "b"), (31, "c"), (32, "c"))
-    told = sorted(waiting, key=lambda each: each.position)
-    assert [each.position for each in told] == [0, 1, 2, 3, 4]
-    busy.ends()
-    assert room.order(5) == [each.config.seed for each in told]
 
 
 def test_as_many_train_at_once_as_there_are_workers(lab):
@@ -320,32 +315,6 @@ def test_as_many_train_at_once_as_there_are_workers(lab):
     assert all(each.wait_until_over(SOON) for each in experiments)
 
 
-def test_the_expected_wait_comes_from_measured_speeds(lab):
-    room = lab(data=dataset(train=640))
-    busy = room.busy()
-    first, second = room.submit(1, "a", epochs=3), room.submit(2, "b")
-    assert first.expected_wait is None  # nothing is measured yet
-    busy.steps(2, images_per_second=100.0, steps=10)
-    assert first.expected_wait == pytest.approx(8 * 64 / 100)
-    assert second.expected_wait == pytest.approx(8 * 64 / 100 + 3 * 640 / 100)
-    assert room.all.find(config(0).key("c0ffee")).expected_wait is None  # it runs
-    busy.ends()
-    room.order(2)
-
-
-def test_the_expected_wait_is_that_for_the_first_worker_who_is_free(lab):
-    room = lab(workers=2)
-    room.submit_all((1, "a"), (2, "a"))
-    slow, fast = room.next(), room.next()
-    first, second = room.submit_all((3, "b"), (4, "b"))
-    slow.steps(1, images_per_second=64.0, steps=101)
-    fast.steps(1, images_per_second=64.0, steps=11)
-    assert (first.expected_wait, second.expected_wait) == (10.0, 20.0)  # one takes 640 / 64 s
-    for puppet in (slow, fast):
-        puppet.ends()
-    room.order(2)
-
-
 # Watching and stopping
 
 
@@ -356,10 +325,10 @@ def test_a_training_ends_when_its_last_watcher_leaves(lab):
     puppet = room.next()
     assert not puppet.asks_to_stop()
     for _ in range(2):  # twice is once
-        room.all.unwatch(experiment.key, "a")
+        room.leave(experiment, "a")
         assert not room.all.watching(experiment.key, "a")
         assert not puppet.asks_to_stop()
-    room.all.unwatch(experiment.key, "b")
+    room.leave(experiment, "b")
     assert puppet.asks_to_stop()
     puppet.ends("stopped", "Stopped at step 2.")
     assert experiment.wait_until_over(SOON)
@@ -370,8 +339,8 @@ def test_a_new_watcher_saves_a_training_that_has_not_noticed_yet(lab):
     room = lab()
     experiment = room.submit(1, "a")
     puppet = room.next()
-    room.all.unwatch(experiment.key, "a")
-    assert room.all.watch(experiment.key, "b") is experiment
+    room.leave(experiment, "a")
+    assert room.submit(1, "b") is experiment
     assert not puppet.asks_to_stop()
     puppet.ends()
 
@@ -380,9 +349,8 @@ def test_who_comes_while_it_stops_gets_a_new_training(lab, store):
     room = lab(store=store)
     old = room.submit(1, "a")
     puppet = room.next()
-    room.all.unwatch(old.key, "a")
+    room.leave(old, "a")
     assert puppet.asks_to_stop()
-    assert room.all.watch(old.key, "b") is None
     new = room.submit(1, "b")
     assert new is not old
     puppet.ends("stopped", "Stopped.")
@@ -395,51 +363,41 @@ def test_who_comes_while_it_stops_gets_a_new_training(lab, store):
 
 def test_a_queued_one_leaves_the_queue_with_its_last_watcher(lab):
     room = lab()
+    before = room.run_through(3, status="stopped")
     busy = room.busy()
-    going, staying = room.submit_all((1, "a"), (2, "b"))
+    going, staying, again = room.submit_all((1, "a"), (2, "b"), (3, "d"))
     room.submit(1, "c")
-    room.all.unwatch(going.key, "a")
+    room.leave(going, "a")
     assert (going.status, going.position) == ("queued", 0)  # c waits for it still
-    room.all.unwatch(going.key, "c")
+    room.leave(going, "c")
     assert (going.status, going.position, staying.position) == ("stopped", None, 0)
     assert going.wait_until_over(0)
     assert going.message == "Taken out of the queue before it began."
     assert going.key not in keys(room.all.earlier())
+    room.leave(again, "d")
+    assert room.all.find(again.key) is before  # the run that was there is back
     busy.ends()
     assert room.order(1) == [2]
     assert staying.wait_until_over(SOON)
-    assert room.number == 2
+    assert room.number == 3
 
 
-def test_leaving_the_queue_gives_back_the_run_that_was_there_before(lab):
-    room = lab()
-    stopped = room.run_through(1, status="stopped")
-    busy = room.busy()
-    room.all.unwatch(room.submit(1, "a").key, "a")
-    assert room.all.find(stopped.key) is stopped
-    busy.ends()
-
-
-def test_silence_alone_ends_nothing(lab, clock):
+@pytest.mark.parametrize("somebody_waits", [False, True])
+def test_a_forgotten_training_gives_way_to_somebody_who_waits_and_else_to_nobody(
+    lab, clock, somebody_waits
+):
     room = lab(clock=lambda: clock[0])
-    room.submit(1, "a")
+    forgotten = room.submit(1, "a")
     puppet = room.next()
-    clock[0] += 24 * module.PATIENCE_SECONDS
-    assert not puppet.asks_to_stop()
-    puppet.ends()
-
-
-def test_a_forgotten_training_gives_way_to_somebody_who_waits(lab, clock):
-    room = lab(clock=lambda: clock[0])
-    forgotten, waiting = room.submit_all((1, "a"), (2, "b"))
-    puppet = room.next()
-    clock[0] += 0.9 * module.PATIENCE_SECONDS
-    room.all.seen("b")
-    assert not puppet.asks_to_stop()
-    clock[0] += 0.9 * module.PATIENCE_SECONDS
-    assert puppet.asks_to_stop()
+    waiting = room.submit(2, "b") if somebody_waits else forgotten
+    for _ in range(2):
+        assert not puppet.asks_to_stop()
+        clock[0] += 0.9 * module.PATIENCE_SECONDS
+        room.all.seen("b")
+    assert puppet.asks_to_stop() == somebody_waits
     puppet.ends("stopped")
-    room.next().ends()
+    if somebody_waits:
+        room.next().ends()
     assert forgotten.wait_until_over(SOON)
     assert waiting.wait_until_over(SOON)
 
@@ -447,8 +405,9 @@ def test_a_forgotten_training_gives_way_to_somebody_who_waits(lab, clock):
 # Limits
 
 
-def test_a_thousand_submissions_from_one_session_hurt_nobody(lab):
-    room = lab(limit=50, per_session_limit=10)
+def test_a_thousand_submissions_from_one_session_hurt_nobody(lab, monkeypatch):
+    monkeypatch.setattr(module, "SESSION_LIMIT", 10)
+    room = lab()
     busy, refused = room.busy(), 0
     for seed in range(1, 1001):
         try:
@@ -464,8 +423,9 @@ def test_a_thousand_submissions_from_one_session_hurt_nobody(lab):
     assert len(room.order(9)) == 9
 
 
-def test_a_full_queue_refuses_new_questions_and_only_those(lab):
-    room = lab(limit=3)
+def test_a_full_queue_refuses_new_questions_and_only_those(lab, monkeypatch):
+    monkeypatch.setattr(module, "QUEUE_LIMIT", 3)
+    room = lab()
     busy = room.busy()
     waiting = [room.submit(seed, f"student {seed}") for seed in (1, 2, 3)]
     with pytest.raises(QueueFull, match="3 trainings are already waiting"):
@@ -476,7 +436,7 @@ def test_a_full_queue_refuses_new_questions_and_only_those(lab):
 
 
 def test_memory_holds_the_newest_runs_and_the_store_the_others(lab, store, monkeypatch):
-    monkeypatch.setattr(module, "KEPT_RUNS", 3)
+    monkeypatch.setattr(module, "KEPT", 3)
     room = lab(store=store)
     ended = [room.run_through(seed) for seed in range(6)]
     assert list(room.all._known) == keys(ended[-3:])
@@ -487,16 +447,20 @@ def test_memory_holds_the_newest_runs_and_the_store_the_others(lab, store, monke
     assert [alone.all.find(each.key) for each in ended] == [None, *ended[1:]]
 
 
-def test_memory_is_bounded_in_bytes_too(lab, store, monkeypatch):
+def test_memory_is_bounded_in_bytes_too_and_failures_take_none(lab, store, monkeypatch):
     monkeypatch.setattr(module, "KEPT_BYTES", 10_000)
     room = lab(store=store)
+    failed = room.submit(9, "a")
+    room.next().fails(ValueError("no"))
+    assert failed.wait_until_over(SOON)
     for seed in range(5):
         room.run_through(seed, weights=[{"v": np.zeros(500)}])
-    assert len(room.all._known) == 2
+    assert len(room.all._known) == 3
+    assert room.all.find(failed.key) is failed
 
 
 def test_a_run_that_the_disk_refused_is_forgotten_last(lab, store, monkeypatch):
-    monkeypatch.setattr(module, "KEPT_RUNS", 2)
+    monkeypatch.setattr(module, "KEPT", 2)
     kept = [lab(store=store).run_through(seed) for seed in (1, 2, 3)]
     room = lab(store=store)
     monkeypatch.setattr(store, "save", lambda run, key: False)
@@ -521,9 +485,9 @@ def test_a_snapshot_tells_what_happened_so_far(lab):
     puppet.steps(3, images_per_second=640.0)
     puppet.tell(EpochEnd(EpochResult(1, 0.01, 0.64, 0.9, 1.5)))
     snapshot = experiment.snapshot()
-    assert experiment.snapshot() is snapshot and snapshot.version == experiment.version > 3
+    assert experiment.snapshot() is snapshot
     assert (snapshot.status, snapshot.step, snapshot.steps) == ("running", 5, 10)
-    assert list(snapshot.losses) == [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5]
+    assert list(snapshot.losses) == LOSSES[:5]
     assert list(snapshot.accuracies) == [0.5] * 5
     assert {name: list(rows) for name, rows in snapshot.recorded.items()} == {"step": [2, 5]}
     assert list(snapshot.epochs) == [EpochResult(1, 0.01, 0.64, 0.9, 1.5)]
@@ -531,7 +495,7 @@ def test_a_snapshot_tells_what_happened_so_far(lab):
     assert snapshot.seconds_left == pytest.approx(5 * 64 / 640)
     puppet.ends(losses=[3.0, 2.0], seconds=4.0)
     assert experiment.wait_until_over(SOON)
-    assert list(snapshot.losses) == [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5]  # it stays what it was
+    assert list(snapshot.losses) == LOSSES[:5]  # it stays what it was
     final = experiment.snapshot()
     assert experiment.snapshot() is final
     assert (final.status, list(final.losses), final.seconds) == ("finished", [3.0, 2.0], 4.0)
@@ -561,18 +525,6 @@ def test_a_prefix_is_read_like_a_copy():
         prefix[3]
 
 
-def test_batch_accuracies_survive_a_restart(lab, store):
-    room = lab(store=store)
-    experiment = room.submit(1, "a")
-    puppet = room.next()
-    puppet.steps(4)
-    puppet.ends()
-    assert experiment.wait_until_over(SOON)
-    found = lab(store=store).all.find(experiment.key).snapshot()
-    assert list(found.accuracies) == [0.5] * 4
-    assert list(found.losses) == list(experiment.snapshot().losses) == [1, 1 / 2, 1 / 3, 1 / 4]
-
-
 def test_earlier_lists_live_and_stored_newest_first(lab, store):
     lab(store=store).run_through(1)
     room = lab(store=store)
@@ -593,42 +545,25 @@ def test_earlier_lists_live_and_stored_newest_first(lab, store):
 # Faults
 
 
-def test_a_failure_is_a_sentence_for_the_student_and_a_traceback_in_the_log(lab, store, caplog):
+@pytest.mark.parametrize("error", [MemoryError("no room for 5 GB"), SystemExit("no room for 5 GB")])
+def test_a_failure_is_a_sentence_for_the_student_and_a_traceback_in_the_log(
+    lab, store, caplog, error
+):
     room = lab(store=store)
     failing, next_one = room.submit_all((1, "a"), (2, "b"))
     with caplog.at_level(logging.ERROR):
-        room.next().fails(MemoryError("no room for 5 GB"))
+        room.next().fails(error)
         assert failing.wait_until_over(SOON)
     assert failing.status == "failed"
-    assert failing.message.startswith("The training failed on the server (MemoryError): ")
+    name = type(error).__name__
+    assert failing.message.startswith(f"The training failed on the server ({name}): ")
     assert "no room for 5 GB" not in failing.message
     assert "no room for 5 GB" in caplog.text and "Traceback" in caplog.text
-    room.next().ends()  # the worker lives on
+    room.next().ends()  # the worker goes on
     assert next_one.wait_until_over(SOON)
     store.close()
     assert [each.config.seed for each in store.list()] == [2]  # nothing looks interrupted
     assert room.run_through(1).status == "finished"
-
-
-def test_a_failure_is_remembered_however_many_runs_end_after_it(lab, monkeypatch, caplog):
-    monkeypatch.setattr(module, "KEPT_RUNS", 1)
-    monkeypatch.setattr(module, "KEPT_FAILURES", 3)
-    room = lab()
-    failed = room.submit_all(*((seed, "a") for seed in range(4)))
-    for _ in failed:
-        room.next().fails(ValueError("no"))
-    for seed in (10, 11):
-        room.run_through(seed)
-    assert [room.all.find(each.key) for each in failed] == [None, *failed[1:]]
-
-
-def test_even_an_exit_in_a_training_does_not_end_its_worker(lab):
-    room = lab()
-    failing, next_one = room.submit_all((1, "a"), (2, "b"))
-    room.next().fails(SystemExit(3))
-    room.next().ends()
-    assert next_one.wait_until_over(SOON)
-    assert (failing.status, next_one.status) == ("failed", "finished")
 
 
 def test_a_fault_while_a_training_ends_costs_no_worker(lab, monkeypatch):

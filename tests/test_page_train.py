@@ -10,6 +10,7 @@ from normlib.config import TrainConfig
 from normlib.run import Progress, Started
 from normlib.training import train
 from pages.components import controls, server, trainings
+from pages.lab import queue as training_queue
 from pages.lab import results
 from pages.lab.queue import Experiments
 from pages.lab.store import Store
@@ -79,12 +80,12 @@ def test_equal_settings_in_another_browser_are_the_same_training(puppet):
     assert metrics(ran(app))["Test accuracy"] == "87.50%"
 
 
-def test_a_second_student_sees_the_place_in_the_queue_and_a_full_one_says_so(puppet):
+def test_a_second_student_sees_the_place_in_the_queue_and_a_full_one_says_so(puppet, monkeypatch):
     begun(puppet)
     pressed(opened("train", "second", seed="1"), "_train")
     app = pressed(opened("train", "third", seed="2"), "_train")
     assert "Waiting, 1 training before this one" in words(app)
-    server.experiments().limit = 2
+    monkeypatch.setattr(training_queue, "QUEUE_LIMIT", 2)
     app = pressed(opened("train", "fourth", seed="3"), "_train")
     assert "already waiting on this server" in words(app)
 

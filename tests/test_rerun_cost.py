@@ -11,24 +11,18 @@ from streamlit.web import bootstrap
 
 from tests.benchmarks.serving import Server, Session, serving
 
-WITH_TENSORFLOW = """
+PAGE = """
+import gc
 import streamlit as st
 from pages.components import server
 
 batch = st.slider("Batch size", 1, 512, 64, key="batch")
-server.wait_for_tensorflow()
-st.markdown(f"Batch size {batch}")
+{ready}
+st.markdown(f"Batch size {{batch}}")
 """
-# The garbage collector sees as little here as it should there.
-WITHOUT = """
-import gc
-import streamlit as st
-
-batch = st.slider("Batch size", 1, 512, 64, key="batch")
-gc.freeze()
-st.markdown(f"Batch size {batch}")
-"""
-BOUTS, RERUNS = 12, 4
+# The garbage collector sees as little without TensorFlow as it should with it.
+READY = {"with": "server.wait_for_tensorflow()", "without": "gc.freeze()"}
+BOUTS, RERUNS = 8, 4
 
 
 async def rerun_seconds(servers: list[Server]) -> list[float]:
@@ -38,22 +32,21 @@ async def rerun_seconds(servers: list[Server]) -> list[float]:
         times: dict[Session, list[float]] = {first: [], second: []}
         for session in times:
             await session.open("")
-        for bout in range(BOUTS):
+        for batch in range(1, 1 + BOUTS * RERUNS, RERUNS):
             for session, seconds in times.items():
-                for rerun in range(RERUNS):
-                    batch = 1 + bout * RERUNS + rerun
-                    taken = await session.set("batch", batch)
-                    assert session.says(f"Batch size {batch}") and not session.exceptions
-                    seconds += [taken] if rerun else []
+                for value in range(batch, batch + RERUNS):
+                    seconds.append(await session.set("batch", value))
+                    assert session.says(f"Batch size {value}") and not session.exceptions
+                del seconds[-RERUNS]
         return [statistics.median(seconds) for seconds in times.values()]
 
 
 def test_tensorflow_in_the_process_does_not_slow_a_rerun(tmp_path):
     with ExitStack() as stack:
         servers = []
-        for name, page in {"with": WITH_TENSORFLOW, "without": WITHOUT}.items():
+        for name, ready in READY.items():
             app = tmp_path / f"{name}.py"
-            app.write_text(page)
+            app.write_text(PAGE.format(ready=ready))
             servers.append(stack.enter_context(serving(tmp_path / name, app)))
         with_it, without = asyncio.run(rerun_seconds(servers))
     assert with_it <= 3 * without, f"{1000 * with_it:.0f} ms against {1000 * without:.0f} ms"
@@ -69,13 +62,12 @@ def test_no_message_waits_for_a_receipt():
     async def option() -> int:
         found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
-        class Connection(asyncio.Protocol):
-            def connection_made(self, transport):
-                connection = transport.get_extra_info("socket")
-                found.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        def connected(_, writer: asyncio.StreamWriter) -> None:
+            connection = writer.get_extra_info("socket")
+            found.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
 
         with socket.create_server(("127.0.0.1", 0)) as port:
-            await asyncio.get_running_loop().create_server(Connection, sock=port)
+            await asyncio.start_server(connected, sock=port)
             with socket.create_connection(port.getsockname()):
                 return await found
 

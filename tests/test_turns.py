@@ -9,19 +9,16 @@ from pages.components import turns
 PATIENCE = 10.0
 
 
-def started(work) -> threading.Thread:
+def in_line(work) -> threading.Thread:
+    """Do it in a thread that has taken its place behind those who wait already."""
+    before = len(turns._line)
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    return thread
-
-
-def wait_until_in_line(count: int) -> None:
-    given_up = threading.Event()
     for _ in range(1000):
-        if len(turns._turn._line) == 1 + count:  # the holder stands first
-            return
-        given_up.wait(PATIENCE / 1000)
-    raise AssertionError(f"{len(turns._turn._line) - 1} are waiting, not {count}")
+        if len(turns._line) > before:
+            return thread
+        threading.Event().wait(PATIENCE / 1000)
+    raise AssertionError("It never came.")
 
 
 def test_one_at_a_time_in_the_order_of_coming():
@@ -35,10 +32,7 @@ def test_one_at_a_time_in_the_order_of_coming():
             drawing.remove(number)
 
     with turns.take():
-        threads = []
-        for number in range(8):
-            threads.append(started(lambda number=number: draw(number)))
-            wait_until_in_line(number + 1)
+        threads = [in_line(lambda number=number: draw(number)) for number in range(8)]
     for thread in threads:
         thread.join(PATIENCE)
     assert order == list(range(8))
@@ -53,8 +47,7 @@ def test_who_waits_for_something_else_lets_others_draw():
             drawn.set()
 
     with turns.take():
-        other = started(draw)
-        wait_until_in_line(1)
+        other = in_line(draw)
         assert not drawn.is_set()
         with turns.let_others():
             assert drawn.wait(PATIENCE)
@@ -66,7 +59,7 @@ def test_who_waits_for_something_else_lets_others_draw():
 def test_a_turn_within_a_turn_is_the_same_one_and_an_error_gives_it_back():
     with pytest.raises(KeyboardInterrupt), turns.take(), turns.take():
         raise KeyboardInterrupt
-    assert not turns._turn._line
+    assert not turns._line
     with turns.let_others():  # without a turn there is nothing to give up
         assert not turns._holds()
-    assert not turns._turn._line
+    assert not turns._line

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,13 +37,41 @@ class Control:
 
     def parse(self, text: str) -> Any:
         """The value that a link means, or a `ValueError` that says what is possible."""
-        return self.check(_PARSERS[self.kind](self, text.strip()[:200]))
+        try:
+            return self.check(self._read(text.strip()[:200]))
+        except ValueError:
+            raise ValueError(self.possible()) from None
 
     def check(self, value: Any) -> Any:
         """The value itself, or a `ValueError` that says what is possible."""
         if self.kind in ("int", "float") and not self.low <= value <= self.high:
             raise ValueError(self.possible())
         return value
+
+    def _read(self, text: str) -> Any:
+        if self.kind == "text":
+            return text
+        if self.kind == "flag":
+            return (*OFF, *ON).index(text.lower()) >= len(OFF)
+        if self.kind == "choice":
+            return self._choice(text)
+        if self.kind == "many":
+            chosen = [self._choice(part) for part in re.split(r"[,;|]", text) if part.strip()]
+            return tuple(choice for choice in self.choices if choice in chosen)
+        # In a whole number a comma, point, space or quote before three digits only groups them.
+        if self.kind == "int" and re.fullmatch(r"[1-9]\d{0,2}([,. '_ ]\d{3})+", text):
+            text = re.sub(r"\D", "", text)
+        value = float(text.replace(",", ".").replace("−", "-"))  # 0,001 is 0.001 to half the world
+        if self.kind == "float":
+            return value
+        return int(value) if value % 1 == 0 else float("nan")
+
+    def _choice(self, text: str) -> str:
+        """The first choice that is written so, or shown so."""
+        for value, title in self.choices.items():
+            if _plain(text) in (_plain(value), _plain(title)):
+                return value
+        raise ValueError(self.possible())
 
     def format(self, value: Any) -> str:
         """The value as a link writes it; `parse` reads it back."""
@@ -70,9 +97,8 @@ class Control:
             return f"it takes whole numbers from {self.low:,} to {self.high:,}"
         if self.kind == "float":
             return f"it takes numbers from {number(self.low)} to {number(self.high)}"
-        if self.kind == "flag":
-            return "it takes on or off"
-        return f"it takes {', '.join(map(_code, self.choices))}"
+        codes = ", ".join(map(_code, self.choices))
+        return f"it takes {'on or off' if self.kind == 'flag' else codes}"
 
 
 def _code(choice: str) -> str:
@@ -81,51 +107,3 @@ def _code(choice: str) -> str:
 
 def _plain(text: str) -> str:
     return re.sub(r"[\s_+]+", "-", text.strip().lower())
-
-
-def _parse_int(row: Control, text: str) -> int:
-    # In a whole number a comma, point, space or quote before three digits only groups them.
-    if re.fullmatch(r"[1-9]\d{0,2}([,. '_ ]\d{3})+", text):
-        text = re.sub(r"\D", "", text)
-    value = _parse_float(row, text)
-    if value != int(value):
-        raise ValueError(row.possible())
-    return int(value)
-
-
-def _parse_float(row: Control, text: str) -> float:
-    try:
-        value = float(text.replace(",", ".").replace("−", "-"))  # 0,001 is 0.001 to half the world
-    except ValueError:
-        raise ValueError(row.possible()) from None
-    if not math.isfinite(value):
-        raise ValueError(row.possible())
-    return value
-
-
-def _parse_choice(row: Control, text: str) -> str:
-    for choice, title in row.choices.items():
-        if _plain(text) in (_plain(choice), _plain(title)):
-            return choice
-    raise ValueError(row.possible())
-
-
-def _parse_many(row: Control, text: str) -> tuple[str, ...]:
-    chosen = {_parse_choice(row, part) for part in re.split(r"[,;|]", text) if part.strip()}
-    return tuple(choice for choice in row.choices if choice in chosen)
-
-
-def _parse_flag(row: Control, text: str) -> bool:
-    if text.lower() not in (*ON, *OFF):
-        raise ValueError(row.possible())
-    return text.lower() in ON
-
-
-_PARSERS: dict[str, Callable[[Control, str], Any]] = {
-    "int": _parse_int,
-    "float": _parse_float,
-    "choice": _parse_choice,
-    "many": _parse_many,
-    "flag": _parse_flag,
-    "text": lambda row, text: text,
-}

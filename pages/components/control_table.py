@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from normlib.config import LIMITS, METHODS, TrainConfig
@@ -30,27 +30,91 @@ MISTAKES = (
     "mean of the squares",
 )
 METHOD_TITLES = {name: method.title for name, method in METHODS.items()}
-_COUNTED = {str(number): str(number) for number in range(1, 5)}
+HELP = {
+    "batch": "How many images go through the network together.",
+    "eps": "Added to the variance, inside the root, so that nothing is divided by zero.",
+    "seed": "Decides the first weights and the order of the images.",
+    "method": "How the network normalizes.",
+    "lr": "How far each step moves the weights.",
+    "momentum": "How much of the moving mean and variance each step keeps.",
+    "epochs": "How often training sees every image once. The report used 4.",
+    "hidden": "The size of the dense layer.",
+    "placement": "Which layers are normalized.",
+    "images": "How many images to train on. The report used 55,000.",
+    "start": "g = ‖v‖ changes nothing at the start. The constant kernel is never trained.",
+    "learn": "Off: gamma stays 1 and beta 0, as the report ran it.",
+    "inference": "What batch norm normalizes with when it no longer trains.",
+    "ghost": "Batch norm only: the batch in parts, each with statistics of its own.",
+    "groups": "Group norm only: how many groups the 30 channels form.",
+    "methods": "Which normalizations stand side by side.",
+    "stage": "Where in the network to look.",
+    "seeds": "Each has other first weights and another order of the images. Three give a band, "
+    "and take three times as long.",
+    "channel": "One filter of the convolution.",
+    "cuts": "Each change alone is one more curve from the same start.",
+    "gamma": "Multiplies every x̂.",
+    "beta": "Is added to every γ x̂.",
+    "dz": "How much the loss would change with each z.",
+    "mistake": "Put into the layer that the tape differentiates.",
+    "view": "Four ways to look at the same activations.",
+    "weights": "The first weights of this seed, or those that a training has learned.",
+    "setting": "The report left gamma, beta and weight norm's v and g untrained, and normalized "
+    "the test images with their own statistics. Its equations say otherwise.",
+    "numbers": "What both sides get: the convolution of the first images, or random numbers with "
+    "mean 0 and standard deviation 1.",
+    "quantity": "dx, dgamma and dbeta are gradients; for weight norm dv and dg take their place.",
+    "defaults": "Leave epsilon, momentum and axes on the library's side as it has them.",
+    "against": "What changes from left to right.",
+    "crowd": "The pinned digit and its m − 1 mates.",
+    "pinned": "Its place among the first 2,000 test images.",
+    "held": "Images: each training reads the same images once, so small batches take more "
+    "steps. Updates: each takes the same number of steps, so large batches read more.",
+}
 
 
-def _training(name: str, config_field: str, label: str, **others: Any) -> Control:
-    """A row whose default and limits are those of `TrainConfig`, unless said otherwise."""
-    default = others.pop("default", getattr(TrainConfig(), config_field))
-    kind = {bool: "flag", int: "int", float: "float", str: "choice"}[type(default)]
-    if config_field in LIMITS:
-        low, high = LIMITS[config_field]
-        others = {"low": low, "high": high} | others
-    return Control(name, label, kind, default, config_field=config_field, **others)
+def _choices(text: str) -> dict[str, str]:
+    """`value: What the reader sees | value`; without a title the value with a capital letter."""
+    pairs = (part.partition(": ") for part in text.split(" | "))
+    return {value: title or value[0].upper() + value[1:] for value, _, title in pairs}
+
+
+def _row(name: str, label: str, kind: str, default: Any, **others: Any) -> Control:
+    return Control(name, label, kind, default, help=HELP.get(name, ""), **others)
 
 
 def _choice(
-    name: str, label: str, choices: Mapping[str, str], default: str = "", **others: Any
+    name: str, label: str, choices: str | Mapping[str, str], default: str = "", **others: Any
 ) -> Control:
     """A row with a choice; the first one is its default unless said otherwise."""
-    return Control(name, label, "choice", default or next(iter(choices)), choices=choices, **others)
+    given = _choices(choices) if isinstance(choices, str) else choices
+    return _row(name, label, "choice", default or next(iter(given)), choices=given, **others)
 
 
-def _table(rows: Iterable[Control]) -> dict[str, Control]:
+def _training(
+    name: str, config_field: str, label: str, choices: str = "", **others: Any
+) -> Control:
+    """A row whose default and limits are those of `TrainConfig`, unless said otherwise."""
+    default = others.pop("default", getattr(TrainConfig(), config_field))
+    others = {"config_field": config_field} | others
+    if isinstance(default, str):
+        return _choice(name, label, choices or METHOD_TITLES, default, **others)
+    low, high = LIMITS.get(config_field, (0, 0))
+    kind = {bool: "flag", int: "int", float: "float"}[type(default)]
+    return _row(name, label, kind, default, **({"low": low, "high": high} | others))
+
+
+def _text(name: str, label: str, default: str = "") -> Control:
+    return _row(name, label, "text", default)
+
+
+def _number(
+    name: str, label: str, default: float, low: float, high: float, **others: Any
+) -> Control:
+    kind = "int" if isinstance(default, int) else "float"
+    return _row(name, label, kind, default, low=low, high=high, **others)
+
+
+def _table(*rows: Control) -> dict[str, Control]:
     """The rows by name; two with one name are an error, since a value travels by its name."""
     table: dict[str, Control] = {}
     for row in rows:
@@ -60,358 +124,114 @@ def _table(rows: Iterable[Control]) -> dict[str, Control]:
     return table
 
 
-_TRAINING = [
+CONTROLS = _table(
+    # what decides a training
+    _training("batch", "batch_size", "Batch size", high=512, steps=BATCH_SIZES),
+    _training("eps", "epsilon", "Epsilon", low=1e-8, high=1.0, steps=EPSILONS),
+    _training("seed", "seed", "Seed"),
+    _training("method", "normalization", "Method", widget="select"),
+    _training("lr", "learning_rate", "Learning rate", steps=LEARNING_RATES),
     _training(
-        "batch",
-        "batch_size",
-        "Batch size",
-        high=512,
-        steps=BATCH_SIZES,
-        help="How many images go through the network together.",
-    ),
-    _training(
-        "eps",
-        "epsilon",
-        "Epsilon",
-        low=1e-8,
-        high=1.0,
-        steps=EPSILONS,
-        help="Added to the variance, inside the root, so that nothing is divided by zero.",
-    ),
-    _training(
-        "seed", "seed", "Seed", help="Decides the first weights and the order of the images."
-    ),
-    _training(
-        "method",
-        "normalization",
-        "Method",
-        choices=METHOD_TITLES,
-        widget="select",
-        help="How the network normalizes.",
-    ),
-    _training(
-        "lr",
-        "learning_rate",
-        "Learning rate",
-        steps=LEARNING_RATES,
-        help="How far each step moves the weights.",
-    ),
-    _training(
-        "momentum",
-        "momentum",
-        "Momentum of the moving statistics",
+        *("momentum", "momentum", "Momentum of the moving statistics"),
         steps=(0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 0.999),
-        help="How much of the moving mean and variance each step keeps.",
     ),
+    _training("epochs", "epochs", "Epochs", default=2),
+    _training("hidden", "hidden_units", "Hidden units"),
     _training(
-        "epochs",
-        "epochs",
-        "Epochs",
-        default=2,
-        help="How often training sees every image once. The report used 4.",
-    ),
-    _training("hidden", "hidden_units", "Hidden units", help="The size of the dense layer."),
-    _training(
-        "placement",
-        "placement",
-        "Normalize",
-        choices={"conv": "Convolution only", "conv and dense": "Convolution and dense"},
+        *("placement", "placement", "Normalize"),
+        "conv: Convolution only | conv and dense: Convolution and dense",
         widget="select",
-        help="Which layers are normalized.",
     ),
     _training(
-        "images",
-        "train_size",
-        "Training images",
+        *("images", "train_size", "Training images"),
         default=6000,
         steps=(500, 1000, 2000, 6000, 12_000, 25_000, 55_000),
-        help="How many images to train on. The report used 55,000.",
     ),
     _training(
-        "start",
-        "weight_norm_start",
-        "Weight norm starts at",
-        choices={
-            "norm": "g = ‖v‖",
-            "one": "g = 1",
-            "data": "First batch",
-            "constant": "Constant (the report's)",
-        },
+        *("start", "weight_norm_start", "Weight norm starts at"),
+        "norm: g = ‖v‖ | one: g = 1 | data: First batch | constant: Constant (the report's)",
         widget="select",
-        help="g = ‖v‖ changes nothing at the start. The constant kernel is never trained.",
     ),
+    _training("learn", "learn_scale_shift", "Learn gamma and beta"),
     _training(
-        "learn",
-        "learn_scale_shift",
-        "Learn gamma and beta",
-        help="Off: gamma stays 1 and beta 0, as the report ran it.",
-    ),
-    _training(
-        "inference",
-        "inference_statistics",
-        "At test time use",
-        choices={"moving": "Moving statistics", "batch": "The test batch's own"},
+        *("inference", "inference_statistics", "At test time use"),
+        "moving: Moving statistics | batch: The test batch's own",
         widget="select",
-        help="What batch norm normalizes with when it no longer trains.",
     ),
     _training("center", "center", "Subtract the mean"),
     _training("scale", "scale", "Divide by the root"),
-    _training(
-        "position",
-        "position",
-        "Position",
-        choices={"before ReLU": "Before ReLU", "after ReLU": "After ReLU"},
-    ),
-    _training(
-        "ghost",
-        "ghost_batches",
-        "Ghost batches",
-        steps=(1, 2, 4, 8, 16, 32, 64),
-        help="Batch norm only: the batch in parts, each with statistics of its own.",
-    ),
-    _training(
-        "groups",
-        "groups",
-        "Groups",
-        steps=(1, 2, 3, 5, 6, 10, 15, 30),
-        help="Group norm only: how many groups the 30 channels form.",
-    ),
-]
-_SHARED = [
-    Control(
-        "methods",
-        "Methods",
-        "many",
-        FOUR_METHODS,
-        "Which normalizations stand side by side.",
-        choices=METHOD_TITLES,
-    ),
+    _training("position", "position", "Position", "before ReLU | after ReLU"),
+    _training("ghost", "ghost_batches", "Ghost batches", steps=(1, 2, 4, 8, 16, 32, 64)),
+    _training("groups", "groups", "Groups", steps=(1, 2, 3, 5, 6, 10, 15, 30)),
+    # on several pages
+    _row("methods", "Methods", "many", FOUR_METHODS, choices=METHOD_TITLES),
+    _choice("stage", "Layer", "conv: Convolution | hidden: Hidden layer"),
+    _choice("seeds", "Seeds", "1: One | 3: Three"),
+    _text("run", "Run"),
+    # Train
+    _text("over", "Earlier runs"),
     _choice(
-        "stage",
-        "Layer",
-        {"conv": "Convolution", "hidden": "Hidden layer"},
-        help="Where in the network to look.",
+        *("look", "Look at"),
+        "mistakes | percentiles: One unit's input | dead: Dead units | gradients | "
+        "moving: Moving statistics",
     ),
+    _text("misread", "Mistake"),
+    _number("channel", "Channel", 0, 0, 29),
+    # Compare
+    _choice("among", "Compare", "methods | surgery"),
+    _row("cuts", "Changes", "many", ("center", "scale", "fixed"), choices=SURGERY),
+    # Step by step
+    _choice("show", "View", "table | convolution | relu: ReLU | undo: Gamma and beta"),
+    _text("x", "Table", TABLES["default"]),
+    _text("v", "Kernel", KERNELS["two"]),
+    _text("g", "Lengths", "2_1_1"),
+    _choice("row", "Example", "1 | 2 | 3 | 4", "3"),
+    _choice("column", "Feature", "1 | 2 | 3 | 4", "2"),
+    _choice("at", "Position", "1: Top left | 2: Top right | 3: Bottom left | 4: Bottom right"),
+    _number("gamma", "Gamma", 1.0, -3.0, 3.0),
+    _number("beta", "Beta", 0.0, -3.0, 3.0),
+    _choice("affine", "Gamma and beta", "own: Sliders | undo"),
+    # Backward pass
     _choice(
-        "seeds",
-        "Seeds",
-        {"1": "One", "3": "Three"},
-        help="Each has other first weights and another order of the images. Three give a band, "
-        "and take three times as long.",
+        *("pass", "View"),
+        "terms: Three terms | weight: Weight norm | check: Four-way check | "
+        "training: During training | bias: The bias",
     ),
-    Control("run", "Run", "text", ""),
-]
-_TRAIN = [
-    Control("over", "Earlier runs", "text", ""),
+    _choice("dz", "Incoming gradient dz", "random | one: One cell | equal: All 1 | along: Like x̂"),
+    _choice("mistake", "Planted mistake", " | ".join(("none", *MISTAKES)), widget="select"),
+    _number("bias", "Bias added to the feature", 2.0, -5.0, 5.0),
+    # Activation statistics
+    _choice("view", "View", "histograms | channels | microscope: Epsilon microscope | invariances"),
+    _text("weights", "Weights", "fresh"),
+    # Report
     _choice(
-        "look",
-        "Look at",
-        {
-            "mistakes": "Mistakes",
-            "percentiles": "One unit's input",
-            "dead": "Dead units",
-            "gradients": "Gradients",
-            "moving": "Moving statistics",
-        },
+        *("part", "Part of the report"),
+        "tables: The three tables | library: Own ops against TensorFlow's | "
+        "layer: Batch against layer | weight: Why weight norm lost",
     ),
-    Control("misread", "Mistake", "text", ""),
-    Control("channel", "Channel", "int", 0, "One filter of the convolution.", high=29),
-]
-_COMPARE = [
-    _choice("among", "Compare", {"methods": "Methods", "surgery": "Surgery"}),
-    Control(
-        "cuts",
-        "Changes",
-        "many",
-        ("center", "scale", "fixed"),
-        "Each change alone is one more curve from the same start.",
-        choices=SURGERY,
-    ),
-]
-_STEP_BY_STEP = [
+    _choice("setting", "Trained", report.SETTINGS, "as-run"),
+    _choice("numbers", "Numbers", "digits: A batch of digits | random"),
     _choice(
-        "show",
-        "View",
-        {
-            "table": "Table",
-            "convolution": "Convolution",
-            "relu": "ReLU",
-            "undo": "Gamma and beta",
-        },
+        *("quantity", "Compare"),
+        "output | dx: dx | dgamma: dgamma | dbeta: dbeta | moving mean | moving variance",
     ),
-    Control("x", "Table", "text", TABLES["default"]),
-    Control("v", "Kernel", "text", KERNELS["two"]),
-    Control("g", "Lengths", "text", "2_1_1"),
-    _choice("row", "Example", _COUNTED, "3"),
-    _choice("column", "Feature", _COUNTED, "2"),
+    _row("defaults", "Library defaults", "flag", False),
+    # Batch size lab
     _choice(
-        "at",
-        "Position",
-        {"1": "Top left", "2": "Top right", "3": "Bottom left", "4": "Bottom right"},
+        *("lab", "View"),
+        "inference: Training against inference | mates: Batch-mates | "
+        "sweep: Batch size sweep | cliff: Learning-rate cliff",
     ),
-    Control("gamma", "Gamma", "float", 1.0, "Multiplies every x̂.", low=-3.0, high=3.0),
-    Control("beta", "Beta", "float", 0.0, "Is added to every γ x̂.", low=-3.0, high=3.0),
-    _choice("affine", "Gamma and beta", {"own": "Sliders", "undo": "Undo"}),
-]
-_BACKWARD = [
+    _choice("against", "Along", "test: Test batch | momentum | batch: Training batch"),
+    _row("recalibrated", "Recalibrated", "flag", False),
+    _choice("from", "Numbers", "recorded | live: This machine"),
+    _number("crowd", "Batch size m", 8, 2, 32, steps=studies.MATES_SIZES),
     _choice(
-        "pass",
-        "View",
-        {
-            "terms": "Three terms",
-            "weight": "Weight norm",
-            "check": "Four-way check",
-            "training": "During training",
-            "bias": "The bias",
-        },
-    ),
-    _choice(
-        "dz",
-        "Incoming gradient dz",
-        {"random": "Random", "one": "One cell", "equal": "All 1", "along": "Like x̂"},
-        help="How much the loss would change with each z.",
-    ),
-    _choice(
-        "mistake",
-        "Planted mistake",
-        {"none": "None"} | {one: one.capitalize() for one in MISTAKES},
-        widget="select",
-        help="Put into the layer that the tape differentiates.",
-    ),
-    Control("bias", "Bias added to the feature", "float", 2.0, low=-5.0, high=5.0),
-]
-_ACTIVATIONS = [
-    _choice(
-        "view",
-        "View",
-        {
-            "histograms": "Histograms",
-            "channels": "Channels",
-            "microscope": "Epsilon microscope",
-            "invariances": "Invariances",
-        },
-        help="Four ways to look at the same activations.",
-    ),
-    Control(
-        "weights",
-        "Weights",
-        "text",
-        "fresh",
-        "The first weights of this seed, or those that a training has learned.",
-    ),
-]
-_REPORT = [
-    _choice(
-        "part",
-        "Part of the report",
-        {
-            "tables": "The three tables",
-            "library": "Own ops against TensorFlow's",
-            "layer": "Batch against layer",
-            "weight": "Why weight norm lost",
-        },
-    ),
-    _choice(
-        "setting",
-        "Trained",
-        report.SETTINGS,
-        "as-run",
-        help="The report left gamma, beta and weight norm's v and g untrained, and normalized "
-        "the test images with their own statistics. Its equations say otherwise.",
-    ),
-    _choice(
-        "numbers",
-        "Numbers",
-        {"digits": "A batch of digits", "random": "Random"},
-        help="What both sides get: the convolution of the first images, or random numbers with "
-        "mean 0 and standard deviation 1.",
-    ),
-    _choice(
-        "quantity",
-        "Compare",
-        {
-            "output": "Output",
-            "dx": "dx",
-            "dgamma": "dgamma",
-            "dbeta": "dbeta",
-            "moving mean": "Moving mean",
-            "moving variance": "Moving variance",
-        },
-        help="dx, dgamma and dbeta are gradients; for weight norm dv and dg take their place.",
-    ),
-    Control(
-        "defaults",
-        "Library defaults",
-        "flag",
-        False,
-        "Leave epsilon, momentum and axes on the library's side as it has them.",
-    ),
-]
-_BATCH_LAB = [
-    _choice(
-        "lab",
-        "View",
-        {
-            "inference": "Training against inference",
-            "mates": "Batch-mates",
-            "sweep": "Batch size sweep",
-            "cliff": "Learning-rate cliff",
-        },
-    ),
-    _choice(
-        "against",
-        "Along",
-        {"test": "Test batch", "momentum": "Momentum", "batch": "Training batch"},
-        help="What changes from left to right.",
-    ),
-    Control("recalibrated", "Recalibrated", "flag", False),
-    _choice("from", "Numbers", {"recorded": "Recorded", "live": "This machine"}),
-    Control(
-        "crowd",
-        "Batch size m",
-        "int",
-        8,
-        "The pinned digit and its m − 1 mates.",
-        low=2,
-        high=32,
-        steps=studies.MATES_SIZES,
-    ),
-    _choice(
-        "mates",
-        "Mates",
+        *("mates", "Mates"),
         {"random": "Random digits"} | {str(digit): f"Only {digit}s" for digit in range(10)},
         widget="select",
     ),
-    Control(
-        "pinned",
-        "Pinned test digit",
-        "int",
-        studies.PINNED,
-        "Its place among the first 2,000 test images.",
-        high=1_999,
-        widget="number",
-    ),
-    _choice(
-        "held",
-        "Equal for all",
-        sweeps.HELD,
-        "images",
-        help="Images: each training reads the same images once, so small batches take more "
-        "steps. Updates: each takes the same number of steps, so large batches read more.",
-    ),
-]
-_WRITE = [_choice("exercise", "Exercise", TITLES, widget="select")]
-CONTROLS = _table(
-    [
-        *_TRAINING,
-        *_SHARED,
-        *_TRAIN,
-        *_COMPARE,
-        *_STEP_BY_STEP,
-        *_BACKWARD,
-        *_ACTIVATIONS,
-        *_REPORT,
-        *_BATCH_LAB,
-        *_WRITE,
-    ]
+    _number("pinned", "Pinned test digit", studies.PINNED, 0, 1_999, widget="number"),
+    _choice("held", "Equal for all", sweeps.HELD, "images"),
+    _choice("exercise", "Exercise", TITLES, widget="select"),
 )

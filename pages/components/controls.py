@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -96,11 +97,8 @@ def write_address() -> None:
     state = _state()
     ours = link_parameters(state.controls)
     address = st.query_params.to_dict()
-    others = {
-        key: text
-        for key, text in address.items()
-        if key not in _ALIASES and key not in CONTROLS and key not in _FRAME
-    }
+    known = {*_ALIASES, *CONTROLS, *_FRAME}
+    others = {key: text for key, text in address.items() if key not in known}
     if address != ours | others:
         st.query_params.from_dict(ours | others)
     if ours in state.addresses:
@@ -111,17 +109,8 @@ def write_address() -> None:
 def _read_address(state: _State, address: Mapping[str, str]) -> None:
     asked = {_ALIASES.get(key, key): text for key, text in address.items()}
     for name, text in asked.items():
-        if name not in CONTROLS:
-            continue
-        row = _row(name)
-        try:
-            _set(name, row.parse(text))
-        except ValueError as error:
-            state.values.pop(name, None)
-            shown = words.verbatim(" ".join(text[:40].split())) if text.strip() else "empty"
-            state.notices.append(
-                f"{row.label} cannot be {shown}: {error}. This page uses {row.words(row.default)}."
-            )
+        if name in CONTROLS:
+            _read_value(state, _row(name), text)
     for name in state.controls:
         row = _row(name)
         if row.kind in ("int", "float") and get(name) > row.high:
@@ -138,6 +127,17 @@ def _read_address(state: _State, address: Mapping[str, str]) -> None:
         state.present = ",".join(known)
     if "hide" in address:
         state.hide = tuple(part for part in _parts(address["hide"]) if part in CONTROLS)
+
+
+def _read_value(state: _State, row: Control, text: str) -> None:
+    try:
+        _set(row.name, row.parse(text))
+    except ValueError as error:
+        state.values.pop(row.name, None)
+        shown = words.verbatim(" ".join(text[:40].split())) if text.strip() else "empty"
+        state.notices.append(
+            f"{row.label} cannot be {shown}: {error}. This page uses {row.words(row.default)}."
+        )
 
 
 def _parts(text: str) -> list[str]:
@@ -157,10 +157,7 @@ def link_parameters(
     """
     state = _state()
     names = state.controls if controls is None else controls
-    shown = {
-        name: get(name) if values is None else values.get(name, CONTROLS[name].default)
-        for name in names
-    }
+    shown = {name: _value(name, values) for name in names}
     parameters = {
         name: CONTROLS[name].format(value)
         for name, value in shown.items()
@@ -213,6 +210,11 @@ def get(name: str) -> Any:
     return state.replaced.get(name, state.values.get(name, CONTROLS[name].default))
 
 
+def _value(name: str, values: Mapping[str, Any] | None) -> Any:
+    """The value that is given, or the default; where none are given, that of the session."""
+    return get(name) if values is None else values.get(name, CONTROLS[name].default)
+
+
 def put(name: str, value: Any) -> None:
     """Set a value from code (a preset, a button's callback); the widget and the link follow."""
     _set(name, _row(name).check(value))
@@ -227,10 +229,7 @@ def to_train_config(values: Mapping[str, Any] | None = None, **changes: Any) -> 
     changes: fields of `TrainConfig` that this page decides (`normalization="layer"`).
     Raises `ValueError` with one sentence where the values do not go together.
     """
-    fields = {
-        config_field: get(name) if values is None else values.get(name, CONTROLS[name].default)
-        for config_field, name in _ALIASES.items()
-    }
+    fields = {config_field: _value(name, values) for config_field, name in _ALIASES.items()}
     return TrainConfig(**(fields | changes))
 
 
@@ -260,10 +259,17 @@ def _row(name: str) -> Control:
 # ---- widgets ---------------------------------------------------------------------------------
 
 
-def control(name: str, *, label: str = "", choices: Sequence[str] = (), **widget: Any) -> Any:
+def control(
+    name: str,
+    place: AbstractContextManager | None = None,
+    *,
+    label: str = "",
+    choices: Sequence[str] = (),
+    **widget: Any,
+) -> Any:
     """Draw the widget of a setting and return its value; a control the link hides is not drawn.
 
-    choices: offer only these, in the table's order.
+    place: the column to draw it in. choices: offer only these, in the table's order.
     widget: passed on to the Streamlit widget (`disabled`, `label_visibility`, `width`).
     """
     state = _state()
@@ -277,12 +283,9 @@ def control(name: str, *, label: str = "", choices: Sequence[str] = (), **widget
         _keep_to(name, tuple(row.choices))
     # The value is the widget's default too: a browser that has not drawn an earlier run, because
     # the next one came too soon, takes it from here. Once drawn, a widget keeps its own.
-    shown = _WIDGETS[row.widget or _usual_widget(row)](
-        row,
-        _for_widget(name),
-        {"label": label or row.label, "key": name, "help": row.help or None, **widget},
-    )
-    _take_over(name, shown)
+    common = {"label": label or row.label, "key": name, "help": row.help or None, **widget}
+    with place or nullcontext():
+        _take_over(name, _widget(row, _for_widget(name), common))
     return get(name)
 
 
@@ -321,60 +324,25 @@ def _for_widget(name: str) -> Any:
     return list(value) if CONTROLS[name].kind == "many" else value
 
 
-def _usual_widget(row: Control) -> str:
-    if row.steps:
-        return "marks"
-    if row.kind == "int" and row.high > 2000:
-        return "number"
-    usual = {"int": "slider", "float": "slider", "choice": "segments", "many": "pills"}
-    return usual.get(row.kind, "toggle" if row.kind == "flag" else "text")
-
-
-def _slider(row: Control, value: Any, common: dict[str, Any]) -> Any:
-    kind = type(row.default)
-    return st.slider(min_value=kind(row.low), max_value=kind(row.high), value=value, **common)
-
-
-def _marks(row: Control, value: Any, common: dict[str, Any]) -> Any:
-    """A slider over marks; a value between them, from a link, becomes a mark for this session."""
-    marks = _state().marks
-    marks[row.name] = tuple(sorted({*marks.get(row.name, row.steps), value}))
-    options = [mark for mark in marks[row.name] if row.low <= mark <= row.high]
-    return st.select_slider(options=options, value=value, format_func=row.words, **common)
-
-
-def _number(row: Control, value: Any, common: dict[str, Any]) -> Any:
-    kind = type(row.default)
-    limits = {"min_value": kind(row.low), "max_value": kind(row.high)}
-    return st.number_input(value=value, step=kind(1), **limits, **common)
-
-
-def _select(row: Control, value: Any, common: dict[str, Any]) -> Any:
-    options = list(row.choices)
-    return st.selectbox(
-        options=options, index=options.index(value), format_func=row.choices.__getitem__, **common
-    )
-
-
-_WIDGETS: dict[str, Callable[[Control, Any, dict[str, Any]], Any]] = {
-    "slider": _slider,
-    "marks": _marks,
-    "number": _number,
-    "select": _select,
-    "segments": lambda row, value, common: st.segmented_control(
-        options=list(row.choices),
-        default=value,
-        format_func=row.choices.__getitem__,
-        required=True,
-        **common,
-    ),
-    "pills": lambda row, value, common: st.pills(
-        options=list(row.choices),
-        default=value,
-        format_func=row.choices.__getitem__,
-        selection_mode="multi",
-        **common,
-    ),
-    "toggle": lambda row, value, common: st.toggle(value=value, **common),
-    "text": lambda row, value, common: st.text_input(value=value, **common),
-}
+def _widget(row: Control, value: Any, common: dict[str, Any]) -> Any:
+    """Draw the widget of a row and return what it shows."""
+    if row.kind in ("int", "float"):
+        kind = type(row.default)
+        if row.steps:
+            # A value between the marks, from a link, becomes a mark for this session.
+            marks = _state().marks
+            marks[row.name] = tuple(sorted({*marks.get(row.name, row.steps), value}))
+            options = [mark for mark in marks[row.name] if row.low <= mark <= row.high]
+            return st.select_slider(options=options, value=value, format_func=row.words, **common)
+        common |= {"value": value, "min_value": kind(row.low), "max_value": kind(row.high)}
+        if row.widget == "number" or (row.kind == "int" and row.high > 2000):
+            return st.number_input(step=kind(1), **common)
+        return st.slider(**common)
+    if row.choices:
+        common |= {"options": list(row.choices), "format_func": row.choices.__getitem__}
+        if row.widget == "select":
+            return st.selectbox(index=common["options"].index(value), **common)
+        if row.kind == "many":
+            return st.pills(default=value, selection_mode="multi", **common)
+        return st.segmented_control(default=value, required=True, **common)
+    return (st.toggle if row.kind == "flag" else st.text_input)(value=value, **common)

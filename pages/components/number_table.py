@@ -34,30 +34,33 @@ def table(
     *,
     highlighted: np.ndarray | None = None,
     chosen: tuple[int, int] | None = None,
+    below: Mapping[str, np.ndarray] | None = None,
+    beside: Mapping[str, np.ndarray] | None = None,
+    own_column: int | None = None,
 ) -> list[Mark]:
-    """A table (rows, columns) under the names of its columns, F1 F2 …, beside those of its rows."""
+    """A table (rows, columns) under the names of its columns, F1 F2 …, beside those of its rows.
+
+    highlighted, chosen: as of `cells`. below, beside: title -> one more line of numbers,
+    (columns,) or (rows,), such as the means; nothing to click, highlighted in the column or row of
+    the chosen cell, or in `own_column`.
+    """
     rows, columns = values.shape
-    return [
+    if chosen is not None:
+        own_column = chosen[1]
+    marks = [
         *(label(f"{column}{number + 1}", left=MARGIN + number) for number in range(columns)),
         *(label(f"{row}{number + 1}", top=1 + number, width=MARGIN) for number in range(rows)),
         *cells(values, highlighted=highlighted, chosen=chosen),
     ]
-
-
-def line(
-    title: str, values: np.ndarray, top: float, highlighted: np.ndarray | None = None
-) -> list[Mark]:
-    """One more line of numbers (columns,) under a table, such as the means; nothing to click."""
-    own = cells(values[None], top=top, highlighted=highlighted, clicks={})
-    return [label(title, top=top, width=MARGIN), *own]
-
-
-def line_down(
-    title: str, values: np.ndarray, left: float, highlighted: np.ndarray | None = None
-) -> list[Mark]:
-    """The same from top to bottom beside a table: (rows,)."""
-    own = cells(values[:, None], left=left, highlighted=highlighted, clicks={})
-    return [label(title, left=left), *own]
+    for index, (title, line) in enumerate((below or {}).items()):
+        top, on = 1 + rows + GAP + index, np.arange(columns) == own_column
+        marks.append(label(title, top=top, width=MARGIN))
+        marks += cells(line[None], top=top, highlighted=on, clicks={})
+    for index, (title, line) in enumerate((beside or {}).items()):
+        left, on = MARGIN + columns + GAP + index, np.arange(rows) == (chosen or [-1])[0]
+        marks.append(label(title, left=left))
+        marks += cells(line[:, None], left=left, highlighted=on, clicks={})
+    return marks
 
 
 def cells(
@@ -100,38 +103,37 @@ def cell_text(value: float) -> str:
     return words.minus(text.rstrip("0").rstrip(".") if digits else text)
 
 
-def listed(names: Sequence[str], columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """The table of a chart: one row per number, with its place and its values.
+def chart(
+    drawn: Mapping[str, Sequence[Mark]],
+    color: str,
+    summary: str,
+    axes: Sequence[str],
+    listed: Mapping[str, np.ndarray],
+    *more: tuple[dict[str, Any], pd.DataFrame],
+) -> charts.Chart:
+    """Pictures of cells side by side. drawn: title -> what stands in it; more: panels after them.
 
-    names: of the axes, which count from 1. columns: title -> an array that broadcasts to the first.
+    color: of the highlighted cells. axes, listed: of the chart's table, which has a row per number:
+    its place on the axes, counted from 1, and title -> an array that broadcasts to the first.
     """
-    shape = next(iter(columns.values())).shape
-    places = dict(zip(names, np.indices(shape) + 1, strict=True))
-    return charts.frame(
-        {
-            title: np.broadcast_to(values, shape).ravel().tolist()
-            for title, values in (places | dict(columns)).items()
-        }
-    )
-
-
-def panels(
-    drawn: Mapping[str, Sequence[Mark]], color: str
-) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-    """Pictures of cells side by side, for `charts.Chart`. drawn: title -> what stands in it.
-
-    color: of the highlighted cells. All are as high as the highest, so that their rows align.
-    """
+    # All are as high as the highest, so that their rows align.
     rows = max(mark["bottom"] for marks in drawn.values() for mark in marks)
-    return [
+    panels = [
         (
-            _cells_spec(
-                title, rows, max(mark["right"] for mark in marks), color, controls.presenting()
-            ),
+            _cells_spec(title, rows, width(marks), color, controls.presenting()),
             charts.frame(list(marks)),
         )
         for title, marks in drawn.items()
     ]
+    shape = next(iter(listed.values())).shape
+    columns = dict(zip(axes, np.indices(shape) + 1, strict=True)) | dict(listed)
+    table = {title: np.broadcast_to(of, shape).ravel().tolist() for title, of in columns.items()}
+    return charts.Chart((*panels, *more), summary, charts.frame(table))
+
+
+def width(marks: Sequence[Mark]) -> float:
+    """How far a picture goes to the right, in cells."""
+    return max(mark["right"] for mark in marks)
 
 
 @charts.spec
@@ -201,7 +203,7 @@ def choose(
     """
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("The chosen cell, by hand", anchor=False, width="content")
-        options = {"on_change": forget_click, "width": "content"}
+        options: dict[str, Any] = {"on_change": forget_click, "width": "content"}
         first = controls.control("row", label=row, choices=counted(rows), **options)
         second = controls.control("column", label=column, choices=counted(columns), **options)
     return int(first) - 1, int(second) - 1

@@ -20,6 +20,7 @@ from urllib.parse import urlencode
 
 import segno
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.errors import StreamlitPageNotFoundError
 
 from normlib.config import METHODS
@@ -47,20 +48,25 @@ TRAINING = _names(
 class Page:
     """One page as the navigation shows it.
 
-    view: the control that chooses the lesson, "" where there is one lesson.
-    controls: the settings on it, in the order of its link (rows of `controls.CONTROLS`).
+    number: in the name of its file; the order of the navigation is that of `PAGES`.
+    controls: the settings on it, in the order of its link (rows of `controls.CONTROLS`); where
+        there are several lessons, the first chooses one.
     limits: upper limits that differ on this page.
     """
 
     name: str
-    file: str
+    number: int
     title: str
     icon: str
     group: str
     about: str
-    view: str = ""
     controls: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def file(self) -> str:
+        """Its script, from the root of the project."""
+        return f"pages/{self.number}_{self.title.replace(' ', '_')}.py" if self.number else "app.py"
 
 
 def _pages(*pages: Page) -> dict[str, Page]:
@@ -68,91 +74,53 @@ def _pages(*pages: Page) -> dict[str, Page]:
 
 
 PAGES = _pages(
-    Page("home", "app.py", "Normalization Lab", "home", "", "The idea in one screen."),
+    Page("home", 0, "Normalization Lab", "home", "", "The idea in one screen."),
     Page(
-        "steps",
-        "pages/1_Step_by_step.py",
-        "Step by step",
-        "calculate",
-        "Understand",
+        *("steps", 1, "Step by step", "calculate", "Understand"),
         "A small table, every step of every method with the numbers put in.",
-        view="show",
-        controls=_names("show method eps gamma beta affine row column at x v g seed"),
+        _names("show method eps gamma beta affine row column at x v g seed"),
     ),
     Page(
-        "activations",
-        "pages/2_Activation_statistics.py",
-        "Activation statistics",
-        "bar_chart",
-        "Understand",
+        *("activations", 2, "Activation statistics", "bar_chart", "Understand"),
         "One batch of digits, and what each method does to its activations.",
-        view="view",
-        controls=_names("view batch eps seed stage methods weights"),
+        _names("view batch eps seed stage methods weights"),
         limits={"batch": 128},  # more images look the same, and thirty students wait for them
     ),
     Page(
-        "backward",
-        "pages/6_Backward_pass.py",
-        "Backward pass",
-        "undo",
-        "Understand",
+        *("backward", 6, "Backward pass", "undo", "Understand"),
         "The gradient in three terms, checked four ways.",
-        view="pass",
-        controls=_names("pass method eps gamma dz mistake row column bias stage lr seed x"),
+        _names("pass method eps gamma dz mistake row column bias stage lr seed x"),
     ),
     Page(
-        "train",
-        "pages/3_Train.py",
-        "Train",
-        "play_circle",
-        "Experiment",
+        *("train", 3, "Train", "play_circle", "Experiment"),
         "Train the small network with your settings, live.",
-        controls=("method", *TRAINING, *_names("look stage misread channel over run")),
+        ("method", *TRAINING, *_names("look stage misread channel over run")),
         limits={"batch": 1024},
     ),
     Page(
-        "compare",
-        "pages/4_Compare.py",
-        "Compare",
-        "compare_arrows",
-        "Experiment",
+        *("compare", 4, "Compare", "compare_arrows", "Experiment"),
         "The methods side by side: same start, same batches.",
-        view="among",
-        controls=(*_names("among methods method cuts seeds"), *TRAINING, "run"),
+        (*_names("among methods method cuts seeds"), *TRAINING, "run"),
         limits={"batch": 1024},
     ),
     Page(
-        "batch_lab",
-        "pages/7_Batch_size_lab.py",
-        "Batch size lab",
-        "groups",
-        "Experiment",
+        *("batch_lab", 7, "Batch size lab", "groups", "Experiment"),
         "Small batches, batch-mates, training against inference.",
-        view="lab",
-        controls=_names(
+        _names(
             "lab against batch momentum placement recalibrated crowd mates pinned methods "
             "held lr seeds from"
         ),
     ),
     Page(
-        "report",
-        "pages/5_Report.py",
-        "Report",
-        "fact_check",
-        "Check",
+        *("report", 5, "Report", "fact_check", "Check"),
         "The report's three tables, reproduced, and why weight norm lost.",
-        view="part",
-        controls=_names("part setting numbers quantity defaults batch eps seed"),
+        _names("part setting numbers quantity defaults batch eps seed"),
         limits={"batch": 128},  # a comparison takes memory in proportion, for a moment
     ),
     Page(
-        "write",
-        "pages/8_Write_it_yourself.py",
-        "Write it yourself",
-        "edit_note",
-        "Check",
+        *("write", 8, "Write it yourself", "edit_note", "Check"),
         "Write each normalization; what is wrong gets a name.",
-        controls=("exercise",),
+        ("exercise",),
     ),
 )
 
@@ -173,7 +141,7 @@ class Lesson(Protocol):
 def show(name: str, lessons: Mapping[str, Lesson]) -> None:
     """Show a page of `PAGES`: its frame, the choice of lesson, the question, the lesson.
 
-    lessons: value of the page's view control -> lesson; a page without one has one lesson.
+    lessons: value of the page's first control -> lesson; a single one needs no choice.
     """
     with turns.take():
         _frame(name)
@@ -184,7 +152,7 @@ def show(name: str, lessons: Mapping[str, Lesson]) -> None:
             with turns.take():
                 controls.read_widgets()
                 try:
-                    _lesson(PAGES[name].view, lessons)
+                    _lesson(PAGES[name].controls[0], lessons)
                 finally:
                     controls.write_address()
                 if _link_on_screen() != shared:
@@ -198,9 +166,12 @@ def _lesson(view: str, lessons: Mapping[str, Lesson]) -> None:
     # build the lesson's controls anew, under the hand of whoever drags one.
     with st.container():
         notices()
-        key = controls.control(view, label_visibility="collapsed") if view else next(iter(lessons))
+        key = next(iter(lessons))
+        if len(lessons) > 1:
+            key = controls.control(view, label_visibility="collapsed")
         lesson = lessons[key]
-        question(lesson.QUESTION if isinstance(lesson.QUESTION, str) else lesson.QUESTION())
+        asked = lesson.QUESTION if isinstance(lesson.QUESTION, str) else lesson.QUESTION()
+        st.info(asked, icon=":material/psychology_alt:", title="Predict first")
     if not getattr(lesson, "WAITS", False):
         server.wait_for_tensorflow()
     lesson.show()
@@ -248,11 +219,6 @@ def _link_on_screen() -> str:
     return address() if st.session_state.get("_link_on_screen") else ""
 
 
-def question(text: str) -> None:
-    """The question a lesson page begins with; the reader predicts before moving anything."""
-    st.info(text, icon=":material/psychology_alt:", title="Predict first")
-
-
 def answer(text: str) -> None:
     """The answer, in words computed from what is on screen."""
     st.success(words.minus(text), icon=":material/check_circle:", title="What the picture says")
@@ -263,13 +229,19 @@ def control_box() -> AbstractContextManager:
     return st.container(border=True)
 
 
+def control_columns(
+    *widths: float, aligned: Literal["top", "bottom"] = "top"
+) -> list[DeltaGenerator]:
+    """The same, in columns: `controls.control("eps", first)` draws in the first."""
+    with control_box():
+        return st.columns(widths, vertical_alignment=aligned)
+
+
 def control_row(*names: str, widths: Sequence[int] = (), **labels: str) -> list[Any]:
     """These controls side by side, and their values. labels: control -> a label of its own."""
-    columns, values = st.columns(widths or len(names), vertical_alignment="bottom"), []
-    for column, name in zip(columns, names, strict=True):
-        with column:
-            values.append(controls.control(name, label=labels.get(name, "")))
-    return values
+    columns = st.columns(widths or len(names), vertical_alignment="bottom")
+    pairs = zip(names, columns, strict=True)
+    return [controls.control(name, column, label=labels.get(name, "")) for name, column in pairs]
 
 
 def methods_control() -> tuple[str, ...]:
@@ -347,7 +319,7 @@ def _share() -> None:
             value=controls.presenting(),
             key="_present",
             help="Large type, thick lines, no side bar.",
-            on_change=_present_switched,
+            on_change=lambda: controls.set_presenting(st.session_state["_present"]),
         )
         link_here = address()
         st.markdown("This link opens the page as it is now.")
@@ -357,10 +329,6 @@ def _share() -> None:
         # Read from the last row, where the page is presented.
         width = 420 if controls.presenting() else 260
         st.image(picture, width=width, alt="QR code of the link above")
-
-
-def _present_switched() -> None:
-    controls.set_presenting(st.session_state["_present"])
 
 
 # The dark theme's accent is light enough to read as text; on it, white would not be. Canvas is

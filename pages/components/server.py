@@ -20,7 +20,7 @@ import normlib
 from normlib.mnist import Dataset, load_mnist
 from pages import lab
 from pages.components import turns
-from pages.lab.threads import give_way
+from pages.lab.processes import give_way
 
 if TYPE_CHECKING:
     from pages.lab.queue import Experiments
@@ -76,10 +76,9 @@ class WarmUp:
         tensorflow = importlib.import_module("tensorflow")
         for package in (normlib, lab):
             for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-                if not module.name.endswith(("__main__", "command_line", "_command")):
+                if not module.name.endswith("__main__"):
                     importlib.import_module(module.name)
-        for name in ("pandas", "pyarrow", "altair"):
-            importlib.import_module(name)
+        importlib.import_module("altair")
         tensorflow.config.list_logical_devices()  # starts the threads
         self._data.wait()
         # After every run Streamlit calls this, and it collects garbage: 0.7 s with TensorFlow's
@@ -146,12 +145,6 @@ def data_with(checksum: str) -> Dataset:
     """
     loaded = warm_up().dataset
     return loaded if loaded is not None and loaded.checksum == checksum else _uploads[checksum]
-
-
-def has_data_with(checksum: str) -> bool:
-    """Whether `data_with` would find them."""
-    loaded = warm_up().dataset
-    return checksum in _uploads or (loaded is not None and loaded.checksum == checksum)
 
 
 def data_is_here() -> bool:

@@ -269,11 +269,8 @@ def progress_of_all(named: Sequence[tuple[str, Experiment]]) -> None:
         if one.status == "running":
             left = one.snapshot().seconds_left
             parts.append(f"{name} starts" if left is None else f"{name} {words.seconds(left)} left")
-    waiting = [one for _, one in live if one.status == "queued"]
-    if waiting:
-        wait = waiting[-1].expected_wait
-        last = f"; the last starts in about {words.seconds(wait)}" if wait else ""
-        parts.append(f"{len(waiting)} waiting{last}")
+    if waiting := sum(one.status == "queued" for _, one in live):
+        parts.append(f"{waiting} waiting")
     share = sum(_share(one) for _, one in named) / len(named)
     st.progress(min(share, 1.0), text=" · ".join(parts))
 
@@ -289,12 +286,11 @@ def _share(experiment: Experiment) -> float:
 def _state(experiment: Experiment) -> str:
     snapshot = experiment.snapshot()
     if snapshot.status == "queued":
-        position, wait = experiment.position, experiment.expected_wait
+        position = experiment.position
         if position is None:
             return "Starting."
         before = f"{words.count(position, 'training')} before this one"
-        about = "" if wait is None else f", about {words.seconds(wait)}"
-        return f"Waiting, {before if position else 'next in the queue'}{about}."
+        return f"Waiting, {before if position else 'next in the queue'}."
     if snapshot.status == "running":
         if not snapshot.step:
             return "Preparing the network."

@@ -9,59 +9,34 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
-
-class _Turn:
-    """A lock that goes to whoever has waited longest."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._line: deque[threading.Event] = deque()  # the holder stands first
-
-    def begin(self) -> None:
-        called = threading.Event()
-        with self._guard:
-            self._line.append(called)
-            first = len(self._line) == 1
-        if not first:
-            called.wait()
-
-    def end(self) -> None:
-        with self._guard:
-            self._line.popleft()
-            if self._line:
-                self._line[0].set()
-
-
-_turn = _Turn()
+_guard = threading.Lock()
+_line: deque[threading.Event] = deque()  # in the order of coming; whose turn it is stands first
 _mine = threading.local()
 
 
-@contextmanager
-def take() -> Iterator[None]:
+def take() -> AbstractContextManager[None]:
     """Wait for the turn and hold it; within a block that holds it already, nothing happens."""
-    if _holds():
-        yield
-        return
-    _begin()
-    try:
-        yield
-    finally:
-        _end()
+    return _holding(True)
+
+
+def let_others() -> AbstractContextManager[None]:
+    """Give the turn up for a while, where this thread holds it."""
+    return _holding(False)
 
 
 @contextmanager
-def let_others() -> Iterator[None]:
-    """Give the turn up for a while, where this thread holds it."""
-    if not _holds():
+def _holding(wanted: bool) -> Iterator[None]:
+    change, back = (_begin, _end) if wanted else (_end, _begin)
+    if _holds() == wanted:
         yield
         return
-    _end()
+    change()
     try:
         yield
     finally:
-        _begin()
+        back()
 
 
 def _holds() -> bool:
@@ -69,10 +44,18 @@ def _holds() -> bool:
 
 
 def _begin() -> None:
-    _turn.begin()
+    called = threading.Event()
+    with _guard:
+        _line.append(called)
+        first = len(_line) == 1
+    if not first:
+        called.wait()
     _mine.holds = True
 
 
 def _end() -> None:
     _mine.holds = False
-    _turn.end()
+    with _guard:
+        _line.popleft()
+        if _line:
+            _line[0].set()

@@ -13,7 +13,7 @@ import numpy as np
 
 from normlib.config import TrainConfig
 from normlib.mnist import Dataset
-from normlib.run import EpochEnd, EpochResult, Event, Progress, Run, Started
+from normlib.run import EpochEnd, EpochResult, Event, Run, Started
 
 if TYPE_CHECKING:
     from pages.lab.queue import Experiments, Own
@@ -53,15 +53,13 @@ class Prefix(Sequence[_T]):
 class Snapshot:
     """What is known of an experiment at one moment; nothing in it changes any more.
 
-    version grows with every change, so a page redraws only when it has.  losses and accuracies
-    (0..1, of each step's batch) have one value per step; steps is 0 until training has begun.
-    seconds are those spent, without the queue.
+    losses and accuracies (0..1, of each step's batch) have one value per step; steps is 0 until
+    training has begun.  seconds are those spent, without the queue.
     """
 
     key: str
     config: TrainConfig
     status: str = "queued"
-    version: int = 0
     message: str = ""
     step: int = 0
     steps: int = 0
@@ -123,19 +121,9 @@ class Experiment:
         return self._now.message
 
     @property
-    def version(self) -> int:
-        """Grows with every change of what `snapshot` tells."""
-        return self._now.version
-
-    @property
     def position(self) -> int | None:
         """How many trainings start before this one does; None once it has begun."""
         return self._owner._position(self)
-
-    @property
-    def expected_wait(self) -> float | None:
-        """Seconds until it starts, from the speeds measured so far; None while none are known."""
-        return self._owner._expected_wait(self)
 
     def snapshot(self) -> Snapshot:
         """What is known now; the very same object as long as nothing changes."""
@@ -148,46 +136,40 @@ class Experiment:
     def _add(self, event: Event) -> None:
         now = self._now
         changes: dict[str, Any]
-        match event:
-            case Started():
-                changes = {"steps": event.steps}
-            case Progress():
-                recorded = {
-                    name: now.recorded.get(name, Prefix([])).grown(rows)
-                    for name, rows in event.recorded.items()
-                }
-                changes = {
-                    "step": event.step,
-                    "steps": event.steps,
-                    "losses": now.losses.grown(event.losses),
-                    "accuracies": now.accuracies.grown(event.accuracies),
-                    "recorded": {**now.recorded, **recorded},
-                    "seconds": event.seconds,
-                    "images_per_second": event.images_per_second,
-                }
-            case EpochEnd():
-                changes = {"epochs": now.epochs.grown([event.result])}
-        self._now = replace(now, version=now.version + 1, **changes)
+        if isinstance(event, Started):
+            changes = {"steps": event.steps}
+        elif isinstance(event, EpochEnd):
+            changes = {"epochs": now.epochs.grown([event.result])}
+        else:
+            recorded = dict(now.recorded)
+            for name, rows in event.recorded.items():
+                recorded[name] = recorded.get(name, Prefix([])).grown(rows)
+            changes = {
+                **vars(event),
+                "losses": now.losses.grown(event.losses),
+                "accuracies": now.accuracies.grown(event.accuracies),
+                "recorded": recorded,
+            }
+        self._now = replace(now, **changes)
 
     def _set(self, status: str, message: str = "", run: Run | None = None) -> None:
-        now = self._now
-        changes: dict[str, Any] = {"status": status, "message": message}
+        changes: dict[str, Any] = {}
         if run is not None:
             # The run's own lists from here on: no second copy is kept.
             self.run = run
             self._bytes = _bytes_of(run)
             recorded = {name: Prefix(rows) for name, rows in run.recorded.items()}
-            changes |= {
+            changes = {
                 "step": len(run.losses),
-                "steps": now.steps or len(run.losses),
+                "steps": self._now.steps or len(run.losses),
                 "losses": Prefix(run.losses),
-                "accuracies": recorded.get("batch_accuracies", now.accuracies),
+                "accuracies": recorded.get("batch_accuracies", self._now.accuracies),
                 "epochs": Prefix(run.epochs),
                 "recorded": recorded,
                 "seconds": run.seconds,
                 "images_per_second": run.images_per_second,
             }
-        self._now = replace(now, version=now.version + 1, **changes)
+        self._now = replace(self._now, status=status, message=message, **changes)
         if status not in LIVE:
             self._data = self._previous = None
             self._over.set()

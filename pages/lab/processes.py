@@ -1,20 +1,32 @@
-"""Which of the processes that share a folder still run: each holds the lock of a file of its own.
+"""What the operating system knows: which processes still run, and which threads may wait.
 
-The operating system lets go of the lock when the process ends, however it ends.
+Processes that share a folder each hold the lock of a file of their own there. The system lets go
+of the lock when the process ends, however it ends.
 """
 
 from __future__ import annotations
 
 import logging
-import time
+import os
+import sys
+import threading
 import uuid
-from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-_YOUNG_SECONDS = 60  # a younger file may not be locked yet
+_NICE = 10  # about a tenth of the share of a thread that does not give way
 
 _log = logging.getLogger(__name__)
+
+
+def give_way() -> None:
+    """Let this thread, and those that it starts, have only the time that others leave.
+
+    For work that nobody waits for by the second, so that a moved slider never waits for it. On
+    Linux; elsewhere a thread has no priority of its own.
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 class ProcessLock:
@@ -27,26 +39,25 @@ class ProcessLock:
 
     def hold(self) -> None:
         """Take the lock, again if its file has gone, and tidy up after processes that died."""
-        for path in self._folder.glob("process-*.lock"):
-            with suppress(FileNotFoundError):  # others tidy up too
-                if time.time() - path.stat().st_mtime > _YOUNG_SECONDS:
-                    self.is_alive(path.stem.removeprefix("process-"))
-        if self._file is None or not self._path(self.name).exists():
+        path = self._path(self.name)
+        while self._file is None or not path.exists():  # others may tidy it up before it is locked
             self.release()
-            self._file = self._path(self.name).open("wb")
+            self._file = path.open("wb")
             try:
-                _try_lock(self._file)
+                _lock(self._file, wait=True)
             except OSError as error:
                 _log.warning("%s has no file locks: %r", self._folder, error)
+        for other in self._folder.glob("process-*.lock"):
+            self.is_alive(other.stem.removeprefix("process-"))
 
     def is_alive(self, name: str) -> bool:
         """Whether the process of this name still runs; where it does not, its file goes."""
         path = self._path(name)
+        if name == self.name:
+            return True
         try:
-            if name == self.name:
-                return True
             with path.open("r+b") as file:
-                if _try_lock(file):
+                if _lock(file):
                     path.unlink(missing_ok=True)
                     return False
                 return True
@@ -67,22 +78,17 @@ class ProcessLock:
         return self._folder / f"process-{name}.lock"
 
 
-try:
-    import fcntl
+def _lock(file: IO[bytes], wait: bool = False) -> bool:
+    """Lock the file, at once or after a wait for others to let go; whether that worked."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
 
-    def _try_lock(file: IO[bytes]) -> bool:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
 
-except ImportError:  # Windows
-    import msvcrt
-
-    def _try_lock(file: IO[bytes]) -> bool:
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        except OSError:
-            return False
-        return True
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except (BlockingIOError, PermissionError):  # PermissionError: Windows
+        return False
+    return True

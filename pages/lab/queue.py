@@ -1,39 +1,35 @@
 """One queue of trainings for the whole process: one run per question, shared by all who ask.
 
-Worker threads take trainings in turn from the sessions that wait; pages submit, watch and poll.
-Nothing here knows Streamlit, and TensorFlow is imported by the first training, not by the queue.
+Pages submit, watch and poll; every training has a thread of its own while it runs. Nothing here
+knows Streamlit, and TensorFlow is imported by the first training, not by the queue.
 """
 
 from __future__ import annotations
 
 import hashlib
-import heapq
 import importlib
 import logging
 import math
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
 from typing import NamedTuple
 
 from normlib.config import TrainConfig
 from normlib.mnist import Dataset
-from normlib.run import Event, Progress, Run
+from normlib.run import Run
 from pages.lab import recorded as recorded_runs
 from pages.lab.experiment import FINAL, LIVE, Experiment
+from pages.lab.processes import give_way
 from pages.lab.store import RunSummary, Store
-from pages.lab.threads import give_way
 
 QUEUE_LIMIT = 200
 SESSION_LIMIT = 40
-KEPT_RUNS = 64
-KEPT_FAILURES = 1024  # and others that left no run
+KEPT = 1024  # ended trainings in memory, of which the runs may take so many bytes:
 KEPT_BYTES = 64 * 2**20  # of runs that are on disk too
 UNSAVED_BYTES = 192 * 2**20  # in all, where some are not
 PATIENCE_SECONDS = 3600.0
-_KEPT_SESSIONS = 4096
 
 _log = logging.getLogger(__name__)
 
@@ -55,18 +51,12 @@ class QueueFull(ValueError):
     """A submission beyond a limit; the text is a sentence for the student."""
 
 
-@dataclass
-class _Session:
-    seen: float = -math.inf  # when its page was last heard of
-    turn: int = 0  # when a worker last began a training of its
-
-
 class Experiments:
     """The queue: submit a config, get the one experiment that answers it.
 
     The order is fair by session: whoever was served longest ago comes next, and a session that
     was never served comes before all that were.  At most `workers` trainings run at a time (one
-    per core, if None), `limit` may wait, `per_session_limit` of them for one session.
+    per core, if None), QUEUE_LIMIT may wait, SESSION_LIMIT of them for one session.
 
     Watching ends by an explicit `unwatch` only, so a closed laptop, a reload or a lost connection
     loses nothing.  The one exception: a training whose every watcher has not been heard from for
@@ -81,16 +71,12 @@ class Experiments:
         data: Dataset,
         store: Store | None = None,
         workers: int | None = None,
-        limit: int = QUEUE_LIMIT,
-        per_session_limit: int = SESSION_LIMIT,
         train: Callable[..., Run] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.data = data
         self.store = store
         self.workers = workers or recorded_runs.cores()
-        self.limit = limit
-        self.per_session_limit = per_session_limit
         self._train = train
         self._clock = clock
         self._lock = threading.RLock()
@@ -99,10 +85,9 @@ class Experiments:
         self._running: list[Experiment] = []
         self._waiting: dict[str, Experiment] = {}  # as they came
         self._order: list[Experiment] | None = None  # as they will start, until something changes
-        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._seen: dict[str, float] = {}  # session -> when its page was last heard of
+        self._served: dict[str, int] = {}  # session -> turn in which a training of its began
         self._turn = 0
-        self._threads = 0
-        self._speeds: dict[tuple[str, str], float] = {}  # (method, placement): images per second
 
     # For pages
 
@@ -123,12 +108,14 @@ class Experiments:
         """
         data = self.data if data is None else data
         key = own.key(config, data.checksum) if own else config.key(data.checksum)
-        stored = None if own else self._recall(key)
+        found = None if own else self._recall(key)
         with self._lock:
-            live = self.watch(key, session)
-            if live is not None:
-                return live
-            known = self._known.get(key, stored)
+            self.seen(session)
+            known = self._known.get(key, found)
+            if known is not None and known.status in LIVE and not known._stopping:
+                known._watchers.add(session)
+                self._order = None
+                return known
             if known is not None and _is_answer(known.run, weights):
                 return known
             self._refuse_beyond_limits(session)
@@ -138,10 +125,7 @@ class Experiments:
             experiment._watchers.add(session)
             self._known[key] = self._waiting[key] = experiment
             self._known.move_to_end(key)
-            self._order = None
-            if self._threads < self.workers:
-                self._threads += 1
-                threading.Thread(target=self._work, name="normlib-training", daemon=True).start()
+            self._begin_waiting()
             return experiment
 
     def find(self, key: str) -> Experiment | None:
@@ -150,28 +134,18 @@ class Experiments:
         Where this server never trained it, a run that ships with the package stands in; `submit`
         knows nothing of those, and trains.
         """
-        stored = self._recall(key)
-        with self._lock:
-            known = self._known.get(key, stored)
-        return known or self._shipped(key)
-
-    def watch(self, key: str, session: str) -> Experiment | None:
-        """Attach `session` to an experiment that is queued or running; None if there is none."""
-        with self._lock:
-            self.seen(session)
-            experiment = self._known.get(key)
-            if experiment is None or experiment.status not in LIVE or experiment._stopping:
-                return None
-            experiment._watchers.add(session)
-            self._order = None
-            return experiment
+        found = self._recall(key)
+        if found is None and (shipped := recorded_runs.find(key)) is not None:
+            found = self._ended(key, shipped.run)
+            found.recorded = shipped.origin
+        return found
 
     def unwatch(self, key: str, session: str) -> None:
         """Stop, for this session: the training itself ends when nobody watches it any more."""
         with self._lock:
-            experiment = self._known.get(key)
-            if experiment is None or session not in experiment._watchers:
+            if not self.watching(key, session):
                 return
+            experiment = self._known[key]
             experiment._watchers.discard(session)
             self._order = None
             if experiment.status == "queued" and not experiment._watchers:
@@ -188,59 +162,54 @@ class Experiments:
     def seen(self, session: str) -> None:
         """The heartbeat of a page: its session is still there."""
         with self._lock:
-            self._session(session).seen = self._clock()
-            self._sessions.move_to_end(session)
-            while len(self._sessions) > _KEPT_SESSIONS:
-                self._sessions.popitem(last=False)
+            self._seen[session] = self._clock()
 
     def earlier(self, limit: int = 50) -> list[RunSummary]:
         """The newest `limit` experiments, live, kept in memory or stored, newest first."""
         stored = self.store.list(limit) if self.store is not None else []
         found = {summary.key: summary for summary in stored}
         with self._lock:
-            known = [each for each in self._known.values() if each._own is None]
-        for experiment in known:
-            never_began = experiment.status == "stopped" and experiment.run is None
-            if experiment.status in LIVE or not (never_began or experiment.key in found):
-                found[experiment.key] = _summary(experiment)
+            known = [one for one in self._known.values() if one._own is None]
+        for one in known:
+            about = (one.key, one.status, one.config, one.data_name, one.data_checksum, one.created)
+            if one.status in LIVE:
+                found[one.key] = RunSummary(*about)
+            elif one.run is not None:
+                found.setdefault(one.key, RunSummary.of(one.run, one.key, one.created))
+            elif one.status != "stopped":  # else it never began
+                found.setdefault(one.key, RunSummary(*about, one.message))
         return sorted(found.values(), key=lambda each: -each.changed)[:limit]
 
     # The queue, under its lock
 
-    def _session(self, name: str) -> _Session:
-        return self._sessions.setdefault(name, _Session())
-
     def _is_present(self, session: str) -> bool:
-        return self._clock() - self._session(session).seen < PATIENCE_SECONDS
+        return self._clock() - self._seen.get(session, -math.inf) < PATIENCE_SECONDS
 
     def _refuse_beyond_limits(self, session: str) -> None:
         theirs = sum(session in each._watchers for each in self._waiting.values())
-        if theirs >= self.per_session_limit:
+        if theirs >= SESSION_LIMIT:
             raise QueueFull(
-                f"You already have {self.per_session_limit} trainings waiting: "
+                f"You already have {SESSION_LIMIT} trainings waiting: "
                 "let some finish or stop them first."
             )
-        if len(self._waiting) >= self.limit:
+        if len(self._waiting) >= QUEUE_LIMIT:
             raise QueueFull(
-                f"{self.limit} trainings are already waiting on this server: "
+                f"{QUEUE_LIMIT} trainings are already waiting on this server: "
                 "please try again in a few minutes."
             )
 
-    def _turns(self) -> Iterator[Experiment]:
-        """All that wait, in the order in which they will start if nobody else comes."""
-        waiting, turn = list(self._waiting.values()), self._turn
-        served = {name: self._session(name).turn for each in waiting for name in each._watchers}
-        while waiting:
-            # Of equal ones the first: as they came.
-            first = min(waiting, key=lambda each: min(served[name] for name in each._watchers))
-            waiting.remove(first)
-            turn += 1
-            served |= dict.fromkeys(first._watchers, turn)
-            yield first
-
     def _in_order(self) -> list[Experiment]:
+        """All that wait, in the order in which they will start if nobody else comes."""
         if self._order is None:
-            self._order = list(self._turns())
+            self._order, waiting, turn = [], list(self._waiting.values()), self._turn
+            served = defaultdict(int, self._served)
+            while waiting:
+                # Of equal ones the first: as they came.
+                first = min(waiting, key=lambda each: min(served[name] for name in each._watchers))
+                waiting.remove(first)
+                turn += 1
+                served |= dict.fromkeys(first._watchers, turn)
+                self._order.append(first)
         return self._order
 
     def _position(self, experiment: Experiment) -> int | None:
@@ -248,39 +217,30 @@ class Experiments:
             order = self._in_order()
             return order.index(experiment) if experiment in order else None
 
-    def _expected_wait(self, experiment: Experiment) -> float | None:
-        """When a worker is free for it, if all before it go on as their like did."""
-        with self._lock:
-            order = self._in_order()
-            if experiment not in order:
-                return None
-            free = [self._expected_seconds(each) for each in self._running]
-            free += [0.0] * (self.workers - len(free))
-            heapq.heapify(free)
-            for each in order[: order.index(experiment)]:
-                heapq.heapreplace(free, free[0] + self._expected_seconds(each))
-        return free[0] if math.isfinite(free[0]) else None
-
-    def _expected_seconds(self, experiment: Experiment) -> float:
-        """What is left of it; infinite as long as no speed was measured."""
-        left, config = experiment.snapshot().seconds_left, experiment.config
-        if left is not None:
-            return left
-        if not self._speeds or experiment._data is None:
-            return math.inf
-        latest = next(reversed(self._speeds.values()))
-        speed = self._speeds.get((config.normalization, config.placement), latest)
-        return min(config.train_size, len(experiment._data.train_labels)) * config.epochs / speed
+    def _begin_waiting(self) -> None:
+        """Begin as many as there are free workers."""
+        self._order = None
+        while self._waiting and len(self._running) < self.workers:
+            experiment = self._in_order()[0]
+            del self._waiting[experiment.key]
+            self._order = None
+            self._turn += 1
+            self._served |= dict.fromkeys(experiment._watchers, self._turn)
+            self._running.append(experiment)
+            experiment._set("running")
+            threading.Thread(target=self._work, args=(experiment,), daemon=True).start()
 
     # Memory and store
 
     def _recall(self, key: str) -> Experiment | None:
-        """What is known of a key that nobody has in memory is read from the store, once for all."""
-        if self.store is None or key in self._known:
-            return None
+        """What is known of a key: in memory, else in the store, which one reads for all."""
+        with self._lock:
+            known = self._known.get(key)
+        if known is not None or self.store is None:
+            return known
         with self._reading:
             if key in self._known:
-                return None
+                return self._known.get(key)
             summary = self.store.summary(key)
             if summary is None or summary.status == "running":  # by another process
                 return None
@@ -288,23 +248,14 @@ class Experiments:
                 about = (summary.config, summary.data_name, summary.data_checksum)
                 experiment = Experiment(self, key, *about)
                 experiment._set("interrupted", summary.message)
-            else:
-                run = self.store.load(key)
-                if run is None:
-                    return None
+            elif (run := self.store.load(key)) is not None:
                 experiment = self._ended(key, run)
+            else:
+                return None
             with self._lock:
                 experiment = self._known.setdefault(key, experiment)
                 self._forget_some()
                 return experiment
-
-    def _shipped(self, key: str) -> Experiment | None:
-        shipped = recorded_runs.find(key)
-        if shipped is None:
-            return None
-        experiment = self._ended(key, shipped.run)
-        experiment.recorded = shipped.origin
-        return experiment
 
     def _ended(self, key: str, run: Run) -> Experiment:
         experiment = Experiment(self, key, run.config, run.data_name, run.data_checksum)
@@ -313,21 +264,17 @@ class Experiments:
 
     def _forget_some(self) -> None:
         """Keep the newest results only; those that the store refused go last."""
-        over = [each for each in self._known.values() if each.status not in LIVE]
-        for experiment in [each for each in over if each.run is None][:-KEPT_FAILURES]:
-            del self._known[experiment.key]
-        ended = [each for each in over if each.run is not None]
+        ended = [each for each in self._known.values() if each.status not in LIVE]
         ended.sort(key=lambda each: not each._saved)  # stable: oldest first within each half
         size, number = sum(each._bytes for each in ended), len(ended)
-        for experiment in ended:
+        for experiment in ended[:-1]:
             most = KEPT_BYTES if experiment._saved else UNSAVED_BYTES
-            if number <= KEPT_RUNS and (size <= most or number == 1):
-                break
-            if not experiment._saved:
-                _log.warning("The run %s was never kept and is forgotten now.", experiment.key)
-            del self._known[experiment.key]
-            number -= 1
-            size -= experiment._bytes
+            if number > KEPT or (experiment._bytes and size > most):
+                if not experiment._saved:
+                    _log.warning("The run %s was never kept and is forgotten.", experiment.key)
+                del self._known[experiment.key]
+                number -= 1
+                size -= experiment._bytes
 
     def _save(self, experiment: Experiment, run: Run) -> None:
         """Save a run, and with it those that the store refused earlier; no fault may cost a run."""
@@ -344,55 +291,36 @@ class Experiments:
         except Exception:
             _log.exception("The run %s could not be kept", experiment.key)
 
-    # The workers
+    # One training, in its thread
 
-    def _work(self) -> None:
+    def _work(self, experiment: Experiment) -> None:
         give_way()
-        while (experiment := self._next()) is not None:
-            try:
-                self._train_one(experiment)
-            except BaseException as error:  # whatever it is, the others still want their turn
-                _log.exception("The training %s failed", experiment.key)
-                self._end(
-                    experiment,
-                    "failed",
-                    f"The training failed on the server ({type(error).__name__}): "
-                    "its log says why, and you can start it again.",
-                )
-                if self.store is not None:
-                    self.store.forget_started(experiment.key)
-
-    def _next(self) -> Experiment | None:
-        """Take the next one out of the queue; None, and one worker fewer, when it is empty."""
-        with self._lock:
-            experiment = next(self._turns(), None)
-            if experiment is None:
-                self._threads -= 1
-                return None
-            del self._waiting[experiment.key]
-            self._order = None
-            self._turn += 1
-            for name in experiment._watchers:
-                self._session(name).turn = self._turn
-            self._running.append(experiment)
-            experiment._set("running")
-            return experiment
+        try:
+            self._train_one(experiment)
+        except BaseException as error:  # whatever it is, the others still want their turn
+            _log.exception("The training %s failed", experiment.key)
+            self._end(
+                experiment,
+                "failed",
+                f"The training failed on the server ({type(error).__name__}): "
+                "its log says why, and you can start it again.",
+            )
+            if self.store is not None:
+                self.store.forget_started(experiment.key)
 
     def _train_one(self, experiment: Experiment) -> None:
         config, data, own = experiment.config, experiment._data, experiment._own
         assert data is not None
         if self.store is not None and own is None:
             self.store.mark_started(experiment.key, config, data.name, data.checksum)
-
-        def on_event(event: Event) -> None:
-            experiment._add(event)
-            if isinstance(event, Progress) and event.images_per_second > 0 and own is None:
-                self._speeds[config.normalization, config.placement] = event.images_per_second
-
-        trained = self._train or importlib.import_module("normlib.training").train
-        train = trained if own is None else own.train
+        train = self._train or importlib.import_module("normlib.training").train
+        if own is not None:
+            train = own.train
         run = train(
-            config, data, on_event=on_event, should_stop=lambda: self._should_stop(experiment)
+            config,
+            data,
+            on_event=experiment._add,
+            should_stop=lambda: self._should_stop(experiment),
         )
         with self._lock:
             replaced = self._known.get(experiment.key) is not experiment
@@ -414,11 +342,12 @@ class Experiments:
     def _end(
         self, experiment: Experiment, status: str, message: str, run: Run | None = None
     ) -> None:
-        """Once it has ended, ending it again changes nothing."""
+        """Free its worker. Once it has ended, ending it again changes nothing."""
         with self._lock:
             if experiment not in self._running:
                 return
             self._running.remove(experiment)
+            self._begin_waiting()
             if self._known.get(experiment.key) is experiment:
                 self._known.move_to_end(experiment.key)
             experiment._watchers.clear()
@@ -431,18 +360,3 @@ def _is_answer(run: Run | None, weights: bool) -> bool:
     if run is None or run.status not in FINAL:
         return False
     return run.status == "diverged" or not weights or any(run.weights)
-
-
-def _summary(experiment: Experiment) -> RunSummary:
-    if experiment.run is not None:
-        return RunSummary.of(experiment.run, experiment.key, experiment.created)
-    now = experiment.snapshot()
-    return RunSummary(
-        *(experiment.key, now.status, experiment.config),
-        *(experiment.data_name, experiment.data_checksum, experiment.created),
-        message=now.message,
-        steps=now.step,
-        epochs=len(now.epochs),
-        train_loss=now.epochs[-1].train_loss if now.epochs else None,
-        seconds=now.seconds,
-    )

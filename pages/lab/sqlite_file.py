@@ -51,31 +51,29 @@ def engine(path: Path, options: str = "") -> sa.Engine:
 
 def transaction(on: sa.Engine, writing: bool) -> AbstractContextManager[sa.Connection]:
     """One transaction, committed at its end, or rolled back by an exception."""
-    return (on.execution_options(writing=True) if writing else on).begin()
+    return on.execution_options(writing=writing).begin()
 
 
 def open_checked(path: Path, tables: sa.MetaData) -> sa.Engine:
     """An engine on a sound file of ours, made if there is none; `Unusable` for any other."""
     opened = engine(path)
     try:
-        with transaction(opened, writing=False) as connection:
-            empty = check_empty(connection)
-        log = opened.raw_connection()
-        log.cursor().execute("PRAGMA journal_mode = WAL")
-        log.close()
+        with opened.connect() as connection:
+            empty = _is_empty(connection)
+            connection.rollback()
+            connection.connection.execute("PRAGMA journal_mode = WAL")
         if empty:
             with transaction(opened, writing=True) as connection:
-                if check_empty(connection):  # another process may have been faster
-                    tables.create_all(connection)
-                    connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
-                    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                tables.create_all(connection)  # those that another process has not just made
+                connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
     except BaseException:
         opened.dispose()
         raise
     return opened
 
 
-def check_empty(connection: sa.Connection) -> bool:
+def _is_empty(connection: sa.Connection) -> bool:
     """True for an empty file, False for a sound one of ours; `Unusable` for any other."""
     application, version = _header(connection)
     if application == 0 and _ask(connection, "SELECT count(*) FROM sqlite_schema") == 0:
@@ -84,16 +82,19 @@ def check_empty(connection: sa.Connection) -> bool:
         raise Unusable("it belongs to another program")
     if version != SCHEMA_VERSION:
         raise Unusable(f"it is of version {version}, and this program reads {SCHEMA_VERSION}")
-    if {_ask(connection, f"PRAGMA quick_check('{table}')") for table in ("runs", "started")} != {
-        "ok"
-    }:
-        raise Unusable("it is damaged")
+    for table in ("runs", "started"):
+        if _ask(connection, f"PRAGMA quick_check('{table}')") != "ok":
+            raise Unusable("it is damaged")
     return False
 
 
 def is_ours(connection: sa.Connection) -> bool:
     """Whether the header of the file, damaged or not, is that of a store of this version."""
     return _header(connection) == (APPLICATION_ID, SCHEMA_VERSION)
+
+
+def _header(connection: sa.Connection) -> tuple[int | str, int | str]:
+    return _ask(connection, "PRAGMA application_id"), _ask(connection, "PRAGMA user_version")
 
 
 def is_damage(error: Exception) -> bool:
@@ -114,10 +115,6 @@ def cause(error: Exception) -> str:
     if isinstance(error, Unusable):
         return f"the file cannot be used because {error}"
     return f"the disk answers '{getattr(error, 'orig', error)}'"
-
-
-def _header(connection: sa.Connection) -> tuple[int | str, int | str]:
-    return _ask(connection, "PRAGMA application_id"), _ask(connection, "PRAGMA user_version")
 
 
 def _ask(connection: sa.Connection, query: str) -> int | str:

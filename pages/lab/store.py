@@ -17,9 +17,9 @@ import time
 import uuid
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,55 +37,15 @@ MAX_BYTES = 2 * 2**30  # of the arrays of all runs; a lesson of thirty students 
 _FEW_BYTES = 100_000  # more than a run's predictions alone, less than any weights
 _INTERRUPTED = "The server stopped before this training was over; it can be started again."
 _UNREADABLE = (zlib.error, zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError, OSError)
+_REFUSED = (DBAPIError, OSError, sqlite_file.Unusable)
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
-_tables = sa.MetaData()
-
-
-def _table(name: str, **columns: type[sa.types.TypeEngine]) -> sa.Table:
-    rest = (sa.Column(column, kind) for column, kind in columns.items())
-    return sa.Table(name, _tables, sa.Column("key", sa.Text, primary_key=True), *rest)
-
-
-# Summaries lie apart from the contents, so that lists never touch what is large.
-_runs = _table(
-    "runs",
-    status=sa.Text,
-    config=sa.Text,
-    data_name=sa.Text,
-    data_checksum=sa.Text,
-    changed=sa.Double,
-    message=sa.Text,
-    steps=sa.Integer,
-    epochs=sa.Integer,
-    train_loss=sa.Double,
-    test_accuracy=sa.Double,
-    seconds=sa.Double,
-)
-sa.Index("runs_changed", _runs.c.changed)
-_contents = _table("contents", run=sa.LargeBinary, arrays=sa.LargeBinary)
-_started = _table(
-    "started",
-    config=sa.Text,
-    data_name=sa.Text,
-    data_checksum=sa.Text,
-    changed=sa.Double,
-    owner=sa.Text,
-)
-# Written once: making a statement takes as long as asking it.
-_WANTED = sa.bindparam("wanted", type_=sa.Text)
-_RUN = sa.select(_runs).where(_runs.c.key == _WANTED)
-_CONTENT = sa.select(_contents).where(_contents.c.key == _WANTED)
-_UNFINISHED = sa.select(_started).where(_started.c.key.not_in(sa.select(_runs.c.key)))
-_UNFINISHED_RUN = _UNFINISHED.where(_started.c.key == _WANTED)
-
-
 @dataclass(frozen=True)
 class RunSummary:
-    """One line of a list of runs.
+    """One line of a list of runs; the columns of its table.
 
     status is that of a `Run`, or "interrupted" (its process died), or "running" (another process
     is at it).  changed is in seconds since 1970; train_loss is that of the last epoch.
@@ -115,6 +75,33 @@ class RunSummary:
             test_accuracy=run.test_accuracy,
             seconds=run.seconds,
         )
+
+
+_tables = sa.MetaData()
+
+
+def _table(name: str, columns: Mapping[str, type[sa.types.TypeEngine]]) -> sa.Table:
+    made = [
+        sa.Column(column, kind, primary_key=column == "key") for column, kind in columns.items()
+    ]
+    return sa.Table(name, _tables, *made)
+
+
+# Summaries lie apart from the contents, so that lists never touch what is large.
+_KINDS = {"int": sa.Integer, "float": sa.Double, "float | None": sa.Double}
+_COLUMNS = {field.name: _KINDS.get(str(field.type), sa.Text) for field in fields(RunSummary)}
+_runs = _table("runs", _COLUMNS)
+sa.Index("runs_changed", _runs.c.changed)
+_contents = _table("contents", {"key": sa.Text, "run": sa.LargeBinary, "arrays": sa.LargeBinary})
+_SHARED = ("key", "config", "data_name", "data_checksum", "changed")
+_started = _table("started", {name: _COLUMNS[name] for name in _SHARED} | {"owner": sa.Text})
+# Written once: making a statement takes as long as asking it.
+_WANTED = sa.bindparam("wanted", type_=sa.Text)
+_RUN = sa.select(_runs).where(_runs.c.key == _WANTED)
+_CONTENT = sa.select(_contents).where(_contents.c.key == _WANTED)
+_UNFINISHED = sa.select(_started).where(_started.c.key.not_in(sa.select(_runs.c.key)))
+_UNFINISHED_RUN = _UNFINISHED.where(_started.c.key == _WANTED)
+_FORGET_STARTED = sa.delete(_started).where(_started.c.key == _WANTED)
 
 
 class Store:
@@ -147,11 +134,8 @@ class Store:
         """
         key = run.key if key is None else key
         summary = {**vars(RunSummary.of(run, key, time.time())), "config": run.config.to_json()}
-        content = {
-            "key": key,
-            "run": zlib.compress(json.dumps(run.to_dict(), allow_nan=False).encode()),
-            "arrays": _npz(run.arrays()),
-        }
+        text = zlib.compress(json.dumps(run.to_dict(), allow_nan=False).encode())
+        content = {"key": key, "run": text, "arrays": _npz(run.arrays())}
 
         def write(connection: sa.Connection) -> None:
             old = connection.scalar(sa.select(_runs.c.status).where(_runs.c.key == key))
@@ -159,7 +143,7 @@ class Store:
                 _put(connection, _runs, summary)
                 _put(connection, _contents, content)
                 _make_room(connection)
-            connection.execute(sa.delete(_started).where(_started.c.key == key))
+            connection.execute(_FORGET_STARTED, {"wanted": key})
 
         return self._write(write)
 
@@ -182,20 +166,13 @@ class Store:
         self, key: str, config: TrainConfig, data_name: str, data_checksum: str
     ) -> bool:
         """Note that this process trains `key` now, so that its death would leave a trace."""
-        row = {
-            "key": key,
-            "config": config.to_json(),
-            "data_name": data_name,
-            "data_checksum": data_checksum,
-            "changed": time.time(),
-            "owner": self._process.name,
-        }
+        values = (key, config.to_json(), data_name, data_checksum, time.time(), self._process.name)
+        row = dict(zip(_started.c.keys(), values, strict=True))
         return self._write(lambda connection: _put(connection, _started, row))
 
     def forget_started(self, key: str) -> bool:
         """Take back `mark_started`: the training ended without a run to keep."""
-        query = sa.delete(_started).where(_started.c.key == key)
-        return self._write(lambda connection: connection.execute(query))
+        return self._write(lambda connection: connection.execute(_FORGET_STARTED, {"wanted": key}))
 
     def list(self, limit: int | None = None) -> list[RunSummary]:
         """The newest `limit` runs (all, if None), newest first; interrupted ones among them."""
@@ -204,7 +181,7 @@ class Store:
 
     def summary(self, key: str) -> RunSummary | None:
         """The line that `list` has for this key, or None."""
-        return next(iter(self._summaries(_RUN, _UNFINISHED_RUN, wanted=key)), None)
+        return next(self._summaries(_RUN, _UNFINISHED_RUN, wanted=key), None)
 
     def close(self) -> None:
         """Let go of the file; what this process had started counts as interrupted from now on."""
@@ -212,39 +189,29 @@ class Store:
             self._disconnect()
             self._process.release()
 
-    def _summaries(
-        self, ended: sa.Select, begun: sa.Select, **values: str
-    ) -> tuple[RunSummary, ...]:
+    def _summaries(self, ended: sa.Select, begun: sa.Select, **values: str) -> Iterator[RunSummary]:
         """The runs that `ended` selects, and what `begun` selects of those without a result."""
 
         def read(connection: sa.Connection) -> list[dict[str, Any]]:
             unfinished = [dict(row) for row in connection.execute(begun, values).mappings()]
-            alive = {row["owner"]: self._process.is_alive(row["owner"]) for row in unfinished}
             for row in unfinished:
-                running = alive[row.pop("owner")]
+                running = self._process.is_alive(row.pop("owner"))
                 row["status"] = "running" if running else "interrupted"
                 row["message"] = "" if running else _INTERRUPTED
             return unfinished + [dict(row) for row in connection.execute(ended, values).mappings()]
 
         rows: list[dict[str, Any]] = self._attempt(read, [])
-        found = []
         for row in rows:
             try:
-                found.append(RunSummary(**row | {"config": _config(row["config"])}))
+                yield RunSummary(**row | {"config": _config(row["config"])})
             except (ValueError, TypeError) as error:  # a config from another version of normlib
                 _log.warning("The stored run %s is of another version: %r", row["key"], error)
-        return tuple(found)
 
     # Reaching the file
 
     def _write(self, work: Callable[[sa.Connection], object]) -> bool:
         """`work` in one transaction; whether the disk took it."""
-
-        def done(connection: sa.Connection) -> bool:
-            work(connection)
-            return True
-
-        return self._attempt(done, False, writing=True)
+        return self._attempt(lambda connection: (work(connection),), None, writing=True) is not None
 
     def _attempt(
         self, work: Callable[[sa.Connection], _T], otherwise: _T, writing: bool = False
@@ -253,23 +220,21 @@ class Store:
 
         Damage that shows only now sets the file aside, and `work` has its second try on a new one.
         """
+        engine = None
         with self._writing if writing else nullcontext():
             for second_try in (False, True):
-                engine = None
                 try:
                     engine = self._connect(writing)
                     with sqlite_file.transaction(engine, writing) as connection:
                         result = work(connection)
-                except (DBAPIError, OSError, sqlite_file.Unusable) as error:
+                    self.problem = "" if writing else self.problem
+                    return result
+                except _REFUSED as error:
                     damaged = sqlite_file.is_damage(error) and not second_try
-                    if damaged and self._set_aside(engine, error):
-                        continue
-                    self._give_up(error)
-                    return otherwise
-                if writing:
-                    self.problem = ""
-                return result
-        raise AssertionError("unreachable")
+                    if not (damaged and self._set_aside(engine, error)):
+                        self._give_up(error)
+                        break
+        return otherwise
 
     def _give_up(self, error: Exception) -> None:
         self.problem = f"Runs are not being kept: {sqlite_file.cause(error)} ({self.path})."
@@ -290,18 +255,17 @@ class Store:
                     raise
                 self._give_up(error)
                 # SQLite reads a log only beside files it may write, unless nobody else does.
-                self._engine = sqlite_file.engine(self.path, "?mode=ro&immutable=1")
-                self._read_only = True
-                self._identity = _identity(self.path)
-                return self._engine
+                read_only = sqlite_file.engine(self.path, "?mode=ro&immutable=1")
+                return self._opened(read_only, read_only=True)
 
     def _open(self) -> sa.Engine:
         self.home.mkdir(parents=True, exist_ok=True)
         self._process.hold()
-        self._engine = sqlite_file.open_checked(self.path, _tables)
-        self._read_only = False
-        self._identity = _identity(self.path)
-        return self._engine
+        return self._opened(sqlite_file.open_checked(self.path, _tables))
+
+    def _opened(self, engine: sa.Engine, read_only: bool = False) -> sa.Engine:
+        self._engine, self._read_only, self._identity = engine, read_only, _identity(self.path)
+        return engine
 
     def _disconnect(self) -> None:
         if self._engine is not None:
@@ -323,7 +287,7 @@ class Store:
                     if part.exists():
                         part.rename(f"{aside}{suffix}")
                 kept = _rescue(aside, self._open())
-            except (DBAPIError, OSError, sqlite_file.Unusable) as failure:
+            except _REFUSED as failure:
                 _log.warning("%s could not be replaced: %r", self.path, failure)
                 return False
         why = error if isinstance(error, sqlite_file.Unusable) else "it is damaged"

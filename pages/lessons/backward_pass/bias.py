@@ -9,7 +9,6 @@ from normlib.config import TrainConfig
 from normlib.mnist import Dataset
 from pages.components import charts, controls, number_table, page, server, source, theme, turns
 from pages.components.charts import Chart
-from pages.components.number_table import GAP
 from pages.lab import backward, words
 from pages.lab.arithmetic import Steps, equal, normalization_steps
 from pages.lessons.step_by_step import parts
@@ -26,14 +25,10 @@ def bias_norms(seed: int, checksum: str, _data: Dataset) -> dict[str, float]:
 
 
 def show() -> None:
-    with page.control_box():
-        first, second, third = st.columns([1.1, 1.5, 1])
-        with first:
-            method = controls.control("method", choices=("batch", "layer"))
-        with second:
-            bias = controls.control("bias", step=0.5)
-        with third:
-            seed = controls.control("seed")
+    first, second, third = page.control_columns(1.1, 1.5, 1)
+    method = controls.control("method", first, choices=("batch", "layer"))
+    bias = controls.control("bias", second, step=0.5)
+    seed = controls.control("seed", third)
     x = parts.stored_table()
     column = min(int(controls.get("column")), x.shape[1]) - 1
     epsilon = controls.get("eps")
@@ -64,25 +59,24 @@ def show() -> None:
 
 def bias_chart(before: Steps, after: Steps, bias: float, column: int) -> Chart:
     """x, x with the bias, and z, in which the numbers that did not change are highlighted."""
-    rows, columns = before.x.shape
-    biased = np.broadcast_to(np.arange(columns) == column, before.x.shape)
     same = equal(after.z, before.z)
-    marks = [number_table.table(one.x, highlighted=biased) for one in (before, after)]
-    if before.method == "batch":
-        for table, steps in zip(marks, (before, after), strict=True):
-            table += number_table.line("mean", steps.mean[0], 1 + rows + GAP, biased[0])
-    drawn = {
-        "x": marks[0],
-        f"x with {words.rounded(bias)} added to F{column + 1}": marks[1],
-        "z; highlighted: as before": number_table.table(after.z, highlighted=same),
-    }
-    panels = number_table.panels(drawn, theme.color(before.method))
-    listed = number_table.listed(
+    biased = np.broadcast_to(np.arange(before.x.shape[1]) == column, before.x.shape)
+
+    def table(steps: Steps) -> list[number_table.Mark]:
+        means = {"mean": steps.mean[0]} if steps.method == "batch" else {}
+        return number_table.table(steps.x, highlighted=biased, below=means, own_column=column)
+
+    return number_table.chart(
+        {
+            "x": table(before),
+            f"x with {words.rounded(bias)} added to F{column + 1}": table(after),
+            "z; highlighted: as before": number_table.table(after.z, highlighted=same),
+        },
+        theme.color(before.method),
+        f"With the bias {same.sum()} of {same.size} z are what they were without.",
         ("example", "feature"),
         {"x": before.x, "x with the bias": after.x, "z": before.z, "z with the bias": after.z},
     )
-    summary = f"With the bias {same.sum()} of {same.size} z are what they were without."
-    return Chart(tuple(panels), summary, listed)
 
 
 def answer(before: Steps, after: Steps, bias: float, column: int, norms: dict[str, float]) -> str:

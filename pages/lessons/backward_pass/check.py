@@ -49,17 +49,12 @@ def show() -> None:
     from normlib import gradients
     from pages.lab import gradient_check
 
-    with page.control_box():
-        first, second, third, fourth = st.columns([1.1, 1.5, 1.5, 1.1])
-        with first:
-            method = controls.control("method", choices=METHODS)
-        with second:
-            mistakes = ("none", *gradient_check.mistakes(method))
-            mistake = controls.control("mistake", choices=mistakes)
-        with third:
-            epsilon = controls.control("eps", disabled=method == "weight")
-        with fourth:
-            seed = controls.control("seed")
+    first, second, third, fourth = page.control_columns(1.1, 1.5, 1.5, 1.1)
+    method = controls.control("method", first, choices=METHODS)
+    mistakes = ("none", *gradient_check.mistakes(method))
+    mistake = controls.control("mistake", second, choices=mistakes)
+    epsilon = controls.control("eps", third, disabled=method == "weight")
+    seed = controls.control("seed", fourth)
     with turns.let_others():
         rows = checked(method, epsilon, mistake, seed)
     kernel, tolerance = method == "weight", gradient_check.TOLERANCE

@@ -19,14 +19,10 @@ CONSTANTS = "statistics as constants"
 
 
 def show() -> None:
-    with page.control_box():
-        first, second, third = st.columns([1.1, 2.2, 1.6])
-        with first:
-            method = controls.control("method", choices=("batch", "layer", "rms"))
-        with second:
-            kind = controls.control("dz")
-        with third:
-            constants = controls.control("mistake", choices=("none", CONSTANTS)) == CONSTANTS
+    first, second, third = page.control_columns(1.1, 2.2, 1.6)
+    method = controls.control("method", first, choices=("batch", "layer", "rms"))
+    kind = controls.control("dz", second)
+    constants = controls.control("mistake", third, choices=("none", CONSTANTS)) == CONSTANTS
     x = parts.stored_table()
     epsilon, gamma = controls.get("eps"), controls.get("gamma")
     picture = st.container()
@@ -78,16 +74,17 @@ def terms_chart(steps: BackwardSteps, cell: tuple[int, int]) -> Chart:
         title: number_table.table(values, highlighted=shared, chosen=cell)
         for title, values in (("dz, what comes in", steps.dz), ("dx, what goes out", steps.dx))
     }
-    tables = number_table.panels(drawn, theme.color(forward.method))
     reach = max(float(np.abs(term[shared]).max()) for term in arrays.values())
     terms = term_bars.panel(f"dx of E{cell[0] + 1}, F{cell[1] + 1}", bars, reach)
-    listed = number_table.listed(
+    told = ", ".join(f"{label} {words.rounded(value)}" for label, value in bars.items())
+    return number_table.chart(
+        drawn,
+        theme.color(forward.method),
+        f"Example {cell[0] + 1}, feature {cell[1] + 1}: {told}.",
         ("example", "feature"),
         {"averaged with the chosen cell": shared, "x_hat": forward.x_hat, "dz": steps.dz} | arrays,
+        terms,
     )
-    told = ", ".join(f"{label} {words.rounded(value)}" for label, value in bars.items())
-    summary = f"Example {cell[0] + 1}, feature {cell[1] + 1}: {told}."
-    return Chart((*tables, terms), summary, listed)
 
 
 def answer(steps: BackwardSteps, cell: tuple[int, int], kind: str, constants: bool) -> str:

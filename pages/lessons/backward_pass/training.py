@@ -19,14 +19,10 @@ SMALLEST = 1e-12  # that a log axis shows
 
 
 def show() -> None:
-    with page.control_box():
-        first, second, third = st.columns([1.1, 1.5, 1])
-        with first:
-            stage = controls.control("stage")
-        with second:
-            controls.control("lr")
-        with third:
-            controls.control("seed")
+    first, second, third = page.control_columns(1.1, 1.5, 1)
+    stage = controls.control("stage", first)
+    controls.control("lr", second)
+    controls.control("seed", third)
     wanted, refused = controls.to_train_configs(controls.FOUR_METHODS)
     for sentence in dict.fromkeys(refused.values()):
         st.warning(sentence)

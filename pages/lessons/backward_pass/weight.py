@@ -21,12 +21,9 @@ def walked(rates: tuple[float, ...], seed: int) -> Walk:
 
 
 def show() -> None:
-    with page.control_box():
-        first, second = st.columns(2)
-        with first:
-            rate = controls.control("lr")
-        with second:
-            seed = controls.control("seed", label="Seed of the gradients dw")
+    first, second = page.control_columns(1, 1)
+    rate = controls.control("lr", first)
+    seed = controls.control("seed", second, label="Seed of the gradients dw")
     rates = tuple(float(f"{rate * times:.6g}") for times in TIMES)
     with turns.let_others():
         walk = walked(rates, seed)

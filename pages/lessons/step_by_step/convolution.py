@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import streamlit as st
 
@@ -26,14 +24,10 @@ Cell = tuple[int, int, int, int]
 
 
 def show() -> None:
-    with page.control_box():
-        first, second, third = st.columns([1.2, 1.4, 1.2], vertical_alignment="bottom")
-        with first:
-            method = parts.method_control(METHODS)
-        with second:
-            epsilon = controls.control("eps")
-        with third:
-            seed = controls.control("seed", label="Seed of the numbers")
+    first, second, third = page.control_columns(1.2, 1.4, 1.2, aligned="bottom")
+    method = parts.method_control(first, METHODS)
+    epsilon = controls.control("eps", second)
+    seed = controls.control("seed", third, label="Seed of the numbers")
     cell = choose()
     x = np.random.default_rng(seed).integers(-4, 10, SHAPE).astype(float)
     every = {
@@ -69,11 +63,11 @@ def show() -> None:
 def choose() -> Cell:
     """The chosen number (example, row, column, channel), counted from 0."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        again: dict[str, Any] = {"on_change": number_table.forget_click}
-        example = controls.control("row", choices=number_table.counted(EXAMPLES), **again)
-        at = controls.control("at", **again)
-        channels = number_table.counted(CHANNELS)
-        channel = controls.control("column", label="Channel", choices=channels, **again)
+        again = number_table.forget_click
+        examples, channels = map(number_table.counted, (EXAMPLES, CHANNELS))
+        example = controls.control("row", choices=examples, on_change=again)
+        at = controls.control("at", on_change=again)
+        channel = controls.control("column", label="Channel", choices=channels, on_change=again)
     row, column = divmod(int(at) - 1, WIDTH)
     return int(example) - 1, row, column, int(channel) - 1
 
@@ -81,22 +75,19 @@ def choose() -> Cell:
 def blocks_chart(steps: Steps, cell: Cell) -> Chart:
     """x and x_hat, a block of positions for each example and channel."""
     shared = steps.shares(cell)
-    drawn = {
-        title: blocks(values, shared, cell)
-        for title, values in (("x", steps.x), ("x̂", steps.x_hat))
-    }
-    panels = number_table.panels(drawn, theme.color(steps.method))
-    listed = number_table.listed(
-        ("example", "row", "column", "channel"),
-        {"averaged with the chosen cell": shared, "x": steps.x, "x_hat": steps.x_hat},
-    )
     place = controls.CONTROLS["at"].choices[str(cell[1] * WIDTH + cell[2] + 1)].lower()
     summary = (
         f"{words.title(steps.method)} on {EXAMPLES} examples, {HEIGHT} × {WIDTH} positions and "
         f"{CHANNELS} channels. Highlighted: {shared.sum()} of {shared.size} cells, averaged with "
         f"example {cell[0] + 1}, {place}, channel {cell[3] + 1}."
     )
-    return Chart(tuple(panels), summary, listed)
+    return number_table.chart(
+        {"x": blocks(steps.x, shared, cell), "x̂": blocks(steps.x_hat, shared, cell)},
+        theme.color(steps.method),
+        summary,
+        ("example", "row", "column", "channel"),
+        {"averaged with the chosen cell": shared, "x": steps.x, "x_hat": steps.x_hat},
+    )
 
 
 def blocks(values: np.ndarray, shared: np.ndarray, cell: Cell) -> list[Mark]:

@@ -7,7 +7,6 @@ import streamlit as st
 
 from pages.components import charts, controls, number_table, page, theme
 from pages.components.charts import Chart
-from pages.components.number_table import GAP
 from pages.lab import words
 from pages.lab.arithmetic import Steps, equal
 from pages.lessons.step_by_step import parts, weight
@@ -22,27 +21,21 @@ def QUESTION() -> str:
 
 
 def show() -> None:
-    with page.control_box():
-        first, second, third, fourth = st.columns([1.1, 1.6, 1, 1])
-        with first:
-            method = parts.method_control()
-        with second:
-            label = {"weight": "g", "rms": "Gamma"}.get(method, "")
-            undo = controls.control("affine", label=label) == "undo"
-        gamma, beta = controls.get("gamma"), controls.get("beta")
-        if method != "weight" and not undo:
-            with third:
-                gamma = controls.control("gamma", step=0.1)
-            with fourth:
-                beta = controls.control("beta", step=0.1, disabled=method == "rms")
+    first, second, third, fourth = page.control_columns(1.1, 1.6, 1, 1)
+    method = parts.method_control(first)
+    label = {"weight": "g", "rms": "Gamma"}.get(method, "")
+    undo = controls.control("affine", second, label=label) == "undo"
+    if method != "weight" and not undo:
+        controls.control("gamma", third, step=0.1)
+        controls.control("beta", fourth, step=0.1, disabled=method == "rms")
     if method == "weight":
         weight.show()
         return
     x = parts.stored_table()
-    row = min(int(controls.get("row")), len(x)) - 1
-    steps = parts.taken_apart(method, x, gamma, beta, row)
+    row = parts.chosen_row(x)
+    steps = parts.taken_apart(method, x, controls.get("gamma"), controls.get("beta"), row)
     charts.show(undone_chart(steps), parts.caption(x, method), "undo")
-    goal, usual = ("γ = root, β = mean", "γ = 1, β = 0")
+    goal, usual = "γ = root, β = mean", "γ = 1, β = 0"
     if method == "rms":
         goal, usual = "γ = root", "γ = 1"
     st.button(
@@ -67,24 +60,19 @@ def _set_affine(undo: bool) -> None:
 def undone_chart(steps: Steps) -> Chart:
     """x, x_hat and z, in which the numbers that equal their x are highlighted."""
     back = equal(steps.z, steps.x)
-    parameters = {"γ": steps.gamma[0], "β": steps.beta[0]}
-    if steps.method == "rms":
-        del parameters["β"]
-    below = 1 + len(steps.x) + GAP
-    z = number_table.table(steps.z, highlighted=back)
-    for index, (title, values) in enumerate(parameters.items()):
-        z += number_table.line(title, values, below + index)
+    z = number_table.table(steps.z, highlighted=back, below=parts.parameters(steps))
     drawn = {
         "x": number_table.table(steps.x),
         "x̂, normalized": number_table.table(steps.x_hat),
         f"{parts.formula(steps.method)}; highlighted: equals x": z,
     }
-    listed = number_table.listed(
+    return number_table.chart(
+        drawn,
+        theme.color(steps.method),
+        f"{back.sum()} of {back.size} z equal their x.",
         ("example", "feature"),
         {one: getattr(steps, one) for one in ("x", "x_hat", "gamma", "beta", "z")},
     )
-    panels = number_table.panels(drawn, theme.color(steps.method))
-    return Chart(tuple(panels), f"{back.sum()} of {back.size} z equal their x.", listed)
 
 
 def answer(steps: Steps, undo: bool, example: int) -> str:

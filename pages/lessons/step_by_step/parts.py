@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 import streamlit as st
@@ -15,29 +16,33 @@ FEATURES = 3
 EXAMPLES = (1, 2, 3, 4)
 METHODS = ("batch", "layer", "rms", "weight")
 PRESETS = {
-    "default": "Default",
-    "outlier": "One outlier",
-    "constant": "Constant column",
-    "one": "Batch of one",
+    "x": {
+        "default": "Default",
+        "outlier": "One outlier",
+        "constant": "Constant column",
+        "one": "Batch of one",
+    },
+    "v": {
+        "two": "Two inputs",
+        "doubled": "v doubled",
+        "four": "Four inputs",
+        "zero": "One v is 0",
+    },
 }
-KERNEL_PRESETS = {
-    "two": "Two inputs",
-    "doubled": "v doubled",
-    "four": "Four inputs",
-    "zero": "One v is 0",
-}
+_TABLES = {"x": arithmetic.TABLES, "v": arithmetic.KERNELS}
 _COLUMN_OF_PRESET = {"outlier": "2", "constant": "3", "zero": "2"}
 
 
-def method_control(offered: Sequence[str] = METHODS) -> str:
+def method_control(place: AbstractContextManager, offered: Sequence[str] = METHODS) -> str:
     """The method control, and a sentence where a link asks for one that this view has not."""
     asked = controls.get("method")
-    if asked not in offered:
-        st.info(
-            f"{words.title(asked)} has no steps in this view, so it shows "
-            f"{words.in_sentence(offered[0])}."
-        )
-    return controls.control("method", choices=offered)
+    with place:
+        if asked not in offered:
+            st.info(
+                f"{words.title(asked)} has no steps in this view, so it shows "
+                f"{words.in_sentence(offered[0])}."
+            )
+        return controls.control("method", choices=offered)
 
 
 def stored_table() -> np.ndarray:
@@ -48,25 +53,28 @@ def stored_table() -> np.ndarray:
 def edit_table() -> np.ndarray:
     """The same, to edit, with its presets."""
     x = number_table.edit("x", EXAMPLES, FEATURES, "Example", "Feature")
-    preset_buttons("x", PRESETS, arithmetic.TABLES)
+    preset_buttons("x")
     return x
 
 
-def preset_buttons(name: str, titles: dict[str, str], tables: dict[str, str]) -> None:
+def preset_buttons(name: str) -> None:
     """One button for each ready-made table of the setting `name`."""
     with st.container(horizontal=True, gap="xsmall"):
-        for preset, title in titles.items():
-            st.button(
-                title, key=f"{name}_{preset}", on_click=_take_preset, args=(name, preset, tables)
-            )
+        for preset, title in PRESETS[name].items():
+            st.button(title, key=f"{name}_{preset}", on_click=_take_preset, args=(name, preset))
 
 
-def _take_preset(name: str, preset: str, tables: dict[str, str]) -> None:
+def _take_preset(name: str, preset: str) -> None:
     """Put the numbers in, and look at the column that they are about."""
-    controls.put(name, tables[preset])
+    controls.put(name, _TABLES[name][preset])
     if preset in _COLUMN_OF_PRESET:
         controls.put("column", _COLUMN_OF_PRESET[preset])
         number_table.forget_click()
+
+
+def chosen_row(x: np.ndarray) -> int:
+    """The example of the link, counted from 0, as far as the table has it."""
+    return min(int(controls.get("row")), len(x)) - 1
 
 
 def taken_apart(method: str, x: np.ndarray, gamma: float, beta: float, example: int) -> Steps:
@@ -91,15 +99,20 @@ def formula(method: str) -> str:
     return "z = γ x̂" if method == "rms" else "z = γ x̂ + β"
 
 
+def parameters(steps: Steps) -> dict[str, np.ndarray]:
+    """Gamma and, but for RMS norm, beta, one number per feature."""
+    gamma = {"γ": steps.gamma[0]}
+    return gamma if steps.method == "rms" else gamma | {"β": steps.beta[0]}
+
+
 def show_arithmetic(lines: Sequence[str]) -> None:
     """The arithmetic of the chosen cell, in two columns where there is room."""
     half = 2 if len(lines) > 3 else 1
     with st.container(key="arithmetic"):
         parts = (lines[:half], lines[half:])
         for column, part in zip(st.columns([3, 2] if half == 2 else 2), parts, strict=True):
-            with column:
-                for line in part:
-                    st.latex(line)
+            for line in part:
+                column.latex(line)
 
 
 def show_code(method: str, averaged: str = "") -> None:

@@ -24,17 +24,12 @@ QUESTION = (
 
 
 def show() -> None:
-    with page.control_box():
-        first, second, third = st.columns(3)
-        with first:
-            method = parts.method_control(("batch", "layer", "rms"))
-        with second:
-            gamma = controls.control("gamma", step=0.1)
-        with third:
-            beta = controls.control("beta", step=0.1, disabled=method == "rms")
+    first, second, third = page.control_columns(1, 1, 1)
+    method = parts.method_control(first, ("batch", "layer", "rms"))
+    gamma = controls.control("gamma", second, step=0.1)
+    beta = controls.control("beta", third, step=0.1, disabled=method == "rms")
     x = parts.stored_table()
-    row = min(int(controls.get("row")), len(x)) - 1
-    steps = parts.taken_apart(method, x, gamma, beta, row)
+    steps = parts.taken_apart(method, x, gamma, beta, parts.chosen_row(x))
     stages = {"x": steps.x, "x̂": steps.x_hat, parts.formula(method): steps.z}
     charts.show(relu_chart(stages), parts.caption(x, method), "relu")
     page.answer(answer(steps))

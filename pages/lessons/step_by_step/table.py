@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from functools import partial
+
 import streamlit as st
 
 from pages.components import charts, controls, number_table, page, theme
 from pages.components.charts import Chart
-from pages.components.number_table import GAP, MARGIN
 from pages.lab import arithmetic, words
 from pages.lab.arithmetic import Steps
 from pages.lessons.step_by_step import parts, weight
@@ -23,20 +23,14 @@ def QUESTION() -> str:
 
 
 def show() -> None:
-    with page.control_box():
-        first, second, third, fourth = st.columns([1.2, 1.4, 1, 1])
-        with first:
-            method = parts.method_control()
-        if method != "weight":
-            with second:
-                controls.control("eps")
-            with third:
-                gamma = controls.control("gamma", step=0.1)
-            with fourth:
-                beta = controls.control("beta", step=0.1, disabled=method == "rms")
+    first, second, third, fourth = page.control_columns(1.2, 1.4, 1, 1)
+    method = parts.method_control(first)
     if method == "weight":
         weight.show()
         return
+    controls.control("eps", second)
+    gamma = controls.control("gamma", third, step=0.1)
+    beta = controls.control("beta", fourth, step=0.1, disabled=method == "rms")
     left, right = st.columns([1.1, 2.5], gap="medium")
     with left:
         x = parts.edit_table()
@@ -58,40 +52,36 @@ def show() -> None:
 
 def steps_chart(steps: Steps, cell: tuple[int, int]) -> tuple[Chart, list[float]]:
     """x with its statistics where they belong, x_hat, and z with its gamma and beta."""
-    shared, batch = steps.shares(cell), steps.method == "batch"
+    shared = steps.shares(cell)
     rows, columns = steps.x.shape
-    x, x_hat, z = (
-        number_table.table(values, highlighted=shared, chosen=cell)
-        for values in (steps.x, steps.x_hat, steps.z)
-    )
+    table = partial(number_table.table, highlighted=shared, chosen=cell)
     statistics = {"mean": steps.mean, "var.": steps.variance, "root": steps.root}
-    parameters = {"γ": steps.gamma[0], "β": steps.beta[0]}
     if steps.method == "rms":
         statistics = {"mean sq.": steps.variance, "root": steps.root}
-        del parameters["β"]
-    below, narrow = 1 + rows + GAP, MARGIN + columns
-    for index, (title, values) in enumerate(statistics.items()):
-        if batch:
-            x += number_table.line(title, values[0], below + index, shared[0])
-        else:
-            x += number_table.line_down(title, values[:, 0], narrow + GAP + index, shared[:, 0])
-    own_feature = np.arange(columns) == cell[1]
-    for index, (title, values) in enumerate(parameters.items()):
-        z += number_table.line(title, values, below + index, own_feature)
-    wide = narrow if batch else narrow + GAP + len(statistics)
-    drawn = {"x and its statistics": x, "x̂": x_hat, parts.formula(steps.method): z}
+    if steps.method == "batch":
+        x = table(steps.x, below={title: of[0] for title, of in statistics.items()})
+    else:
+        x = table(steps.x, beside={title: of[:, 0] for title, of in statistics.items()})
+    drawn = {
+        "x and its statistics": x,
+        "x̂": table(steps.x_hat),
+        parts.formula(steps.method): table(steps.z, below=parts.parameters(steps)),
+    }
     arrays = {one: getattr(steps, one) for one in ("x", "mean", "variance", "root", "x_hat", "z")}
-    listed = number_table.listed(
-        ("example", "feature"), {"averaged with the chosen cell": shared} | arrays
-    )
     summary = (
         f"{words.title(steps.method)} on {words.count(rows, 'example')} of {columns} features. "
         f"Highlighted: {words.count(int(shared.sum()), 'cell')}, averaged with {name(cell)}: "
         f"x = {words.rounded(steps.x[cell])}, x̂ = {words.rounded(steps.x_hat[cell])}, "
         f"z = {words.rounded(steps.z[cell])}."
     )
-    panels = number_table.panels(drawn, theme.color(steps.method))
-    return Chart(tuple(panels), summary, listed), [wide, narrow, narrow]
+    chart = number_table.chart(
+        drawn,
+        theme.color(steps.method),
+        summary,
+        ("example", "feature"),
+        {"averaged with the chosen cell": shared} | arrays,
+    )
+    return chart, [number_table.width(marks) for marks in drawn.values()]
 
 
 def name(cell: tuple[int, int]) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import streamlit as st
 
 from pages.components import arrow_chart, charts, controls, number_table, page, theme
 from pages.components.charts import Chart
-from pages.components.number_table import GAP
 from pages.lab import arithmetic, words
 from pages.lab.arithmetic import WeightSteps
 from pages.lessons.step_by_step import parts
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 QUESTION = "Double every number of v. How does the kernel w change?"
 PLANE = ((-3.5, 8.5), (-2.0, 10.0))  # x and y of the arrows: room for v and for v doubled
@@ -21,7 +26,7 @@ def show() -> None:
     with left:
         v = number_table.edit("v", (2, 4), parts.FEATURES, "Input", "Output")
         g = number_table.edit("g", (1,), parts.FEATURES, "g", "Output")[0]
-        parts.preset_buttons("v", parts.KERNEL_PRESETS, arithmetic.KERNELS)
+        parts.preset_buttons("v")
     cell = number_table.choose(len(v), parts.FEATURES, "Input", "Output")
     steps = arithmetic.weight_norm_steps(v, g)
     if controls.get("affine") == "undo":
@@ -44,19 +49,8 @@ def kernel_chart(steps: WeightSteps, cell: tuple[int, int]) -> Chart:
     """v with its lengths and g, w, and, where there are two inputs, both as arrows."""
     rows, columns = steps.v.shape
     same_output = np.broadcast_to(np.arange(columns) == cell[1], steps.v.shape)
-    v, w = (
-        number_table.table(values, "I", "O", highlighted=same_output, chosen=cell)
-        for values in (steps.v, steps.w)
-    )
-    below = 1 + rows + GAP
-    for index, (title, values) in enumerate({"‖v‖": steps.norm, "g": steps.g}.items()):
-        v += number_table.line(title, values, below + index, same_output[0])
-    panels = number_table.panels({"v, ‖v‖ and g": v, "w = g v / ‖v‖": w}, theme.color("weight"))
-    if rows == 2:
-        panels.append(arrows(steps))
-    listed = number_table.listed(
-        ("input", "output"), {"v": steps.v, "‖v‖": steps.norm, "g": steps.g, "w": steps.w}
-    )
+    table = partial(number_table.table, row="I", column="O", highlighted=same_output, chosen=cell)
+    lengths_of = {"‖v‖": steps.norm, "g": steps.g}
     lengths, new_lengths = (
         ", ".join(words.rounded(one) for one in values) for values in (steps.norm, steps.length)
     )
@@ -64,10 +58,17 @@ def kernel_chart(steps: WeightSteps, cell: tuple[int, int]) -> Chart:
         f"Weight norm of {columns} outputs. The lengths of v are {lengths}; those of w are "
         f"{new_lengths}."
     )
-    return Chart(tuple(panels), summary, listed)
+    return number_table.chart(
+        {"v, ‖v‖ and g": table(steps.v, below=lengths_of), "w = g v / ‖v‖": table(steps.w)},
+        theme.color("weight"),
+        summary,
+        ("input", "output"),
+        {"v": steps.v} | lengths_of | {"w": steps.w},
+        *([arrows(steps)] if rows == 2 else []),
+    )
 
 
-def arrows(steps: WeightSteps):
+def arrows(steps: WeightSteps) -> tuple[dict[str, Any], pd.DataFrame]:
     """v and w of each output from the origin; an arrow of length 0 is left out."""
     drawn = [
         {
