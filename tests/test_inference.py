@@ -40,7 +40,7 @@ def test_sorted_batches_hold_one_class_each(run, drawn):
     images, labels = drawn.test_images, drawn.test_labels
     of_a_class = [np.flatnonzero(labels == digit) for digit in range(10)]
     batches = [b for each in of_a_class for b in each[: len(each) // size * size].reshape(-1, size)]
-    found = inference.accuracy_in_sorted_batches(net, images, labels, size)
+    found = inference.accuracy_in_batches(net, images, labels, size, one_class=True)
     assert found == pytest.approx(right_in(net, images, labels, batches))
 
 
@@ -48,7 +48,7 @@ def test_too_few_images_give_no_accuracy_and_never_nan(run, drawn):
     few = replace(drawn, test_images=drawn.test_images[:100], test_labels=drawn.test_labels[:100])
     net = inference.network(run)
     assert inference.accuracy_in_batches(net, *inference.evaluated(few), 256) is None
-    assert inference.accuracy_in_sorted_batches(net, *inference.evaluated(few), 32) is None
+    assert inference.accuracy_in_batches(net, *inference.evaluated(few), 32, one_class=True) is None
     seen = inference.mates({"batch": net}, few, 712, 32, None)
     assert (seen.pinned, seen.sorted) == (99, None)
     found = inference.study(run, few)

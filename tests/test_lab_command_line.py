@@ -94,13 +94,13 @@ def test_a_sweep_is_recorded_and_its_trainings_are_kept(home, drawn, monkeypatch
     assert lab.main(["sweep", "paper", "--folder", str(home)]) == 0
     content = json.loads((home / "sweep-paper.json").read_text(encoding="utf-8"))
     assert content["origin"]["data"] == {"name": drawn.name, "checksum": drawn.checksum}
-    found = sweeps.from_content(content)
-    assert found.sweep == sweep and len(found.outcomes) == 4
-    taken = {at.value: found.outcomes[sweeps.name_of(at.config)].steps for at in sweep.points()}
+    found = sweeps.from_content(sweep, content)
+    assert len(found) == 4
+    taken = {one.batch_size: found[one.only_used()].steps for one in sweep.configs()}
     assert taken == sweeps.updates(sweep, len(drawn.train_labels)) == {16: 4, 64: 1}
     config = sweep.config("batch", 16, 0)
     accuracy = train(config, drawn).test_accuracy
-    assert found.outcomes[sweeps.name_of(config)].accuracy == accuracy
+    assert found[config.only_used()].accuracy == accuracy
     assert Store().load(config.key(drawn.checksum)).test_accuracy == accuracy
 
 

@@ -105,7 +105,7 @@ def test_a_cold_link_shows_a_recorded_picture_and_its_answer(view, pictures, pla
 
 
 def test_the_page_opens_on_training_against_inference(puppet):
-    study = studies.recorded_studies()[sweeps.name_of(studies.small("conv"))]
+    study = studies.recorded_studies()[studies.small("conv").only_used()]
     app = opened()
     assert f"{study.own[1]:.1%} in batches of 1" in answer(app)
     assert f"**The moving statistics:** {study.moving:.1%}" in answer(app)
@@ -117,7 +117,7 @@ def test_recalibrating_brings_the_third_line_and_its_gain(puppet):
     assert "Recalibrated" not in answer(app)
     pressed(app, "recalibrate")
     config = replace(studies.small("conv and dense"), momentum=0.99)
-    study = studies.recorded_studies()[sweeps.name_of(config)]
+    study = studies.recorded_studies()[config.only_used()]
     text = answer(app).replace("−", "-")
     numbers = re.search(r"batches: ([\d.]+)% becomes ([\d.]+)%, ([+-][\d.]+) points", text)
     before, after, gain = map(float, numbers.groups())
@@ -214,8 +214,8 @@ def test_a_sweep_runs_a_few_at_a_time_fills_in_and_ends(puppet):
     pressed(app, "_run_cliff")
     assert app.query_params["from"] == "live"
     queue = server.experiments()
-    points = replace(sweeps.PLANS["rates"], methods=("none", "batch"), seeds=(0,)).points()
-    keys = [point.config.key(server.data().checksum) for point in points]
+    configs = replace(sweeps.PLANS["rates"], methods=("none", "batch"), seeds=(0,)).configs()
+    keys = [config.key(server.data().checksum) for config in configs]
     asked = [key for key in keys if queue.find(key) is not None]
     assert 0 < len(asked) <= live_sweep.AT_A_TIME < len(keys)
     assert not app.success
@@ -233,7 +233,7 @@ def test_a_sweep_runs_a_few_at_a_time_fills_in_and_ends(puppet):
 
 def test_a_training_that_fails_is_told_once_and_not_asked_for_again(puppet):
     plan = replace(sweeps.PLANS["rates"], methods=("none",), seeds=(0,))
-    puppet.failing = plan.points()[0].config
+    puppet.failing = plan.configs()[0]
     puppet.go.set()
     app = opened(lab="cliff", methods="none")
     pressed(app, "_run_cliff")

@@ -1,11 +1,13 @@
 """Sweeps: their trainings, the facts that are computed of the outcomes, and the shipped numbers."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
-from pages.lab import sweeps
+from normlib.config import TrainConfig
+from pages.lab import recorded, sweeps
 from pages.lab.sweeps import Outcome, Sweep
 from pages.lessons.batch_size_lab import rates_answer, sweep_answer
 from pages.lessons.batch_size_lab.sweep import conditions
@@ -13,13 +15,14 @@ from pages.lessons.batch_size_lab.sweep import conditions
 MNIST = sweeps.MNIST_IMAGES
 
 
-def outcomes(sweep: Sweep, accuracy) -> dict[str, Outcome]:
+def outcomes(sweep: Sweep, accuracy) -> dict[TrainConfig, Outcome]:
     """Made-up outcomes: accuracy(method, value, seed), None for one that diverged."""
     found = {}
-    for point in sweep.points():
-        right = accuracy(point.method, point.value, point.seed)
+    for config in sweep.configs():
+        value = getattr(config, sweep.along)
+        right = accuracy(config.normalization, value, config.seed)
         status = "diverged" if right is None else "finished"
-        found[sweeps.name_of(point.config)] = Outcome(status, right, 94, 1.0)
+        found[config.only_used()] = Outcome(status, right, 94, 1.0)
     return found
 
 
@@ -29,18 +32,20 @@ def rows(sweep: Sweep, accuracy) -> list[sweeps.Row]:
 
 def test_a_sweep_changes_nothing_but_method_value_and_seed():
     sweep = sweeps.PLANS["rates"]
-    for point in sweep.points():
-        changed = {"normalization": point.method, "learning_rate": point.value, "seed": point.seed}
-        assert point.config == replace(sweep.base, **changed)
-    seeds = [point.seed for point in sweep.points()]
-    assert seeds == sorted(seeds)  # so that an interrupted one has whole seeds
+    expected = [  # seed by seed, so that an interrupted one has whole seeds
+        replace(sweep.base, normalization=method, learning_rate=rate, seed=seed)
+        for seed in (0, 1)
+        for rate in sweeps.RATES
+        for method in sweeps.FOUR
+    ]
+    assert sweep.configs() == expected
 
 
 def test_equal_images_means_unequal_updates_and_the_reverse():
     images, updates = sweeps.PLANS["images"], sweeps.PLANS["updates"]
     assert sweeps.updates(images, MNIST) == {2: 3000, 4: 1500, 8: 750, 32: 188, 128: 47, 256: 24}
     assert sweeps.updates(updates, MNIST) == dict.fromkeys(sweeps.SIZES, sweeps.UPDATES)
-    assert {point.config.epochs for point in updates.points()} == {1}
+    assert {config.epochs for config in updates.configs()} == {1}
 
 
 def test_updates_are_equal_only_as_far_as_there_are_images():
@@ -66,7 +71,7 @@ def test_rows_hold_the_mean_and_the_extremes_of_the_seeds():
     ]
     for row in picture:
         assert (row.low, row.mean, row.high) == pytest.approx((0.5, 0.6, 0.7))
-    del found[sweeps.name_of(sweep.config("batch", 8, 2))]
+    del found[sweep.config("batch", 8, 2).only_used()]
     assert sweeps.rows(sweep, found)[-1].done == 2
 
 
@@ -163,20 +168,20 @@ def test_nothing_but_divergence_has_its_sentence():
 def test_a_sweep_reads_what_it_writes():
     sweep = Sweep("batch_size", (4, 128), ("batch", "layer"), (3,), held="updates")
     found = outcomes(sweep, lambda method, value, seed: 0.5 if method == "batch" else None)
-    back = sweeps.from_content({"origin": {"date": "today"}, **sweeps.to_content(sweep, found)})
-    assert (back.sweep, back.outcomes, back.origin) == (sweep, found, {"date": "today"})
+    content = sweeps.to_content(sweep, list(found.values()))
+    assert content["sweep"] == asdict(sweep)
+    assert sweeps.from_content(sweep, content) == found
 
 
 @pytest.mark.parametrize("plan", sweeps.PLANS)
 def test_a_recorded_sweep_is_whole_and_says_where_it_comes_from(plan):
-    recorded = sweeps.recorded(plan)
-    assert recorded.sweep == sweeps.PLANS[plan]
-    names = {sweeps.name_of(point.config) for point in recorded.sweep.points()}
-    assert set(recorded.outcomes) == names
-    for one in recorded.outcomes.values():
+    sweep, content = sweeps.PLANS[plan], recorded.read(f"sweep-{plan}")
+    assert content["sweep"] == json.loads(json.dumps(asdict(sweep)))
+    outcomes = sweeps.from_content(sweep, content)
+    assert set(outcomes) == {config.only_used() for config in sweep.configs()}
+    assert set(outcomes) <= set(sweeps.recorded_outcomes())
+    for one in outcomes.values():
         assert one.status == "diverged" or 0 <= one.accuracy <= 1
-    assert recorded.origin["data"]["name"] == "MNIST"
-    assert {"date", "machine", "versions"} <= set(recorded.origin)
 
 
 def test_the_paper_is_set_beside_the_config_itself():

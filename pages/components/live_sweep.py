@@ -9,32 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from normlib.config import TrainConfig
 from pages.components import controls, server, trainings
-from pages.lab import sweeps, words
-from pages.lab.sweeps import Outcome, Sweep
+from pages.lab import recorded, sweeps, words
+from pages.lab.experiment import FINAL, LIVE
+from pages.lab.sweeps import Outcome, Outcomes, Sweep
 
 if TYPE_CHECKING:
     from pages.lab.queue import Experiment
 
 AT_A_TIME = 8  # trainings of a sweep that wait or run
-ENDED = ("finished", "diverged")
 SEEDS = (0, 1, 2)
-# draw(sweep, outcomes by `sweeps.name_of` the config, how many training images there are)
-Draw = Callable[[Sweep, dict[str, Outcome], int], None]
+# draw(sweep, outcomes, how many training images there are)
+Draw = Callable[[Sweep, Outcomes, int], None]
 _ended: dict[str, Outcome] = {}  # of trainings that have ended, by key: small, unlike the runs
 
 
 @dataclass
 class State:
-    """What this server knows of a sweep; outcomes by `sweeps.name_of` the config."""
+    """What this server knows of the trainings of a sweep."""
 
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    outcomes: dict[TrainConfig, Outcome] = field(default_factory=dict)
     under_way: list[Experiment] = field(default_factory=list)
     failed: list[Experiment] = field(default_factory=list)
     missing: list[TrainConfig] = field(default_factory=list)
@@ -46,23 +45,22 @@ def show(plan: Sweep, wish: str, draw: Draw) -> None:
     wish: names its buttons; unique on the page.
     """
     try:
-        points = plan.points()
+        configs = plan.configs()
     except ValueError as error:
         st.warning(str(error), icon=":material/tune:")
         return
-    recorded = sweeps.recorded_outcomes()
-    has_recorded = all(sweeps.name_of(point.config) in recorded for point in points)
+    kept = sweeps.recorded_outcomes()
+    has_recorded = all(config.only_used() in kept for config in configs)
     here = replace(plan, seeds=plan.seeds[:1] if controls.get("seeds") == "1" else SEEDS)
     state = _buttons(here, wish, has_recorded)
-    has_live = bool(state.outcomes or state.under_way or state.failed)
-    which = source_of(has_recorded, has_live)
-    origin = sweeps.recorded("images").origin
+    which = source_of(has_recorded, bool(state.outcomes or state.under_way or state.failed))
+    if which:
+        seeds = (plan if which == "recorded" else here).seeds
+        told = f"Seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}."
+        mark(which, recorded.read("sweep-images")["origin"], told)
     if which == "recorded":
-        mark(which, origin, f"Seeds {', '.join(map(str, plan.seeds))}.")
-        draw(plan, recorded, sweeps.MNIST_IMAGES)
+        draw(plan, kept, sweeps.MNIST_IMAGES)
     elif which == "live":
-        seeds = ", ".join(map(str, here.seeds))
-        mark(which, origin, f"Seed{'s' * (len(here.seeds) > 1)} {seeds}.")
         _watch(here, draw, wish)
     else:
         st.markdown(
@@ -73,7 +71,7 @@ def show(plan: Sweep, wish: str, draw: Draw) -> None:
 
 def complete(plan: Sweep, picture: list[sweeps.Row]) -> bool:
     """Whether every training has come; if not, say so instead of drawing conclusions."""
-    total, done = len(plan.points()), sum(row.done for row in picture)
+    total, done = len(plan.configs()), sum(row.done for row in picture)
     if done < total:
         st.caption(f"{done} of {total} trainings. The answer comes with the last one.")
     return done == total
@@ -101,7 +99,7 @@ def source_of(has_recorded: bool, has_live: bool) -> str:
     return "recorded" if has_recorded else "live" if has_live else ""
 
 
-def mark(source: str, origin: dict[str, Any], more: str = "") -> None:
+def mark(source: str, origin: dict[str, Any], more: str) -> None:
     """The badge that says where the numbers come from, beside the words about it."""
     with st.container(horizontal=True, vertical_alignment="center", key="source"):
         if source == "recorded":
@@ -130,12 +128,12 @@ def _asked(wish: str) -> None:
 
 def known(sweep: Sweep) -> State:
     """What this server knows of its trainings."""
-    state = State()
-    for config, name, key in _keyed(sweep, server.data().checksum):
-        found = _ended.get(key) or _look_up(key)
+    state, checksum = State(), server.data().checksum
+    for config in sweep.configs():
+        found = _look_up(trainings.key_of(config, checksum))
         if isinstance(found, Outcome):
-            state.outcomes[name] = found
-        elif found is not None and found.status in trainings.LIVE:
+            state.outcomes[config.only_used()] = found
+        elif found is not None and found.status in LIVE:
             state.under_way.append(found)
         elif found is not None and found.status == "failed":
             state.failed.append(found)
@@ -144,26 +142,20 @@ def known(sweep: Sweep) -> State:
     return state
 
 
-@lru_cache(maxsize=64)
-def _keyed(sweep: Sweep, checksum: str) -> tuple[tuple[TrainConfig, str, str], ...]:
-    """Each config with `sweeps.name_of` it and its run's key."""
-    configs = [point.config for point in sweep.points()]
-    return tuple((one, sweeps.name_of(one), one.key(checksum)) for one in configs)
-
-
 def _look_up(key: str) -> Outcome | Experiment | None:
+    if key in _ended:
+        return _ended[key]
     store = server.experiments().store
     # A summary is a line; the run itself would bring its weights along.
     summary = store.summary(key) if store is not None else None
-    if summary is not None and summary.status in ENDED:
+    if summary is not None and summary.status in FINAL:
         found = Outcome(summary.status, summary.test_accuracy, summary.steps, summary.seconds)
     else:
         experiment = trainings.at(key)
-        if experiment is None or experiment.run is None or experiment.status not in ENDED:
+        if experiment is None or experiment.run is None or experiment.status not in FINAL:
             return experiment
         found = Outcome.of(experiment.run)
-    _ended[key] = found
-    return found
+    return _ended.setdefault(key, found)
 
 
 def _wanted() -> set[Sweep]:
@@ -195,7 +187,17 @@ def _watch(sweep: Sweep, draw: Draw, key: str) -> None:
     def look_again() -> None:
         state = _feed(sweep)
         if state.under_way:
-            _progress(sweep, state)
+            running = [
+                f"{words.in_sentence(one.config.normalization)}, "
+                f"{getattr(one.config, sweep.along):g}"
+                for one in state.under_way
+                if one.status == "running"
+            ]
+            now = "; ".join(running) or "waiting for a turn"
+            total, done = len(sweep.configs()), len(state.outcomes)
+            st.progress(
+                min(done / total, 1.0), text=f"{done} of {total} trainings are done. Now: {now}."
+            )
         if state.failed:
             failed = words.count(len(state.failed), "training")
             st.warning(f"{failed} failed. {state.failed[0].message}", icon=":material/error:")
@@ -204,45 +206,31 @@ def _watch(sweep: Sweep, draw: Draw, key: str) -> None:
     trainings.follow(_feed(sweep).under_way, look_again, key)
 
 
-def _progress(sweep: Sweep, state: State) -> None:
-    """How many trainings are done, and which ones run."""
-    total, done = len(sweep.points()), len(state.outcomes)
-    running = [
-        f"{words.in_sentence(one.config.normalization)}, {getattr(one.config, sweep.along):g}"
-        for one in state.under_way
-        if one.status == "running"
-    ]
-    now = "; ".join(running) or "waiting for a turn"
-    st.progress(min(done / total, 1.0), text=f"{done} of {total} trainings are done. Now: {now}.")
-
-
 def _buttons(sweep: Sweep, wish: str, has_recorded: bool) -> State:
     """Run and Stop for a sweep, and how large it is; what is known of it then."""
     if trainings.wished(f"run_{wish}"):
         _wanted().add(sweep)
-        trainings.submit([one.config for one in known(sweep).failed[:AT_A_TIME]])
+        trainings.submit(one.config for one in known(sweep).failed[:AT_A_TIME])
         _feed(sweep)
     if trainings.wished(f"stop_{wish}"):
         _wanted().discard(sweep)
         trainings.stop(one.key for one in known(sweep).under_way)
     state = known(sweep)
-    total = len(sweep.points())
+    total = len(sweep.configs())
     going = sweep in _wanted() or any(trainings.watches(one) for one in state.under_way)
-    complete = len(state.outcomes) == total
+    done = len(state.outcomes) == total
     with st.container(horizontal=True, vertical_alignment="center", key=f"{wish}_buttons"):
         ask_button(
             "Run on this machine",
             f"run_{wish}",
             icon=":material/play_arrow:",
             type="secondary" if has_recorded else "primary",
-            disabled=complete or going,
+            disabled=done or going,
         )
-        trainings.button(
-            "Stop", f"stop_{wish}", icon=":material/stop:", disabled=complete or not going
-        )
+        trainings.button("Stop", f"stop_{wish}", icon=":material/stop:", disabled=done or not going)
         st.caption(
             f"All {total} trainings are done on this machine."
-            if complete
+            if done
             else f"{total} small trainings on this machine. Leaving the page pauses the rest."
             if going
             else f"{total} small trainings, a few seconds each."

@@ -7,14 +7,20 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
-from normlib.__main__ import try_writing
-from normlib.config import LIMITS
+from normlib.__main__ import table, try_writing
+from normlib.config import LIMITS, TrainConfig
 from normlib.mnist import Dataset, describe_source, load_mnist
-from pages.lab import record, recorded, report, reproduce, stored_runs
-from pages.lab.store import Store
+from normlib.run import Run
+from pages.lab import export, record, recorded, report, reproduce
+from pages.lab.run_names import describe
+from pages.lab.store import RunSummary, Store
 from pages.lab.sweeps import PLANS
+
+_KEY_SHOWN = 10
+_COLUMNS = ("key", "status", "data_name", "steps", "epochs", "train_loss", "test_accuracy")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,10 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_report)
 
     # A sweep goes by the name of its plan, and stands in the recording "sweep-<plan>".
-    sweeps = {name: f"sweep-{name}" for name in PLANS} | {
-        "inference": "inference",
-        "mates": "mates",
-    }
+    sweeps = {name: f"sweep-{name}" for name in PLANS}
+    sweeps |= {name: name for name in ("inference", "mates")}
     command = commands.add_parser(
         "sweep",
         help="record the sweeps of the batch size lab",
@@ -111,11 +115,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _report(chosen: argparse.Namespace) -> None:
-    if not 1 <= chosen.seeds <= 100:
-        raise ValueError(f"seeds must be a whole number from 1 to 100, not {chosen.seeds}.")
-    low, high = LIMITS["epochs"]
-    if not low <= chosen.epochs <= high:
-        raise ValueError(f"epochs must be a whole number from 1 to {high}, not {chosen.epochs}.")
+    for name, most in (("seeds", 100), ("epochs", LIMITS["epochs"][1])):
+        if not 1 <= (value := getattr(chosen, name)) <= most:
+            raise ValueError(f"{name} must be a whole number from 1 to {most}, not {value}.")
     _try_writing(chosen.json, chosen.markdown)
     data = _data()
     if data.name != "MNIST":
@@ -148,10 +150,7 @@ def _record(names: Sequence[str], chosen: argparse.Namespace) -> None:
 def _runs(chosen: argparse.Namespace) -> None:
     _try_writing(chosen.csv, chosen.json)
     with _store() as store:
-        if chosen.key is None:
-            shown, *texts = stored_runs.everything(store)
-        else:
-            shown, *texts = stored_runs.one(store, chosen.key)
+        shown, *texts = _all_runs(store) if chosen.key is None else _one_run(store, chosen.key)
         if store.notice:
             print(store.notice, file=sys.stderr)
     print(shown)
@@ -159,6 +158,43 @@ def _runs(chosen: argparse.Namespace) -> None:
         if file:
             file.write_text(text, encoding="utf-8")
             print(f"Written to {file}.")
+
+
+def _all_runs(store: Store) -> tuple[str, str, str]:
+    """The runs that were kept, the newest first: for a terminal, as CSV and as JSON."""
+    summaries = store.list()
+    lines = [f"{'key':{_KEY_SHOWN}}  {'status':11}  {'when':16}  accuracy  run"]
+    rows = []
+    for one in summaries:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.changed))
+        accuracy = "" if one.test_accuracy is None else f"{one.test_accuracy:.2%}"
+        start = f"{one.key[:_KEY_SHOWN]}  {one.status:11}  {when}  {accuracy:>8}"
+        lines.append(f"{start}  {_words(one)}")
+        rows.append({name: getattr(one, name) for name in _COLUMNS})
+    configs = [asdict(one.config) for one in summaries]
+    flat = [row | config for row, config in zip(rows, configs, strict=True)]
+    nested = [row | {"config": config} for row, config in zip(rows, configs, strict=True)]
+    shown = "\n".join(lines) if summaries else f"No runs are kept in {store.home} yet."
+    columns = (*_COLUMNS, *asdict(TrainConfig()))
+    return shown, export.as_csv(flat, columns), recorded.as_json(nested)
+
+
+def _one_run(store: Store, start: str) -> tuple[str, str, str]:
+    """The run whose key starts so: for a terminal, its history as CSV, itself as JSON."""
+    keys = [summary.key for summary in store.list() if summary.key.startswith(start)]
+    if len(keys) != 1:
+        found = f"{len(keys)} runs have keys" if keys else "No run has a key"
+        raise ValueError(f"{found} starting with {start!r}; `runs` alone lists them.")
+    run = store.load(keys[0])
+    if run is None:
+        raise ValueError(f"Run {keys[0]} has not ended: there is nothing to show yet.")
+    ended = f"{run.status}: {run.message}" if run.message else run.status
+    shown = f"{run.key}\n{_words(run)}\n{ended}\n\n{table(run)}"
+    return shown, export.history_csv(run), export.run_json(run)
+
+
+def _words(run: Run | RunSummary) -> str:
+    return f"{describe(run.config, TrainConfig())}, {run.data_name}"
 
 
 def _try_writing(*files: Path | None) -> None:

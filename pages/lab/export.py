@@ -10,6 +10,8 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +23,19 @@ _LAYERS = ("conv", "dense", "output")
 _PERCENTILES = ("p15", "p50", "p85")
 # Of each channel; thirty columns more would bury the rest. The JSON of the run has them.
 _TOO_WIDE = ("moving_mean", "moving_variance", "batch_mean", "batch_variance")
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
+    """Rows as CSV; without `columns`, those of all rows in the order in which they come up.
+
+    Not by pandas, for which a loss that is "nan" is a missing one.
+    """
+    text = io.StringIO()
+    names = columns or list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def steps_per_epoch(run: Run) -> int:
@@ -56,35 +71,21 @@ def history_csv(run: Run) -> str:
     """
     per_epoch = steps_per_epoch(run)
     accuracies = run.recorded.get("batch_accuracies", [""] * len(run.losses))
-    rows: list[dict[str, object]] = [
+    rows: list[dict[str, Any]] = [
         {"step": step, "epoch": (step - 1) // per_epoch + 1, "loss": loss, "batch_accuracy": right}
         for step, (loss, right) in enumerate(zip(run.losses, accuracies, strict=True), start=1)
     ]
     for result in run.epochs:
         rows[result.epoch * per_epoch - 1] |= asdict(result)
-    for index, step in enumerate(run.recorded.get("step", ())):
-        rows[int(step) - 1] |= _measured(run.recorded, index)
-    text = io.StringIO()
-    columns = dict.fromkeys(name for row in rows for name in row)
-    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _measured(recorded: Mapping[str, list], index: int) -> dict[str, object]:
-    """The recorded row as flat cells: "conv_input_p15", "gradient_norms_dense", ..."""
-    cells: dict[str, object] = {}
-    for name, values in recorded.items():
-        if name in ("step", "batch_accuracies", *_TOO_WIDE):
-            continue
-        value = values[index]
-        if isinstance(value, (list, tuple)):
-            parts = _PERCENTILES if name.endswith("_input") else _LAYERS
-            cells |= {f"{name}_{part}": one for part, one in zip(parts, value, strict=True)}
-        else:
-            cells[name] = value
-    return cells
+    left_out = {"step", "batch_accuracies", *_TOO_WIDE}
+    for name in (name for name in run.recorded if name not in left_out):
+        parts = _PERCENTILES if name.endswith("_input") else _LAYERS
+        for step, value in zip(run.recorded["step"], run.recorded[name], strict=True):
+            cells = {name: value}
+            if isinstance(value, (list, tuple)):
+                cells = {f"{name}_{part}": one for part, one in zip(parts, value, strict=True)}
+            rows[int(step) - 1] |= cells
+    return as_csv(rows)
 
 
 def config_json(config: TrainConfig) -> str:
@@ -104,19 +105,14 @@ def runs_json(runs: Sequence[Run]) -> str:
 
 def losses_csv(runs: Mapping[str, Sequence[Run]]) -> str:
     """One line per step, one column per run: "Batch norm, seed 0"."""
-    columns = {
+    named = {
         f"{name}, seed {run.config.seed}": run.losses
         for name, seeds in runs.items()
         for run in seeds
     }
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["step", *columns])
-    longest = max(map(len, columns.values()), default=0)
-    for step in range(longest):
-        row = [losses[step] if step < len(losses) else "" for losses in columns.values()]
-        writer.writerow([step + 1, *row])
-    return text.getvalue()
+    columns = ("step", *named)
+    lines = enumerate(zip_longest(*named.values(), fillvalue=""), start=1)
+    return as_csv([dict(zip(columns, (step, *line), strict=True)) for step, line in lines], columns)
 
 
 def data_npz(data: Dataset) -> bytes:

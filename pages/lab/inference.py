@@ -68,29 +68,24 @@ def _chunks(images: np.ndarray, size: int = _AT_ONCE) -> Iterator[np.ndarray]:
 # ---- three kinds of statistics ---------------------------------------------------------------
 
 
-def accuracy(net: SmallCNN, images: np.ndarray, labels: np.ndarray) -> float:
-    """The share classified correctly with the moving statistics; 0..1."""
-    return float(np.mean(logits(net, images).argmax(1) == labels))
+def accuracy(net: SmallCNN, images: np.ndarray, labels: np.ndarray, size: int = 0) -> float:
+    """The share classified correctly, 0..1, with the statistics that `logits` uses."""
+    return float(np.mean(logits(net, images, size).argmax(1) == labels))
 
 
 def accuracy_in_batches(
-    net: SmallCNN, images: np.ndarray, labels: np.ndarray, size: int, seed: int = 0
+    net: SmallCNN, images: np.ndarray, labels: np.ndarray, size: int, one_class: bool = False
 ) -> float | None:
     """The share classified correctly by the statistics of batches of `size`; None if none is full.
 
-    The images are shuffled and cut into batches; those left over are not counted.
+    The images are shuffled, or with one_class sorted by their class, and cut into batches; those
+    left over are not counted.
     """
-    order = np.random.default_rng([seed, size]).permutation(len(images))
-    return _accuracy_of(net, images, labels, order[: len(order) // size * size], size)
-
-
-def accuracy_in_sorted_batches(
-    net: SmallCNN, images: np.ndarray, labels: np.ndarray, size: int
-) -> float | None:
-    """As `accuracy_in_batches`, but each batch holds one class only."""
-    classes = [np.flatnonzero(labels == digit) for digit in range(CLASSES)]
-    order = np.concatenate([each[: len(each) // size * size] for each in classes])
-    return _accuracy_of(net, images, labels, order, size)
+    groups = [np.random.default_rng([0, size]).permutation(len(images))]
+    if one_class:
+        groups = [np.flatnonzero(labels == digit) for digit in range(CLASSES)]
+    order = np.concatenate([group[: len(group) // size * size] for group in groups])
+    return accuracy(net, images[order], labels[order], size) if len(order) else None
 
 
 def recalibrate(net: SmallCNN, images: np.ndarray, size: int) -> int:
@@ -119,11 +114,11 @@ def study(run: Run, data: Dataset, sizes: Sequence[int] = TEST_SIZES) -> Study:
     images, labels = evaluated(data)
     net = network(run)
     norm = net.conv_norm
-    own = {}
-    for size in sorted({min(size, len(images)) for size in sizes}):
-        right = accuracy_in_batches(net, images, labels, size)
-        assert right is not None  # there are images enough
-        own[size] = right
+    own = {
+        size: right
+        for size in sorted({min(size, len(images)) for size in sizes})
+        if (right := accuracy_in_batches(net, images, labels, size)) is not None
+    }
     moving = accuracy(net, images, labels)
     mean, variance = norm.moving_mean.numpy(), norm.moving_variance.numpy()
     trained_on = data.train_images[: min(run.config.train_size, RECOMPUTED_FROM)]
@@ -137,28 +132,14 @@ def study(run: Run, data: Dataset, sizes: Sequence[int] = TEST_SIZES) -> Study:
         len(run.losses),
         batches,
         accuracy(net, images, labels),
-        {
-            "mean": float(shift.max()),
-            "variance": float(np.exp(np.abs(np.log(ratio)).max())),
-        },
+        {"mean": float(shift.max()), "variance": float(np.exp(np.abs(np.log(ratio)).max()))},
     )
-
-
-def _accuracy_of(
-    net: SmallCNN, images: np.ndarray, labels: np.ndarray, order: np.ndarray, size: int
-) -> float | None:
-    if not len(order):
-        return None
-    read = logits(net, images[order], size).argmax(1)
-    return float(np.mean(read == labels[order]))
 
 
 # ---- batch-mates -----------------------------------------------------------------------------
 
 
-def draw_mates(
-    labels: np.ndarray, pinned: int, size: int, digit: int | None = None, seed: int = 0
-) -> np.ndarray:
+def draw_mates(labels: np.ndarray, pinned: int, size: int, digit: int | None = None) -> np.ndarray:
     """Who shares a batch with the pinned image, in each of 200 batches: (200, size - 1) indices.
 
     digit: only images of this class; None: any. No image twice in a batch, and the pinned one
@@ -168,7 +149,7 @@ def draw_mates(
     candidates = candidates[candidates != pinned]
     if len(candidates) < size - 1:
         raise ValueError(f"There are only {len(candidates)} such images to draw from.")
-    chance = np.random.default_rng([seed, _MATES_STREAM, size])
+    chance = np.random.default_rng([0, _MATES_STREAM, size])
     drawn = [chance.choice(len(candidates), size - 1, replace=False) for _ in range(BATCHES)]
     return candidates[np.array(drawn, int).reshape(BATCHES, size - 1)]
 
@@ -213,9 +194,15 @@ def cloud(
     if isinstance(net.dense_norm, BatchNorm):
         size = batches.shape[1]
         return logits(net, images[batches.ravel()], size)[::size]
-    moments = channel_moments(net, images) if moments is None else moments
-    twin = copy(net)
-    twin.conv_norm = _GivenStatistics(net.conv_norm, *pooled(moments, batches))
+    norm = net.conv_norm
+    mean, variance = (
+        each[:, None, None].astype(np.float32)
+        for each in pooled(moments or channel_moments(net, images), batches)
+    )
+    twin: Any = copy(net)
+    twin.conv_norm = lambda x, *_: normalize.batch_norm(
+        x, norm.gamma, norm.beta, norm.epsilon, mean, variance
+    )
     copies = np.repeat(images[pinned][None], len(batches), 0)
     with tf.device(DEVICE):
         return twin.forward(copies, training=False)["logits"].numpy()
@@ -245,7 +232,7 @@ def mates(
         cloud(nets["batch"], images, pinned, drawn, moments),
         {method: logits(net, images[pinned][None])[0] for method, net in nets.items()},
         accuracy_in_batches(nets["batch"], images, labels, size),
-        accuracy_in_sorted_batches(nets["batch"], images, labels, size),
+        accuracy_in_batches(nets["batch"], images, labels, size, one_class=True),
     )
 
 
@@ -256,42 +243,23 @@ def mates_view(runs: Sequence[Run], data: Dataset) -> dict[str, Any]:
     logits of batch norm, times 100}}; "accuracy": {"random" | "sorted": {size: ...}}.
     """
     nets = {run.config.normalization: network(run) for run in runs}
+    groups = {"random": None, str(studies.ONE_CLASS): studies.ONE_CLASS}
     seen = {
-        (digit, size): mates(nets, data, studies.PINNED, size, digit)
-        for digit in (None, studies.ONE_CLASS)
-        for size in studies.MATES_SIZES
+        who: {str(m): mates(nets, data, studies.PINNED, m, digit) for m in studies.MATES_SIZES}
+        for who, digit in groups.items()
     }
-    clouds: dict[str, dict[str, list]] = {"random": {}, str(studies.ONE_CLASS): {}}
-    for (digit, size), one in seen.items():
-        hundredths = np.rint(100 * one.cloud).astype(int).tolist()
-        clouds["random" if digit is None else str(digit)][str(size)] = hundredths
-    alone = seen[None, studies.MATES_SIZES[0]].alone
+    first, *_ = seen["random"].values()
     return {
         "placement": runs[0].config.placement,
-        "pinned": one.pinned,
-        "label": one.label,
-        "alone": {method: [round(float(x), 3) for x in ten] for method, ten in alone.items()},
-        "cloud": clouds,
+        "pinned": first.pinned,
+        "label": first.label,
+        "alone": {method: [round(float(x), 3) for x in ten] for method, ten in first.alone.items()},
+        "cloud": {
+            who: {size: np.rint(100 * one.cloud).astype(int).tolist() for size, one in each.items()}
+            for who, each in seen.items()
+        },
         "accuracy": {
-            "random": {str(size): seen[None, size].random for size in studies.MATES_SIZES},
-            "sorted": {str(size): seen[None, size].sorted for size in studies.MATES_SIZES},
+            how: {size: getattr(one, how) for size, one in seen["random"].items()}
+            for how in ("random", "sorted")
         },
     }
-
-
-class _GivenStatistics(tf.Module):
-    """Batch norm by a mean and a variance that every example brings along: two (N, C)."""
-
-    def __init__(self, norm: BatchNorm, mean: np.ndarray, variance: np.ndarray):
-        super().__init__(name="given_statistics")
-        self.norm = norm
-        self.mean, self.variance = (
-            each[:, None, None, :].astype(norm.gamma.dtype.as_numpy_dtype)
-            for each in (mean, variance)
-        )
-
-    def __call__(self, x: tf.Tensor, *_: bool, **__: bool) -> tf.Tensor:
-        norm = self.norm
-        return normalize.batch_norm(
-            x, norm.gamma, norm.beta, norm.epsilon, self.mean, self.variance
-        )

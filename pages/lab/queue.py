@@ -135,7 +135,7 @@ class Experiments:
         knows nothing of those, and trains.
         """
         found = self._recall(key)
-        if found is None and (shipped := recorded_runs.find(key)) is not None:
+        if found is None and (shipped := recorded_runs.trainings().get(key)) is not None:
             found = self._ended(key, shipped.run)
             found.recorded = shipped.origin
         return found

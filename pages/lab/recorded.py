@@ -5,8 +5,8 @@ Every file in `recordings/` is a JSON object
     {"origin": {"date", "machine", "data": {"name", "checksum"}, "versions"}, ...content}
 
 with one line for each list or row, so that a change of one shows as one. `read(name)` gives it
-back, `write(name, content, origin)` writes it, and `python -m pages.lab record [NAME ...]` makes
-them all again. Nothing here needs TensorFlow.
+back, `write(name, content)` writes it, and `python -m pages.lab record [NAME ...]` makes them all
+again. Nothing here needs TensorFlow.
 """
 
 from __future__ import annotations
@@ -17,15 +17,13 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from normlib.config import TrainConfig
-from normlib.mnist import Dataset
 from normlib.run import Run
 
 FOLDER = Path(__file__).parent / "recordings"
@@ -43,28 +41,21 @@ def read(name: str) -> dict[str, Any]:
     return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def write(
-    name: str, content: Mapping[str, Any], origin: Mapping[str, Any], folder: Path = FOLDER
-) -> Path:
+def write(name: str, content: Mapping[str, Any], folder: Path = FOLDER) -> Path:
     """Write a recording, as `read` reads it; returns its file."""
     file = folder / f"{name}.json"
-    file.write_text(as_json({"origin": dict(origin), **content}), encoding="utf-8")
+    file.write_text(as_json(content), encoding="utf-8")
     return file
 
 
-def origin(data: Dataset, versions: Mapping[str, str]) -> dict[str, Any]:
-    """Where numbers come from that are made now: day, machine in words, data, versions."""
+def origin(name: str, checksum: str, versions: Mapping[str, str]) -> dict[str, Any]:
+    """Where numbers on these data come from that are made now."""
     return {
-        "date": today(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": machine(),
-        "data": {"name": data.name, "checksum": data.checksum},
+        "data": {"name": name, "checksum": checksum},
         "versions": dict(versions),
     }
-
-
-def today() -> str:
-    """The day, 2026-11-25."""
-    return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def machine() -> str:
@@ -79,9 +70,7 @@ def machine() -> str:
 
 def cores() -> int:
     """The cores that this process may use, which in a container are fewer than the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def as_json(value: Any) -> str:
@@ -102,11 +91,9 @@ def _lines(value: Any, indent: str) -> str:
 # ---- recorded trainings ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Recorded:
+class Recorded(NamedTuple):
     """A training that ships with the lab; `origin` says in words when and on what it ran."""
 
-    key: str
     run: Run
     origin: str
 
@@ -116,14 +103,9 @@ def configs() -> list[TrainConfig]:
     return [TrainConfig(normalization=m, train_size=IMAGES, epochs=EPOCHS) for m in METHODS]
 
 
-def find(key: str) -> Recorded | None:
-    """The recorded training with this key: of these very settings, data and version of normlib."""
-    return trainings().get(key)
-
-
 @lru_cache
 def trainings() -> dict[str, Recorded]:
-    """Every recorded training by the key that it had."""
+    """Every recorded training by its key: of these very settings, data and version of normlib."""
     return from_content(read("runs"))
 
 
@@ -131,7 +113,8 @@ def to_content(runs: Iterable[Run]) -> dict[str, Any]:
     """Runs without their weights, every fraction cut to `DIGITS` digits, as a recording."""
     found = []
     for run in runs:
-        one = {"key": run.key, **_cut(run.to_dict())}
+        text = json.dumps({"key": run.key, **run.to_dict()}, allow_nan=False)
+        one = json.loads(text, parse_float=lambda number: float(f"{float(number):.{DIGITS}g}"))
         if run.predictions is not None:
             one["predictions"] = base64.b64encode(run.predictions.tobytes()).decode()
         found.append(one)
@@ -146,13 +129,5 @@ def from_content(content: Mapping[str, Any]) -> dict[str, Recorded]:
         arrays = {}
         if "predictions" in one:
             arrays["predictions"] = np.frombuffer(base64.b64decode(one["predictions"]), np.uint8)
-        found[one["key"]] = Recorded(one["key"], Run.from_dict(one, arrays), words)
+        found[one["key"]] = Recorded(Run.from_dict(one, arrays), words)
     return found
-
-
-def _cut(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _cut(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_cut(item) for item in value]
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,12 +38,10 @@ SHOWN_FROM = 0.8  # accuracies below are over in a moment
 # Percentage points of test accuracy that count as none: the standard error of 10,000 test images.
 MARGIN_POINTS = 0.2
 
-
 Column = Mapping[str, Any]  # of a reproduction
 
 
-@dataclass(frozen=True)
-class Published:
+class Published(NamedTuple):
     """One column as printed: loss per epoch, test accuracy (0..1), total time in seconds."""
 
     loss: tuple[float, ...]
@@ -82,11 +80,6 @@ def config(column: str, setting: str, seed: int = 0, epochs: int = EPOCHS) -> Tr
     return replace(shared, placement="conv and dense") if column == "weight" else shared
 
 
-def configs(setting: str, seeds: Sequence[int], epochs: int) -> dict[str, list[TrainConfig]]:
-    """Every training of a reproduction, by column."""
-    return {column: [config(column, setting, seed, epochs) for seed in seeds] for column in COLUMNS}
-
-
 @lru_cache
 def recorded(setting: str) -> dict[str, Any]:
     """The reproduction that ships with the lab: three seeds on the full MNIST."""
@@ -103,83 +96,77 @@ def _check(setting: str) -> None:
 # ---- the three tables ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Cell:
-    """What one place of a table holds: the published number, and ours, one per seed."""
+class Cell(NamedTuple):
+    """What one place of a table holds: the published number, and ours, one per seed.
+
+    As text: `printed`, `ours` (the mean over the seeds, and half of their range where there are
+    several) and `off`, the difference; "–" where there is none.
+    """
 
     kind: str  # "loss", "accuracy" (0..1) or "seconds"
     published: float | None
     values: tuple[float, ...] = ()
 
     @property
-    def mean(self) -> float | None:
-        return sum(self.values) / len(self.values) if self.values else None
-
-    @property
-    def half_range(self) -> float:
-        """Half of the distance between the largest and the smallest seed."""
-        return (max(self.values) - min(self.values)) / 2 if self.values else 0.0
-
-    @property
-    def difference(self) -> float | None:
-        """Ours minus the published one."""
-        if self.published is None or self.mean is None:
-            return None
-        return self.mean - self.published
-
-    def words(self, value: float | None, signed: bool = False) -> str:
-        """A number of this kind as the report writes it; a signed one is a difference."""
-        if value is None:
-            return "–"
-        value = round(value, 4 if self.kind != "seconds" else 1) + 0.0  # no minus before a zero
-        sign = "+" if signed and value else ""
-        if self.kind == "loss":
-            return minus(f"{value:{sign}.4f}")
-        if self.kind == "seconds":
-            return minus(f"{value:{sign}.1f} s")
-        return minus(f"{100 * value:{sign}.2f}{' points' if signed else '%'}")
+    def printed(self) -> str:
+        return "–" if self.published is None else self._number(self.published) + self._unit
 
     @property
     def ours(self) -> str:
-        """The mean over the seeds and, where there are several, half their range."""
-        if self.mean is None or len(self.values) == 1:
-            return self.words(self.mean)
-        unit = {"loss": "", "accuracy": "%", "seconds": " s"}[self.kind]
-        mean, half_range = (
-            self.words(value).removesuffix(unit) for value in (self.mean, self.half_range)
-        )
-        return f"{mean} ±{half_range}{unit}"
+        if not self.values:
+            return "–"
+        half_range = (max(self.values) - min(self.values)) / 2
+        spread = f" ±{self._number(half_range)}" if len(self.values) > 1 else ""
+        return self._number(self._mean) + spread + self._unit
+
+    @property
+    def off(self) -> str:
+        if self.published is None or not self.values:
+            return "–"
+        unit = " points" if self.kind == "accuracy" else self._unit
+        return self._number(self._mean - self.published, "+") + unit
+
+    @property
+    def _mean(self) -> float:
+        return sum(self.values) / len(self.values)
+
+    @property
+    def _unit(self) -> str:
+        return {"loss": "", "accuracy": "%", "seconds": " s"}[self.kind]
+
+    def _number(self, value: float, sign: str = "") -> str:
+        """With as many digits as the report; no sign before a zero."""
+        value = round(value, 1 if self.kind == "seconds" else 4) + 0.0
+        scale, digits = {"loss": (1, 4), "accuracy": (100, 2), "seconds": (1, 1)}[self.kind]
+        return minus(f"{scale * value:{sign if value else ''}.{digits}f}")
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """One of the report's tables; rows are (label, one cell per column)."""
 
     name: str
     title: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    rows: list[tuple[str, list[Cell]]]
 
 
-def tables(columns: Mapping[str, Column], epochs: int = EPOCHS) -> tuple[Table, ...]:
+def tables(columns: Mapping[str, Column], epochs: int = EPOCHS) -> list[Table]:
     """The report's three tables with these columns of a reproduction; some may be missing."""
-    pair = ("batch", "tf_batch")
     losses = [(f"Epoch {epoch + 1}", "loss", epoch) for epoch in range(epochs)]
     accuracy, seconds = ("Test accuracy", "accuracy", 0), ("Total time", "seconds", 0)
-    printed = PUBLISHED | {"batch": PUBLISHED_IN_THIRD}
-    with_printed = (
+    pair, printed = ("batch", "tf_batch"), PUBLISHED | {"batch": PUBLISHED_IN_THIRD}
+    found = []
+    for name, heading, methods, rows, published in (
         ("Fig 1", "Loss per epoch", METHODS, losses, PUBLISHED),
         ("Fig 2", "Test accuracy and total time", METHODS, [accuracy, seconds], PUBLISHED),
         ("Fig 3", "Own batch norm against TensorFlow's", pair, [*losses, accuracy], printed),
-    )
-    found = []
-    for name, heading, methods, rows, published in with_printed:
+    ):
         cells = [
-            (label, tuple(_cell(kind, at, published[m], columns.get(m, {})) for m in methods))
+            (label, [_cell(kind, at, published[one], columns.get(one, {})) for one in methods])
             for label, kind, at in rows
         ]
-        found.append(Table(name, heading, methods, tuple(cells)))
-    return tuple(found)
+        found.append(Table(name, heading, methods, cells))
+    return found
 
 
 def _cell(kind: str, epoch: int, published: Published, column: Column) -> Cell:
@@ -202,9 +189,7 @@ def table_rows(table: Table, own: Table) -> list[dict[str, str]]:
     for (label, cells), (_, mine) in zip(table.rows, own.rows, strict=True):
         rows.append([f"**{label}**"] + [""] * (len(names) - 1))
         for method, cell, live in zip(table.columns, cells, mine, strict=True):
-            row = [title(method), cell.words(cell.published)]
-            for one in (cell, live):
-                row += [one.ours, one.words(one.difference, signed=True)]
+            row = [title(method), cell.printed, cell.ours, cell.off, live.ours, live.off]
             rows.append(row[: len(names)])
     return [dict(zip(names, row, strict=True)) for row in rows]
 
@@ -273,33 +258,28 @@ def change(method: str) -> Verdict:
     return accuracy_verdict(written, run)
 
 
-@dataclass(frozen=True)
-class Race:
+class Race(NamedTuple):
     """How soon two columns reach a level of accuracy: the first's mean steps, the second's.
 
     None where not every seed gets there, and then there is no verdict. The verdict is on the
-    logarithms of the steps, so it is one on the factor between them.
+    logarithms of the steps, so it is one on the factor between them: how many times as many steps
+    the slower one takes, as the geometric mean of the pairs.
     """
 
     first: float | None
     second: float | None
-    verdict: Verdict | None
-
-    @property
-    def factor(self) -> float:
-        """How many times as many steps the slower one takes, as the geometric mean of the pairs."""
-        return math.exp(abs(self.verdict.mean)) if self.verdict else math.nan
+    verdict: Verdict | None = None
+    factor: float = math.nan
 
 
 def race(first: Column, second: Column, level: float) -> Race:
     """Two columns of the same seeds by the steps that they take to this accuracy."""
     own, other = mean_steps(first, level), mean_steps(second, level)
     if own is None or other is None:
-        return Race(own, other, None)
-    logs = [
-        [math.log(steps) for steps in each["steps_to"][f"{level:.2f}"]] for each in (first, second)
-    ]
-    return Race(own, other, verdict(logs[0], logs[1]))
+        return Race(own, other)
+    logs = (np.log(column["steps_to"][f"{level:.2f}"]).tolist() for column in (first, second))
+    found = verdict(*logs)
+    return Race(own, other, found, math.exp(abs(found.mean)))
 
 
 def mean_steps(column: Column, level: float) -> float | None:
@@ -324,25 +304,19 @@ def loss_rows(reproduction: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def accuracy_rows(reproduction: Mapping[str, Any], methods: Iterable[str]) -> list[dict[str, Any]]:
     """method, step, accuracy, low, high, where every seed of the method is above `SHOWN_FROM`."""
-    return [
-        {"method": method, "step": step, **_range("accuracy", values)}
-        for method in methods
-        for step, values in curve(reproduction, method, "accuracy")
-        if None not in values and min(values) >= SHOWN_FROM
-    ]
+    rows = []
+    for method in methods:
+        seeds = reproduction["columns"][method]["curve"]["accuracy"]
+        for step, values in at_steps(reproduction, zip(*seeds, strict=True)):
+            if None not in values and min(values) >= SHOWN_FROM:
+                rows.append({"method": method, "step": step, **_range("accuracy", values)})
+    return rows
 
 
-def curve(reproduction: Mapping[str, Any], method: str, what: str) -> list[tuple[int, tuple]]:
-    """(step, one value per seed) of a column's "loss" or "accuracy"."""
-    seeds = reproduction["columns"][method]["curve"][what]
-    values = zip(*seeds, strict=True)
-    return list(zip(curve_steps(reproduction, len(seeds[0])), values, strict=True))
-
-
-def curve_steps(reproduction: Mapping[str, Any], points: int) -> list[int]:
-    """The step at each of a curve's points."""
+def at_steps(reproduction: Mapping[str, Any], points: Iterable[Any]) -> list[tuple[int, Any]]:
+    """The points of a curve, each with its step."""
     every = reproduction["curve"]["every"]
-    return [every * (index + 1) for index in range(points)]
+    return [(every * index, point) for index, point in enumerate(points, start=1)]
 
 
 def _range(name: str, values: Sequence[float]) -> dict[str, float]:

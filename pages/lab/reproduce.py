@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from normlib.config import METHODS
 from normlib.digits import draw_digits
 from normlib.mnist import Dataset
 from normlib.run import Event, Progress, Run
@@ -17,6 +16,7 @@ from pages.lab import recorded, report
 from pages.lab.report import ACCURACY_WINDOW, COLUMNS, CURVE_EVERY, LEVELS
 from pages.lab.store import Store
 from pages.lab.train_all import train_all
+from pages.lab.words import title
 
 FIRST_STEPS = 20
 _CHECK_IMAGES = 1_280
@@ -30,17 +30,14 @@ def reproduce(
 
     RuntimeError if one fails.
     """
-    wanted = report.configs(setting, seeds, epochs)
     # Seed by seed, so that an interrupted reproduction has whole tables of fewer seeds.
-    configs = {
-        f"{column} {seed}": wanted[column][index]
-        for index, seed in enumerate(seeds)
-        for column in COLUMNS
-    }
+    configs = [report.config(column, setting, seed, epochs) for seed in seeds for column in COLUMNS]
     # The one whose filters are shown; no other has to keep its weights.
-    with_filters = f"weight {seeds[0]}"
-    found = train_all(configs, data, store, lambda run: run, weights={with_filters})
-    runs = {column: [found[f"{column} {seed}"] for seed in seeds] for column in COLUMNS}
+    with_filters = report.config("weight", setting, seeds[0], epochs)
+    found = train_all(
+        configs, data, store, lambda run: run, [with_filters], "{0.normalization} {0.seed}".format
+    )
+    runs = {column: found[index :: len(COLUMNS)] for index, column in enumerate(COLUMNS)}
     result = collect(setting, runs, step_milliseconds(setting, data))
     result["machine"] += f", {min(recorded.cores(), len(configs))} trainings at a time"
     result["drawn_digits_losses"] = drawn_digits_losses(setting)
@@ -93,21 +90,16 @@ def collect(
     milliseconds: what a step of each column costs. The first run of "weight" has its weights.
     """
     first = runs[COLUMNS[0]][0]
-    own, library = runs["batch"][0].losses, runs["tf_batch"][0].losses
-    both = min(len(own), len(library))
-    apart = np.abs(np.subtract(own[:both], library[:both]))
+    pairs = zip(runs["batch"][0].losses, runs["tf_batch"][0].losses, strict=False)
     return {
         "setting": setting,
         "seeds": [run.config.seed for run in runs[COLUMNS[0]]],
         "epochs": first.config.epochs,
         "columns": {column: _column(runs[column], milliseconds[column]) for column in COLUMNS},
         "curve": {"every": CURVE_EVERY, "accuracy_window": ACCURACY_WINDOW},
-        "loss_difference": _thinned(apart, np.max),
+        "loss_difference": _thinned([abs(own - library) for own, library in pairs], np.max),
         "filters": _rounded(filters(runs["weight"][0]), 4),
-        "data": {"name": first.data_name, "checksum": first.data_checksum},
-        "date": recorded.today(),
-        "machine": recorded.machine(),
-        "versions": dict(first.versions),
+        **recorded.origin(first.data_name, first.data_checksum, first.versions),
     }
 
 
@@ -186,15 +178,16 @@ def _rounded(value: Any, digits: int) -> Any:
 
 def text(reproduction: Mapping[str, Any]) -> str:
     """The three tables for a terminal: ours, below it the published and the difference."""
-    width = 24
+
+    def row(label: str, cells: Iterable[str]) -> str:
+        return f"{label:14}" + "".join(f"{cell:>24}" for cell in cells)
+
     parts = []
     for table in report.tables(reproduction["columns"], reproduction["epochs"]):
-        titles = "".join(f"{METHODS[name].title:>{width}}" for name in table.columns)
-        lines = [f"{table.name}. {table.title}", f"{'':14}{titles}"]
+        lines = [f"{table.name}. {table.title}", row("", map(title, table.columns))]
         for label, cells in table.rows:
-            lines.append(f"{label:14}" + "".join(f"{cell.ours:>{width}}" for cell in cells))
-            beside = "".join(f"{' '.join(_beside(cell)):>{width}}" for cell in cells)
-            lines.append(f"{'  published':14}{beside}")
+            lines.append(row(label, (cell.ours for cell in cells)))
+            lines.append(row("  published", (" ".join(_beside(cell)) for cell in cells)))
         parts.append("\n".join(lines))
     return "\n" + "\n\n".join([*parts, report.footer(reproduction)])
 
@@ -206,22 +199,19 @@ def markdown(reproduction: Mapping[str, Any]) -> str:
     """
     parts = []
     for table in report.tables(reproduction["columns"], reproduction["epochs"]):
-        lines = [f"**{table.name}. {table.title}**", ""]
-        titles = [METHODS[name].title for name in table.columns]
-        lines.append("| |" + "|".join(f" {title} " for title in titles) + "|")
-        lines.append("|---" * (len(titles) + 1) + "|")
+        titles = "|".join(f" {title(name)} " for name in table.columns)
+        rule = "|---" * (len(table.columns) + 1)
+        lines = [f"**{table.name}. {table.title}**", "", f"| |{titles}|", f"{rule}|"]
         for label, cells in table.rows:
-            words = [
+            words = (
                 f"{cell.ours} ({', '.join(_beside(cell))})" if _beside(cell) else cell.ours
                 for cell in cells
-            ]
-            lines.append(f"| {label} |" + "|".join(f" {one} " for one in words) + "|")
+            )
+            lines.append(f"| {label} |{'|'.join(f' {one} ' for one in words)}|")
         parts.append("\n".join(lines))
     return "\n\n".join([*parts, report.footer(reproduction)]) + "\n"
 
 
 def _beside(cell: report.Cell) -> list[str]:
     """The published number and how far ours is from it; nothing where one is missing."""
-    if cell.difference is None:
-        return []
-    return [cell.words(cell.published), cell.words(cell.difference, signed=True)]
+    return [] if cell.off == "–" else [cell.printed, cell.off]

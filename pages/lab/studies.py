@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from normlib.config import CHOICES, TrainConfig
 from pages.lab import recorded
-from pages.lab.sweeps import FOUR, SMALL, name_of
+from pages.lab.sweeps import FOUR, SMALL
 
 # Each training batch size with the usual momentum, and each momentum with the usual batch size.
 TRAINED_SIZES = (4, 16, 64, 256)
@@ -36,19 +37,18 @@ def small(placement: str) -> TrainConfig:
 
 def inference_configs() -> list[TrainConfig]:
     """The trainings behind the recorded comparison of statistics."""
+    sizes: list[dict[str, Any]] = [{"batch_size": size} for size in TRAINED_SIZES]
+    momenta = [{"momentum": momentum} for momentum in MOMENTA if momentum != SMALL.momentum]
     return [
-        replace(small(placement), batch_size=size, momentum=momentum)
+        replace(small(placement), **change)
         for placement in CHOICES["placement"]
-        for size, momentum in (
-            *((size, SMALL.momentum) for size in TRAINED_SIZES),
-            *((SMALL.batch_size, one) for one in MOMENTA if one != SMALL.momentum),
-        )
+        for change in (*sizes, *momenta)
     ]
 
 
-def mates_configs(placement: str, seed: int = 0) -> dict[str, TrainConfig]:
+def mates_configs(placement: str) -> dict[str, TrainConfig]:
     """The four networks that classify one pinned digit, by method."""
-    base = replace(small(placement), batch_size=MATES_TRAINED_WITH, seed=seed)
+    base = replace(small(placement), batch_size=MATES_TRAINED_WITH)
     return {method: replace(base, normalization=method) for method in FOUR}
 
 
@@ -82,13 +82,13 @@ class Study:
 
 
 @lru_cache
-def recorded_studies() -> dict[str, Study]:
-    """The recorded studies, by `sweeps.name_of` their config."""
+def recorded_studies() -> dict[TrainConfig, Study]:
+    """The recorded studies, by `only_used` of their config."""
     found = {}
     for one in recorded.read("inference")["studies"]:
         config = TrainConfig.from_dict(one["config"])
         own = {int(size): right for size, right in one["own"].items()}
-        found[name_of(config)] = Study(**one | {"config": config, "own": own})
+        found[config.only_used()] = Study(**one | {"config": config, "own": own})
     return found
 
 
@@ -151,22 +151,20 @@ def margin(logits: np.ndarray, label: int) -> np.ndarray:
 
     logits: (..., 10). Returns (...).
     """
-    others = np.delete(logits, label, axis=-1)
-    return logits[..., label] - others.max(-1)
+    return logits[..., label] - np.delete(logits, label, axis=-1).max(-1)
 
 
 def recorded_mates(placement: str, size: int, digit: int | None, pinned: int) -> Mates:
     """The recorded picture that is asked for, or else the one that comes nearest to it."""
-    views = [one for one in recorded.read("mates")["views"] if one["placement"] == placement]
-    view = min(views, key=lambda one: abs(one["pinned"] - pinned))
+    (view,) = (one for one in recorded.read("mates")["views"] if one["placement"] == placement)
     size = min(MATES_SIZES, key=lambda one: abs(one - size))
-    digit = None if digit is None else ONE_CLASS
+    who = "random" if digit is None else str(ONE_CLASS)
     return Mates(
         view["pinned"],
         view["label"],
         size,
-        digit,
-        np.array(view["cloud"]["random" if digit is None else str(digit)][str(size)]) / 100,
+        None if digit is None else ONE_CLASS,
+        np.array(view["cloud"][who][str(size)]) / 100,
         {method: np.array(ten) for method, ten in view["alone"].items()},
         view["accuracy"]["random"][str(size)],
         view["accuracy"]["sorted"][str(size)],

@@ -1,22 +1,24 @@
 """Many small trainings as one question: what a sweep consists of, and what came of it.
 
 A `Sweep` is a list of configs along one setting, for each method and seed; an `Outcome` is what
-is left of a training in such a picture. Recorded sweeps ship with the package as JSON
-(`python -m pages.lab sweep` writes them). Nothing here needs TensorFlow.
+is left of a training in such a picture. Some sweeps ship with the lab (`PLANS`). Outcomes go by
+`config.only_used()`, equal for configs that ask for the same training. Nothing here needs
+TensorFlow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from normlib.config import LIMITS, TrainConfig
 from normlib.run import Run
 from pages.lab import recorded as recordings
+from pages.lab.experiment import FINAL
 
 FOUR = ("none", "batch", "weight", "layer")
 SIZES = (2, 4, 8, 32, 128, 256)
@@ -46,16 +48,6 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Point:
-    """One training of a sweep: where it stands in the picture, and its config."""
-
-    method: str
-    value: float
-    seed: int
-    config: TrainConfig
-
-
-@dataclass(frozen=True)
 class Sweep:
     """One training for each method, each value of one setting, and each seed.
 
@@ -72,10 +64,10 @@ class Sweep:
     base: TrainConfig = SMALL
     held: str = "images"
 
-    def points(self) -> list[Point]:
+    def configs(self) -> list[TrainConfig]:
         """Every training: seed by seed, so that an interrupted sweep has a picture of fewer."""
         return [
-            Point(method, value, seed, self.config(method, value, seed))
+            self.config(method, value, seed)
             for seed in self.seeds
             for value in self.values
             for method in self.methods
@@ -88,23 +80,10 @@ class Sweep:
             changes |= {"train_size": min(MNIST_IMAGES, int(value) * UPDATES), "epochs": 1}
         return replace(self.base, **changes)
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON; `from_dict` reads it."""
-        return asdict(self)
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Sweep:
-        """The sweep that `to_dict` wrote."""
-        lists = {name: tuple(data[name]) for name in ("values", "methods", "seeds")}
-        return cls(**{**data, **lists, "base": TrainConfig.from_dict(data["base"])})
+Outcomes = Mapping[TrainConfig, Outcome]
 
-
-def name_of(config: TrainConfig) -> str:
-    """The same text for configs that ask for the same training."""
-    return config.only_used().to_json()
-
-
-# The sweeps that ship with the package.
+# The sweeps that ship with the lab.
 PLANS: dict[str, Sweep] = {
     "images": Sweep("batch_size", SIZES),
     "updates": Sweep("batch_size", SIZES, held="updates"),
@@ -119,6 +98,36 @@ PLANS: dict[str, Sweep] = {
         "learning_rate", RATES, seeds=(0, 1), base=replace(SMALL, placement="conv and dense")
     ),
 }
+
+
+def to_content(sweep: Sweep, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """A sweep as a recording: its settings, and a row for each of its `configs`."""
+    rows = [
+        {"method": config.normalization, "value": getattr(config, sweep.along), "seed": config.seed}
+        | asdict(outcome)
+        for config, outcome in zip(sweep.configs(), outcomes, strict=True)
+    ]
+    return {"sweep": asdict(sweep), "results": rows}
+
+
+def from_content(sweep: Sweep, content: Mapping[str, Any]) -> dict[TrainConfig, Outcome]:
+    """The outcomes of a sweep from its recording."""
+    outcomes = {}
+    for row in content["results"]:
+        config = sweep.config(row["method"], row["value"], row["seed"])
+        kept = (row[name] for name in ("status", "accuracy", "steps", "seconds"))
+        outcomes[config.only_used()] = Outcome(*kept)
+    return outcomes
+
+
+@lru_cache
+def recorded_outcomes() -> dict[TrainConfig, Outcome]:
+    """Every recorded training of a sweep."""
+    return {
+        config: outcome
+        for name, sweep in PLANS.items()
+        for config, outcome in from_content(sweep, recordings.read(f"sweep-{name}")).items()
+    }
 
 
 # ---- what came of it -------------------------------------------------------------------------
@@ -146,22 +155,18 @@ class Row:
         return self.done > self.diverged
 
 
-def rows(sweep: Sweep, outcomes: Mapping[str, Outcome]) -> list[Row]:
-    """The picture of what has come so far, method by method. outcomes: by `name_of` the config."""
-    found: dict[tuple[str, float], list[float]] = {}
-    for point in sweep.points():
-        outcome = outcomes.get(name_of(point.config))
-        if outcome is not None and outcome.status in ("finished", "diverged"):
-            right = float("nan") if outcome.accuracy is None else outcome.accuracy
-            found.setdefault((point.method, point.value), []).append(right)
+def rows(sweep: Sweep, outcomes: Outcomes) -> list[Row]:
+    """The picture of what has come so far, method by method."""
     picture = []
     for method in sweep.methods:
         for value in sweep.values:
-            if all_of_them := found.get((method, value)):
-                kept = [right for right in all_of_them if right == right] or [float("nan")]
-                mean, low, high = float(np.mean(kept)), min(kept), max(kept)
-                diverged = sum(right != right for right in all_of_them)
-                picture.append(Row(method, value, mean, low, high, len(all_of_them), diverged))
+            configs = (sweep.config(method, value, seed).only_used() for seed in sweep.seeds)
+            found = [outcomes[config] for config in configs if config in outcomes]
+            right = [outcome.accuracy for outcome in found if outcome.status in FINAL]
+            if right:
+                kept = [share for share in right if share is not None] or [float("nan")]
+                spread = (float(np.mean(kept)), min(kept), max(kept))
+                picture.append(Row(method, value, *spread, len(right), right.count(None)))
     return picture
 
 
@@ -173,17 +178,13 @@ def by_method(picture: Iterable[Row]) -> dict[str, list[Row]]:
     return grouped
 
 
-# ---- facts about it --------------------------------------------------------------------------
-
-
 def updates(sweep: Sweep, images: int) -> dict[float, int]:
     """How many steps its trainings take at each value, on training data of so many images."""
-    found = {}
-    for point in sweep.points():
-        config = point.config
-        per_epoch = -(-min(config.train_size, images) // config.batch_size)
-        found[point.value] = per_epoch * config.epochs
-    return found
+    configs = {value: sweep.config(sweep.methods[0], value, 0) for value in sweep.values}
+    return {
+        value: -(-min(config.train_size, images) // config.batch_size) * config.epochs
+        for value, config in configs.items()
+    }
 
 
 def changes(sweep: Sweep, picture: Iterable[Row]) -> dict[str, float]:
@@ -197,8 +198,7 @@ def changes(sweep: Sweep, picture: Iterable[Row]) -> dict[str, float]:
     return found
 
 
-@dataclass(frozen=True)
-class Ahead:
+class Ahead(NamedTuple):
     """The best method at one value, and the others: beaten with every seed, or overlapping.
 
     A method is beaten if even its best seed stays below the worst of the best method's.
@@ -215,9 +215,9 @@ def ahead(picture: Iterable[Row], value: float) -> Ahead | None:
     if len(there) < 2:
         return None
     best = max(there, key=lambda row: row.mean)
-    beaten = [row.method for row in there if row.high < best.low]
-    rest = [row.method for row in there if row is not best and row.method not in beaten]
-    return Ahead(best, tuple(beaten), tuple(rest))
+    beaten = tuple(row.method for row in there if row.high < best.low)
+    rest = (row.method for row in there if row is not best and row.method not in beaten)
+    return Ahead(best, beaten, tuple(rest))
 
 
 def extremes(theirs: Iterable[Row]) -> tuple[Row, Row] | None:
@@ -236,10 +236,10 @@ class Usable:
     """
 
     method: str
-    low: float | None
-    high: float | None
-    best: float | None
-    peak: float | None
+    low: float | None = None
+    high: float | None = None
+    best: float | None = None
+    peak: float | None = None
 
     def against(self, other: Usable) -> tuple[int, int] | None:
         """Where the usable rates begin and end, each -1 (lower), 0 (the same) or 1 (higher).
@@ -248,7 +248,7 @@ class Usable:
         """
         if self.low is None or self.high is None or other.low is None or other.high is None:
             return None
-        return _sign(self.low - other.low), _sign(self.high - other.high)
+        return int(np.sign(self.low - other.low)), int(np.sign(self.high - other.high))
 
 
 def usable(picture: Iterable[Row]) -> dict[str, Usable]:
@@ -259,69 +259,17 @@ def usable(picture: Iterable[Row]) -> dict[str, Usable]:
     """
     found = {}
     for method, theirs in by_method(picture).items():
-        kept = [row for row in theirs if row.learned]
-        if not kept:
-            found[method] = Usable(method, None, None, None, None)
+        best = max((row for row in theirs if row.learned), key=lambda row: row.mean, default=None)
+        if best is None:
+            found[method] = Usable(method)
             continue
-        best = max(kept, key=lambda row: row.mean)
         good = [not row.diverged and row.low >= best.mean - NEAR for row in theirs]
         first = last = theirs.index(best)
-        low = high = None
-        if good[first]:
-            while first > 0 and good[first - 1]:
-                first -= 1
-            while last + 1 < len(good) and good[last + 1]:
-                last += 1
-            low, high = theirs[first].value, theirs[last].value
+        while first > 0 and good[first - 1]:
+            first -= 1
+        while last + 1 < len(good) and good[last + 1]:
+            last += 1
+        near = good[theirs.index(best)]
+        low, high = (theirs[at].value if near else None for at in (first, last))
         found[method] = Usable(method, low, high, best.value, best.mean)
     return found
-
-
-def _sign(difference: float) -> int:
-    return (difference > 0) - (difference < 0)
-
-
-# ---- the recorded sweeps ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """A sweep that ships with the package, and where it comes from."""
-
-    sweep: Sweep
-    outcomes: dict[str, Outcome]
-    origin: dict[str, Any]
-
-
-def to_content(sweep: Sweep, outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
-    """A sweep as a recording: its settings, and a row for each training."""
-    rows = [
-        {"method": point.method, "value": point.value, "seed": point.seed}
-        | asdict(outcomes[name_of(point.config)])
-        for point in sweep.points()
-    ]
-    return {"sweep": sweep.to_dict(), "results": rows}
-
-
-def from_content(content: Mapping[str, Any]) -> Recorded:
-    """The sweep of a recording."""
-    sweep = Sweep.from_dict(content["sweep"])
-    outcomes = {}
-    for row in content["results"]:
-        config = sweep.config(row["method"], row["value"], row["seed"])
-        kept = {name: row[name] for name in ("status", "accuracy", "steps", "seconds")}
-        outcomes[name_of(config)] = Outcome(**kept)
-    return Recorded(sweep, outcomes, content["origin"])
-
-
-@lru_cache
-def recorded(plan: str) -> Recorded:
-    """The recorded sweep of `PLANS`; KeyError for another name."""
-    PLANS[plan]
-    return from_content(recordings.read(f"sweep-{plan}"))
-
-
-@lru_cache
-def recorded_outcomes() -> dict[str, Outcome]:
-    """Every recorded training, by `name_of` its config."""
-    return {name: one for plan in PLANS for name, one in recorded(plan).outcomes.items()}

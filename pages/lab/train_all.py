@@ -9,15 +9,16 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from functools import partial
 from typing import TypeVar
 
 from normlib.config import TrainConfig
 from normlib.mnist import Dataset
 from normlib.run import Event, Progress, Run
+from pages.lab.experiment import FINAL
 from pages.lab.recorded import cores
+from pages.lab.run_names import describe
 from pages.lab.store import Store
 
 T = TypeVar("T")
@@ -25,104 +26,87 @@ _LOOK_SECONDS = 0.5
 
 
 def train_all(
-    configs: Mapping[str, TrainConfig],
+    configs: Sequence[TrainConfig],
     data: Dataset,
     store: Store | None,
     keep: Callable[[Run], T],
-    weights: Collection[str] = (),
-) -> dict[str, T]:
-    """`keep(run)` of every training, by the name that `configs` gives it.
+    weights: Collection[TrainConfig] = (),
+    name: Callable[[TrainConfig], str] = lambda config: describe(config, TrainConfig()),
+) -> list[T]:
+    """`keep(run)` of every training, in the order of `configs`.
 
     keep: called in the training's thread; what it drops, such as weights, takes no memory.
-    weights: the names of the trainings whose weights are needed: one whose weights the store had
-        to drop is trained again.
+    weights: those whose weights are needed: one whose weights the store had to drop is trained
+        again.
+    name: what a training is called on stderr, where each has a line when it ends and, on a
+        terminal, one line tells how far those under way are.
     RuntimeError if one fails, when all others are over. Interrupted, it stops what runs and keeps
     what there is of it.
     """
     from normlib.training import train  # loads TensorFlow
 
     stop = threading.Event()
-    progress = _Progress(len(configs))
+    under_way: dict[TrainConfig, Progress] = {}  # filled by the trainings' threads
 
-    def one(name: str) -> T:
-        config = configs[name]
+    def one(config: TrainConfig) -> tuple[T, str]:
+        def on_event(event: Event) -> None:
+            if isinstance(event, Progress):
+                under_way[config] = event
+
         run = store.load(config.key(data.checksum)) if store else None
-        ended = run is not None and run.status in ("finished", "diverged")
-        if run is None or not ended or (name in weights and not any(run.weights)):
-            run = train(config, data, partial(progress.take_in, name), stop.is_set)
+        ended = run is not None and run.status in FINAL
+        if run is None or not ended or (config in weights and not any(run.weights)):
+            run = train(config, data, on_event, stop.is_set)
             if store:
                 store.save(run)
-        kept = keep(run)
-        progress.took(name, run)
-        return kept
+        if run.test_accuracy is None:
+            return keep(run), run.message or run.status
+        return keep(run), f"{run.test_accuracy:.2%} in {run.seconds:.0f} s"
 
+    began, line = time.monotonic(), _Line()
     with ThreadPoolExecutor(min(cores(), max(1, len(configs)))) as pool:
-        futures = {pool.submit(one, name): name for name in configs}
+        futures = {pool.submit(one, config): config for config in configs}
+        going = set(futures)
         try:
-            _watch(futures, progress)
+            while going:
+                over, going = wait(going, _LOOK_SECONDS, FIRST_COMPLETED)
+                for future in over:
+                    under_way.pop(futures[future], None)
+                    told = _trouble(future) or future.result()[1]
+                    line.write(f"{name(futures[future]):>12}  {told}", "\n")
+                done = len(futures) - len(going)
+                words = [f"{done} of {len(futures)} done, {time.monotonic() - began:.0f} s"]
+                for config, now in list(under_way.items()):
+                    share = f"{now.step / now.steps:.0%}"
+                    words.append(f"{name(config)} {share}, loss {now.losses[-1]:.3f}")
+                if sys.stderr.isatty():
+                    most = shutil.get_terminal_size().columns - 1
+                    line.write(" · ".join(words)[:most], "" if going else "\n")
         except KeyboardInterrupt:
             print("\nStopping. What is finished is kept.", file=sys.stderr)
             stop.set()
             pool.shutdown(cancel_futures=True)
             raise
-    failed = [(name, future.exception()) for future, name in futures.items() if future.exception()]
-    if failed:
-        name, error = failed[0]
-        raise RuntimeError(f"The training {name} failed ({_why(error)}).") from error
-    return {name: future.result() for future, name in futures.items()}
+    for future, config in futures.items():
+        if trouble := _trouble(future):
+            raise RuntimeError(
+                f"The training {name(config)} failed ({trouble})."
+            ) from future.exception()
+    return [future.result()[0] for future in futures]
 
 
-def _watch(futures: Mapping[Future[T], str], progress: _Progress) -> None:
-    """Return when all are over; meanwhile show how far they are."""
-    going = set(futures)
-    while going:
-        over, going = wait(going, _LOOK_SECONDS, FIRST_COMPLETED)
-        for future in over:
-            error = future.exception()
-            progress.ended(futures[future], _why(error) if error else "")
-        progress.draw()
+def _trouble(future: Future) -> str:
+    """Why a training failed, in a line; "" if it did not."""
+    error = future.exception()
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}" if error else ""
 
 
-def _why(error: BaseException | None) -> str:
-    first, *_ = str(error).splitlines() or [""]
-    return f"{type(error).__name__}: {first}"
+class _Line:
+    """A line on stderr that is written over itself until it gets an end."""
 
+    width = 0
 
-class _Progress:
-    """On stderr: a line for each training that ended and, on a terminal, one on those under way."""
-
-    def __init__(self, count: int) -> None:
-        self.count, self.done, self.width = count, 0, 0
-        self.began = time.monotonic()
-        # Filled by the trainings' threads, read by the one that waits for them.
-        self.under_way: dict[str, Progress] = {}
-        self.results: dict[str, str] = {}
-
-    def take_in(self, name: str, event: Event) -> None:
-        if isinstance(event, Progress):
-            self.under_way[name] = event
-
-    def took(self, name: str, run: Run) -> None:
-        accuracy = run.test_accuracy
-        how = run.message or run.status
-        self.results[name] = how if accuracy is None else f"{accuracy:.2%} in {run.seconds:.0f} s"
-
-    def ended(self, name: str, trouble: str) -> None:
-        self.done += 1
-        self.under_way.pop(name, None)
-        self._write(f"{name:>12}  {trouble or self.results.pop(name)}", "\n")
-
-    def draw(self) -> None:
-        if not sys.stderr.isatty():
-            return
-        words = [f"{self.done} of {self.count} done, {time.monotonic() - self.began:.0f} s"]
-        for name, now in list(self.under_way.items()):
-            words.append(f"{name} {now.step / now.steps:.0%}, loss {now.losses[-1]:.3f}")
-        most = shutil.get_terminal_size().columns - 1
-        self._write(" · ".join(words)[:most], "" if self.done < self.count else "\n")
-
-    def _write(self, line: str, end: str) -> None:
-        """Over the line that was there before, where it was left open."""
+    def write(self, line: str, end: str) -> None:
         start = f"\r{' ' * self.width}\r" if self.width else ""
         print(f"{start}{line}", end=end, file=sys.stderr, flush=True)
         self.width = 0 if end else len(line)

@@ -12,7 +12,7 @@ from normlib.config import TrainConfig
 from pages.components import charts, controls, live_sweep, page, server, source, turns
 from pages.lab import recorded, studies, words
 from pages.lab.studies import Study
-from pages.lab.sweeps import SMALL, name_of
+from pages.lab.sweeps import SMALL
 from pages.lessons.batch_size_lab import common
 from pages.lessons.batch_size_lab.inference_answer import answer
 from pages.lessons.batch_size_lab.moving_average import arrival
@@ -43,7 +43,7 @@ def show() -> None:
     )
     configs = _configs(along, config)
     kept = studies.recorded_studies()
-    has_recorded = all(name_of(one) in kept for one in configs)
+    has_recorded = all(one.only_used() in kept for one in configs)
     runs = common.trained_here(configs, "study", has_recorded)
     which = live_sweep.source_of(has_recorded, bool(runs))
     if not which:
@@ -54,7 +54,7 @@ def show() -> None:
             "press **Train here**: it takes seconds."
         )
         return
-    found = [kept[name_of(one)] for one in configs] if which == "recorded" else []
+    found = [kept[one.only_used()] for one in configs] if which == "recorded" else []
     if which == "live":
         with st.spinner("Reading test images with three kinds of statistics."), turns.let_others():
             found = [_study(key, along == "test", run, server.data()) for key, run in runs]

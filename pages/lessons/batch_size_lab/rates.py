@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import streamlit as st
 from pages.components import charts, live_sweep, page, server, theme
 from pages.components.charts import Chart, frame
 from pages.lab import sweeps, words
-from pages.lab.sweeps import Outcome, Row, Sweep
+from pages.lab.sweeps import Outcomes, Row, Sweep
 from pages.lessons.batch_size_lab.rates_answer import answer
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def show() -> None:
     live_sweep.show(plan, "cliff", _draw)
 
 
-def _draw(plan: Sweep, outcomes: Mapping[str, Outcome], images: int) -> None:
+def _draw(plan: Sweep, outcomes: Outcomes, images: int) -> None:
     picture = sweeps.rows(plan, outcomes)
     if not picture:
         st.caption("Nothing has come yet.")

@@ -75,7 +75,7 @@ def _elsewhere(plan: Sweep) -> str:
     other = {"conv": "conv and dense", "conv and dense": "conv"}[plan.base.placement]
     there = replace(plan, base=replace(plan.base, placement=other), seeds=(0, 1))
     recorded = sweeps.recorded_outcomes()
-    if not all(sweeps.name_of(point.config) in recorded for point in there.points()):
+    if not all(config.only_used() in recorded for config in there.configs()):
         return ""
     found = sweeps.usable(sweeps.rows(there, recorded)).values()
     ranges = "; ".join(f"{words.in_sentence(one.method)} {_range(one)}" for one in found)

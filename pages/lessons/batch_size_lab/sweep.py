@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.components import charts, controls, live_sweep, page, server
 from pages.lab import sweeps, words
-from pages.lab.sweeps import Outcome, Sweep
+from pages.lab.sweeps import Outcomes, Sweep
 from pages.lessons.batch_size_lab.sweep_answer import answer, held_equal
 
 WAITS = True
@@ -58,7 +58,7 @@ def _is_paper() -> bool:
     return asked == (plan.methods, plan.base.placement, plan.held)
 
 
-def _draw(plan: Sweep, outcomes: dict[str, Outcome], images: int) -> None:
+def _draw(plan: Sweep, outcomes: Outcomes, images: int) -> None:
     picture = sweeps.rows(plan, outcomes)
     rows = [
         {"method": row.method, "batch size": row.value}

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pages.lab import sweeps, words
-from pages.lab.sweeps import Outcome, Row, Sweep
+from pages.lab.sweeps import Outcomes, Row, Sweep
 
 
-def answer(
-    plan: Sweep, picture: Sequence[Row], outcomes: Mapping[str, Outcome], images: int
-) -> str:
+def answer(plan: Sweep, picture: Sequence[Row], outcomes: Outcomes, images: int) -> str:
     """What the picture says. images: how many there are to train on."""
     sentences = [_extremes(method, rows) for method, rows in sweeps.by_method(picture).items()]
     small, large = min(plan.values), max(plan.values)
@@ -78,12 +76,12 @@ def held_equal(plan: Sweep, images: int) -> str:
     return f"equal updates: {updates[small]}{less}; images {read[0]:,} to {read[1]:,}"
 
 
-def _both_held(plan: Sweep, outcomes: Mapping[str, Outcome], images: int) -> str:
+def _both_held(plan: Sweep, outcomes: Outcomes, images: int) -> str:
     """Equal images against equal updates, where all the numbers of both are there."""
     plans = {held: replace(plan, held=held) for held in sweeps.HELD}
-    names = (sweeps.name_of(point.config) for one in plans.values() for point in one.points())
+    wanted = (config.only_used() for one in plans.values() for config in one.configs())
     steps = set(sweeps.updates(plans["updates"], images).values())
-    if len(steps) > 1 or not all(name in outcomes for name in names):
+    if len(steps) > 1 or not all(config in outcomes for config in wanted):
         return ""
     better = {}
     for held, one in plans.items():

@@ -90,14 +90,14 @@ def in_training() -> None:
     recorded = report.recorded(controls.control("setting"))
     every = report.CURVE_EVERY
     losses = [
-        {"method": method, "step": step, "loss": values[0]}
+        {"method": method, "step": step, "loss": loss}
         for method in ("batch", "tf_batch")
-        for step, values in report.curve(recorded, method, "loss")
+        for step, loss in report.at_steps(recorded, recorded["columns"][method]["curve"]["loss"][0])
     ]
     largest = recorded["loss_difference"]
     differences = [
         {"method": "Difference", "step": step, "difference": max(value, 1e-9)}
-        for step, value in zip(report.curve_steps(recorded, len(largest)), largest, strict=True)
+        for step, value in report.at_steps(recorded, largest)
     ]
     left, right = st.columns(2)
     with left:
