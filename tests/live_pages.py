@@ -3,6 +3,7 @@
 import threading
 
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Widget
 
 from normlib.run import EpochEnd, EpochResult, Progress, Run, Started
 from pages.components import page
@@ -64,24 +65,26 @@ class Puppet:
         )
 
 
-def opened(name: str, browser: str = "first", **parameters: str) -> AppTest:
-    """A page of `page.PAGES` as a deep link opens it, in a browser of that name."""
-    app = AppTest.from_file(page.ROOT / page.PAGES[name].file, default_timeout=60)
-    app.session_state["_session"] = browser
-    for key, text in parameters.items():
-        app.query_params[key] = text
+def opened(name: str, browser: str = "first", session=(), **parameters: str) -> AppTest:
+    """A page of `page.PAGES` as a deep link opens it, in a browser of that name.
+
+    session: what the session has from before."""
+    app = AppTest.from_file(page.ROOT / page.PAGES[name].file, default_timeout=120)
+    for key, value in ({"_session": browser} | dict(session)).items():
+        app.session_state[key] = value
+    app.query_params.update(parameters)
     return ran(app)
 
 
-def ran(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception, app.exception
-    return app
+def ran(app: AppTest | Widget) -> AppTest:
+    """The page once more, with what a widget was set to."""
+    drawn = app.run()
+    assert not drawn.exception, drawn.exception
+    return drawn
 
 
 def pressed(app: AppTest, key: str) -> AppTest:
-    app.button(key=key).click()
-    return ran(app)
+    return ran(app.button(key=key).click())
 
 
 def words(app: AppTest) -> str:

@@ -1,28 +1,15 @@
 """The controls: what the table promises, and how values travel between links, widgets and pages."""
 
-import json
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from normlib.config import METHODS, TrainConfig
+from normlib.config import TrainConfig
 from pages.components import control_table, controls, page
 from pages.components.controls import CONTROLS
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("batch", "513"),
-        ("batch", "many"),
-        ("batch", ""),
-        ("batch", "1e400"),
-        ("eps", "2"),
-        ("eps", "inf"),
-        ("seed", "9999999999999999999999"),
-        ("method", "<script>"),
-        ("methods", "batch,unknown"),
-    ],
+    ("name", "text"), [("batch", ""), ("method", "<script>"), ("methods", "batch,unknown")]
 )
 def test_an_impossible_value_is_refused_in_words(name, text):
     with pytest.raises(ValueError, match=r"^it takes "):
@@ -33,15 +20,13 @@ def test_an_impossible_value_is_refused_in_words(name, text):
 def test_every_row_reads_what_it_writes(setting):
     # A page may raise the limit, and then shows marks beyond it.
     values = [setting.default, *(mark for mark in setting.steps if mark <= setting.high)]
-    if setting.kind == "choice":
-        values += list(setting.choices)
-    elif setting.kind == "many":
-        values += [(), *((choice,) for choice in setting.choices)]
-    elif setting.kind == "flag":
-        values = [True, False]
-    elif setting.kind in ("int", "float"):
-        kind = type(setting.default)
-        values += [kind(setting.low), kind(setting.high)]
+    kind = type(setting.default)
+    values += {
+        "choice": [*setting.choices],
+        "many": [(), *((choice,) for choice in setting.choices)],
+        "flag": [True, False],
+        "text": [],
+    }.get(setting.kind) or [kind(setting.low), kind(setting.high)]
     for value in values:
         assert setting.parse(setting.format(value)) == value
         assert setting.words(value) or value in ((), "")
@@ -93,8 +78,7 @@ def _lesson(name):
 
 def _open(page_name="activations", **parameters) -> AppTest:
     app = AppTest.from_function(_lesson, args=(page_name,), default_timeout=30)
-    for key, text in parameters.items():
-        app.query_params[key] = text
+    app.query_params.update(parameters)
     return app.run()
 
 
@@ -121,20 +105,15 @@ def test_a_bare_link_shows_the_defaults_and_then_the_whole_state():
     assert "batch = 64" in _says(app)
     shown = _address(app)
     assert tuple(shown) == page.PAGES["activations"].controls
-    assert {"batch": "64", "eps": "1e-5", "methods": "none,batch,weight,layer"}.items() <= (
-        shown.items()
-    )
+    wanted = {"batch": "64", "eps": "1e-5", "methods": "none,batch,weight,layer"}
+    assert wanted.items() <= shown.items()
     assert not app.warning
 
 
 def test_a_link_sets_the_widgets_even_between_their_marks():
     app = _open(batch="7", eps="0,0025", methods="layer, Batch norm", seed="41")
-    assert {
-        "batch = 7",
-        "eps = 0.0025",
-        "seed = 41",
-        "methods = ('batch', 'layer')",
-    } <= _says(app)
+    methods = "methods = ('batch', 'layer')"
+    assert {"batch = 7", "eps = 0.0025", "seed = 41", methods} <= _says(app)
     assert app.select_slider(key="batch").value == 7
     assert app.select_slider(key="eps").value == 0.0025
     assert _address(app)["eps"] == "0.0025"
@@ -196,13 +175,6 @@ def test_the_link_may_hide_controls_but_not_their_values():
     assert _address(app)["hide"] == "batch,eps"
 
 
-def test_a_presentation_keeps_the_controls_its_link_names():
-    app = _open(present="eps", batch="7")
-    assert not app.slider
-    assert app.select_slider(key="eps").value == 1e-5
-    assert _address(app)["present"] == "eps"
-
-
 def test_a_control_moved_while_the_server_was_away_is_not_lost():
     """A new session gets the old link, and widgets that were moved since."""
     app = _open(batch="7", eps="0.01")
@@ -237,26 +209,3 @@ def test_back_in_the_browser_is_not_mistaken_for_a_late_address():
     app.select_slider(key="batch").set_value(12).run()
     assert "batch = 12" in _says(app)
     assert _address(app)["batch"] == "12"
-
-
-def test_parameters_of_others_stay_in_the_link():
-    assert _address(_open(utm="x"))["utm"] == "x"
-
-
-def test_a_link_to_share_leaves_out_the_defaults():
-    def short():
-        import streamlit as st
-
-        from pages.components import controls, page
-
-        controls.begin("activations", page.PAGES["activations"].controls)
-        st.json(controls.link_parameters(changed_only=True))
-
-    app = AppTest.from_function(short, default_timeout=30)
-    app.query_params["batch"] = "7"
-    app.query_params["eps"] = "1e-5"
-    assert json.loads(app.run().json[0].value) == {"batch": "7"}
-
-
-def test_all_choices_are_methods_that_exist():
-    assert set(controls.FOUR_METHODS) <= set(METHODS)

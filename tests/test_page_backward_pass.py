@@ -1,27 +1,23 @@
 """The page Backward pass: cold, from a link, and what its sentences say."""
 
-from pathlib import Path
-
+import live_pages
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.components.control_table import MISTAKES
 from pages.lab import backward, gradient_check
 
-PAGE = str(Path(__file__).parents[1] / "pages" / "6_Backward_pass.py")
+
+def opened(view: str = "terms", **parameters: str) -> AppTest:
+    return live_pages.opened("backward", **parameters, **{"pass": view})
 
 
-def opened(**parameters) -> AppTest:
-    app = AppTest.from_file(PAGE, default_timeout=120)
-    for key, text in parameters.items():
-        app.query_params[key] = text
-    app.run()
-    assert not app.exception, app.exception[0].value
-    return app
+def answer(view: str = "terms", **parameters: str) -> str:
+    return opened(view, **parameters).success[0].value
 
 
 def test_a_cold_page_shows_the_three_terms():
-    app = opened()
+    app = live_pages.opened("backward")
     assert not app.warning
     assert len(app.get("vega_lite_chart")) == 3
     assert "The 4 highlighted dx add up to 0" in app.success[0].value
@@ -31,15 +27,15 @@ def test_a_cold_page_shows_the_three_terms():
 
 @pytest.mark.parametrize("method", ["batch", "layer"])
 def test_a_common_shift_never_reaches_x(method):
-    assert "No change of x can shift all" in opened(method=method, dz="equal").success[0].value
-    wrong = opened(method=method, dz="equal", mistake="statistics-as-constants")
-    assert "where 0 is right" in wrong.success[0].value
+    assert "No change of x can shift all" in answer(method=method, dz="equal")
+    wrong = answer(method=method, dz="equal", mistake="statistics-as-constants")
+    assert "where 0 is right" in wrong
 
 
 @pytest.mark.parametrize("dz", ["random", "one", "equal", "along"])
 @pytest.mark.parametrize("method", ["batch", "layer", "rms"])
 def test_every_incoming_gradient_is_shown(method, dz):
-    assert opened(method=method, dz=dz, x="6_-3_3").success
+    assert answer(method=method, dz=dz, x="6_-3_3")
 
 
 def test_the_list_of_mistakes_is_that_of_the_package():
@@ -49,12 +45,11 @@ def test_the_list_of_mistakes_is_that_of_the_package():
 
 def test_the_check_is_green_without_a_mistake():
     for method in ("batch", "weight"):
-        text = opened(method=method, **{"pass": "check"}).success[0].value
-        assert "All four ways agree" in text
+        assert "All four ways agree" in answer("check", method=method)
 
 
 def test_constants_pass_on_gamma_and_beta_and_fail_on_x():
-    app = opened(mistake="statistics-as-constants", **{"pass": "check"})
+    app = opened("check", mistake="statistics-as-constants")
     text = app.success[0].value
     assert "shows in the gradient of x," in text
     assert "A check of γ and β alone passes and proves nothing" in text
@@ -64,13 +59,13 @@ def test_constants_pass_on_gamma_and_beta_and_fail_on_x():
 
 
 def test_weight_norm_grows():
-    text = opened(lr="0.1", **{"pass": "weight"}).success[0].value
+    text = answer("weight", lr="0.1")
     assert "It never shrank" in text
     assert "So weight norm lowers its own learning rate" in text
 
 
 def test_a_verdict_on_weight_norm_is_not_given_where_v_has_hardly_grown():
-    text = opened(lr="0.001", **{"pass": "weight"}).success[0].value
+    text = answer("weight", lr="0.001")
     assert "from 1 by " in text and "from 1 to 1 " not in text
     assert "lowers its own learning rate" not in text
     share = backward.walk((0.001, 0.003, 0.01), 200, 0).slowed[-1]
@@ -79,37 +74,31 @@ def test_a_verdict_on_weight_norm_is_not_given_where_v_has_hardly_grown():
 
 def test_of_a_stretch_epsilons_share_is_named():
     # The variance of feature 2 is 25: with epsilon 1, 1/26 of the direct term is left.
-    text = opened(dz="along", eps="1").success[0].value
+    text = answer(dz="along", eps="1")
     assert "= 0.0385 of it" in text and "rounding" not in text
 
 
 def test_the_check_of_weight_norm_asks_about_weight_norm():
-    app = opened(method="weight", **{"pass": "check"})
+    app = opened("check", method="weight")
     assert "‖v‖ as a constant" in app.info[0].value
     assert not any("ε" in one.value for one in app.caption)
 
 
 def test_the_bias_has_no_gradient():
-    app = opened(**{"pass": "bias"})
-    assert "moves none of the 12 z" in app.success[0].value
-    assert "moves 12 of 12 z" in opened(method="layer", **{"pass": "bias"}).success[0].value
+    assert "moves none of the 12 z" in answer("bias")
+    assert "moves 12 of 12 z" in answer("bias", method="layer")
 
 
 @pytest.mark.parametrize(
-    "link",
-    [
-        {"method": "group", "groups": "7"},
-        {"method": "instance", "placement": "conv-and-dense"},
-    ],
-    ids=lambda link: link["method"],
+    "link", [{"method": "group", "groups": "7"}, {"placement": "conv-and-dense"}]
 )
 def test_settings_of_another_page_that_do_not_go_together_leave_what_is_possible(link, mnist):
-    app = opened(**{"pass": "training"}, **link)
+    app = opened("training", **{"method": "instance"} | link)
     assert app.get("vega_lite_chart") or any("Not trained yet" in one.value for one in app.markdown)
 
 
 def test_the_recorded_training_is_shown_and_its_jags_explained(mnist):
-    app = opened(**{"pass": "training"})
+    app = opened("training")
     assert "the convolution's kernel is largest with" in app.success[0].value
     told = " ".join(one.value for one in app.caption)
     assert "of 48 instead of 64 images" in told and "every 94 steps" in told
@@ -117,21 +106,11 @@ def test_the_recorded_training_is_shown_and_its_jags_explained(mnist):
 
 
 def test_training_waits_for_the_button():
-    app = opened(**{"pass": "training"}, seed="123456")
+    app = opened("training", seed="123456")
     assert any("Not trained yet" in one.value for one in app.markdown)
 
 
-@pytest.mark.parametrize(
-    "link",
-    [
-        {"row": "9", "column": "x"},
-        {"mistake": "everything"},
-        {"x": "1_2"},
-        {"dz": "<script>"},
-        {"pass": "nothing"},
-    ],
-)
-def test_a_hostile_link_gets_a_sentence(link):
-    app = opened(**link)
+def test_a_hostile_link_gets_a_sentence():
+    app = opened("nothing", x="1_2", row="9", mistake="everything")
     assert app.warning
     assert app.success

@@ -7,9 +7,10 @@ import subprocess
 import sys
 import zipfile
 
+import live_pages
 import numpy as np
 import pytest
-from live_pages import Ready
+from live_pages import Ready, ran
 from streamlit.testing.v1 import AppTest
 
 from normlib.config import TrainConfig
@@ -29,11 +30,7 @@ METHODS = ("none", "batch", "layer", "weight")
 class Looking(Ready):
     """A server that has not found its data yet."""
 
-    def data_is_here(self) -> bool:
-        return False
-
-    def tensorflow_is_here(self) -> bool:
-        return False
+    data_is_here = tensorflow_is_here = lambda self: False
 
 
 @pytest.fixture
@@ -43,9 +40,11 @@ def warm(drawn, serve) -> Dataset:
 
 
 def opened() -> AppTest:
-    app = AppTest.from_file(HOME, default_timeout=30).run()
-    assert not app.exception
-    return app
+    return live_pages.opened("home")
+
+
+def uploaded(app: AppTest, content: bytes) -> AppTest:
+    return ran(app.file_uploader[0].set_value(("mnist.npz", content, "application/octet-stream")))
 
 
 def words(app: AppTest) -> str:
@@ -75,20 +74,14 @@ class Looking:
     data_is_here = tensorflow_is_here = lambda self: False
 server._warm_up = Looking()
 app = AppTest.from_file({str(HOME)!r}, default_timeout=60).run()
-assert not app.exception
-assert app.latex
+assert app.latex and not app.exception
 print({{"tensorflow", "pandas", "pyarrow", "altair", "PIL"}} & set(sys.modules))
 """
     environment = os.environ | {"PYTHONPATH": str(page.ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=environment,
-        cwd=page.ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
+    told = subprocess.check_output(
+        [sys.executable, "-c", code], env=environment, cwd=page.ROOT, text=True
     )
-    assert done.stdout.strip() == "set()"
+    assert told.strip() == "set()"
 
 
 def test_the_page_is_whole_before_the_data_are_there(drawn, monkeypatch):
@@ -153,26 +146,16 @@ def test_a_prediction_is_still_there_after_a_visit_to_another_page(warm):
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
-def test_a_lesson_asks_for_what_its_page_has(lesson):
-    controls = page.PAGES[lesson.page].controls
-    assert set(lesson.state) <= set(controls)
-    for name, value in lesson.state.items():
-        assert CONTROLS[name].parse(CONTROLS[name].format(value)) == value
-
-
-@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
 def test_the_link_of_a_lesson_opens_its_page_as_it_says(lesson, warm):
-    one = page.PAGES[lesson.page]
-    app = AppTest.from_file(page.ROOT / one.file, default_timeout=120)
-    app.session_state["_controls"] = controls._State(values={"batch": 3, "eps": 0.5, "seed": 9})
-    state = {name: lesson.state.get(name, CONTROLS[name].default) for name in one.controls}
-    for name, value in state.items():
-        app.query_params[name] = CONTROLS[name].format(value)
-    app.run()
-    assert not app.exception
+    names = page.PAGES[lesson.page].controls
+    assert set(lesson.state) <= set(names)
+    state = {name: lesson.state.get(name, CONTROLS[name].default) for name in names}
+    link = {name: CONTROLS[name].format(value) for name, value in state.items()}
+    before = {"_controls": controls._State(values={"batch": 3, "eps": 0.5, "seed": 9})}
+    app = live_pages.opened(lesson.page, session=before, **link)
     assert not app.warning
     values = app.session_state["_controls"].values
-    for name in one.controls:  # the same for everybody, whatever they did before
+    for name in names:  # the same for everybody, whatever they did before
         if CONTROLS[name].kind != "text" or name in lesson.state:
             assert values[name] == state[name]
 
@@ -182,11 +165,8 @@ def test_the_lesson_on_the_learning_rate_is_right(drawn):
 
     (lesson,) = (one for one in LESSONS if one.name == "rate")
     seeds = range(int(lesson.state["seeds"]))
-    changes = {
-        CONTROLS[name].config_field: value
-        for name, value in lesson.state.items()
-        if CONTROLS[name].config_field
-    }
+    fields = {CONTROLS[name].config_field: value for name, value in lesson.state.items()}
+    changes = {field: value for field, value in fields.items() if field}
     assert changes["learning_rate"] == 100 * TrainConfig().learning_rate
 
     def accuracy(method: str, **more) -> float:
@@ -221,10 +201,7 @@ def test_the_page_says_which_data_are_in_use_and_why(warm, monkeypatch):
 
 
 def test_an_upload_is_used_in_its_session_and_only_there(warm):
-    app = opened()
-    app.file_uploader[0].set_value(("mnist.npz", npz(), "application/octet-stream"))
-    app.run()
-    assert not app.exception
+    app = uploaded(opened(), npz())
     assert "**Uploaded data**: your file, for this visit only. 1,100 images" in words(app)
     assert app.sidebar.caption[-1].value == "1,100 training images. This is not MNIST."
     assert "1,000 images" in words(opened())
@@ -235,11 +212,7 @@ def test_an_upload_is_used_in_its_session_and_only_there(warm):
 
 
 def test_one_file_uploaded_twice_is_in_memory_once(warm):
-    apps = [opened(), opened()]
-    for app in apps:
-        app.file_uploader[0].set_value(("mnist.npz", npz(), "application/octet-stream"))
-        app.run()
-    first, second = (app.session_state["_dataset"] for app in apps)
+    first, second = (uploaded(opened(), npz()).session_state["_dataset"] for _ in range(2))
     assert first is second
 
 
@@ -265,15 +238,10 @@ def _zip_of_text() -> bytes:
     ids=["text", "empty", "cut", "foreign", "shape", "label", "dtype", "pickle"],
 )
 def test_a_faulty_upload_gets_one_sentence_and_changes_nothing(content, says, warm):
-    app = opened()
-    app.file_uploader[0].set_value(("mnist.npz", content, "application/octet-stream"))
-    app.run()
-    assert not app.exception
+    app = uploaded(opened(), content)
     (warning,) = app.warning
     assert warning.value.startswith("The uploaded file cannot be used: ")
     assert says in warning.value
     assert "**Drawn digits**" in words(app)
-    app.file_uploader[0].set_value(("mnist.npz", npz(), "application/octet-stream"))
-    app.run()
-    assert not app.warning
+    assert not uploaded(app, npz()).warning
     assert "**Uploaded data**" in words(app)

@@ -1,28 +1,31 @@
 """The page Step by step: cold, from a link, and against hostile hands."""
 
 import json
-from pathlib import Path
+from functools import partial
 
+import live_pages
 import pyarrow as pa
 import pytest
+from live_pages import pressed, ran
 from streamlit.testing.v1 import AppTest
 
 from pages.components import number_table
 from pages.lab.arithmetic import KERNELS, TABLES, normalization_steps, parse_table
 
-PAGE = str(Path(__file__).parents[1] / "pages" / "1_Step_by_step.py")
+OFFERED = {
+    "table": ("batch", "layer", "rms", "weight"),
+    "convolution": ("batch", "layer", "group", "instance", "rms"),
+    "relu": ("batch", "layer", "rms"),
+    "undo": ("batch", "layer", "rms", "weight"),
+}
 
 
-def opened(**parameters) -> AppTest:
-    app = AppTest.from_file(PAGE, default_timeout=60)
-    for key, text in parameters.items():
-        app.query_params[key] = text
-    return checked(app.run())
+def opened(**parameters: str) -> AppTest:
+    return live_pages.opened("steps", **parameters)
 
 
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception, app.exception[0].value
-    return app
+def answer(**parameters: str) -> str:
+    return opened(**parameters).success[0].value
 
 
 def address(app: AppTest, name: str) -> str:
@@ -41,7 +44,8 @@ def typed(app: AppTest, table: str, row: int, column: str, text: str | None) -> 
         ),
     )
     app._tree = app._run(states)._tree
-    return checked(app)
+    assert not app.exception
+    return app
 
 
 def test_a_cold_page_shows_the_whole_lesson():
@@ -60,26 +64,15 @@ def test_a_cold_page_shows_the_whole_lesson():
 
 
 @pytest.mark.parametrize(
-    "link",
-    [
-        {"method": method, "show": show}
-        for show, methods in {
-            "table": ("batch", "layer", "rms", "weight"),
-            "convolution": ("batch", "layer", "group", "instance", "rms"),
-            "relu": ("batch", "layer", "rms"),
-            "undo": ("batch", "layer", "rms", "weight"),
-        }.items()
-        for method in methods
-    ],
-    ids=lambda link: "-".join(link.values()),
+    ("show", "method"), [(show, one) for show, methods in OFFERED.items() for one in methods]
 )
-def test_every_view_shows_every_method_it_offers(link):
-    app = opened(**link)
+def test_every_view_shows_every_method_it_offers(show, method):
+    app = opened(show=show, method=method)
     assert app.success
     assert not app.warning
-    assert address(app, "method") == link["method"]
+    assert address(app, "method") == method
     for table in ("one", "constant"):
-        assert opened(**link, x=TABLES[table], affine="undo").success
+        assert answer(show=show, method=method, x=TABLES[table], affine="undo")
 
 
 def test_a_method_without_steps_in_a_view_is_replaced_in_words():
@@ -92,8 +85,8 @@ def test_a_method_without_steps_in_a_view_is_replaced_in_words():
 def test_the_chosen_cell_follows_the_link_and_the_selectors():
     app = opened(row="2", column="3", method="layer")
     assert "example 2, feature 3" in app.success[0].value
-    app.button_group(key="row").set_value("4").run()
-    assert "example 4, feature 3" in checked(app).success[0].value
+    ran(app.button_group(key="row").set_value("4"))
+    assert "example 4, feature 3" in app.success[0].value
     assert address(app, "row") == "4"
 
 
@@ -101,13 +94,12 @@ def test_a_batch_of_one_is_explained():
     app = opened(x=TABLES["one"])
     assert "from a batch of one batch norm learns β and nothing else" in app.success[0].value
     assert app.button_group(key="row").value == "1"
-    assert "changes 3 of the 3 z" in opened(x=TABLES["one"], method="layer").success[0].value
+    assert "changes 3 of the 3 z" in answer(x=TABLES["one"], method="layer")
 
 
 def test_presets_and_edits_reach_the_link():
-    app = opened()
-    app.button(key="x_constant").click().run()
-    assert address(checked(app), "x") == TABLES["constant"]
+    app = pressed(opened(), "x_constant")
+    assert address(app, "x") == TABLES["constant"]
     assert address(app, "column") == "3"  # the constant one
     app = typed(app, "x", 0, "Feature 1", "7,5")
     assert address(app, "x").startswith("7.5_")
@@ -115,15 +107,7 @@ def test_presets_and_edits_reach_the_link():
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("abc", "`abc` is not a number"),
-        (None, "it is empty"),
-        ("", "it is empty"),
-        ("1e400", "`1e400` is too large"),
-        ("NaN", "`NaN` stands for no number"),
-        ("<b>", "`<b>` is not a number"),
-    ],
+    ("text", "reason"), [("<b>", "`<b>` is not a number"), (None, "it is empty")]
 )
 def test_a_hostile_cell_gets_a_sentence_and_keeps_its_number(text, reason):
     app = typed(opened(), "x", 1, "Feature 2", text)
@@ -134,16 +118,11 @@ def test_a_hostile_cell_gets_a_sentence_and_keeps_its_number(text, reason):
 
 
 @pytest.mark.parametrize("name", ["x", "v", "g"])
-@pytest.mark.parametrize("text", ["", "1_2", "a_b_c", "1e999_1_1", "nan_1_1", "9" * 300])
+@pytest.mark.parametrize("text", ["", "1_2", "[a](b)_b_c", "1e999_1_1", "nan_1_1", "9" * 300])
 def test_a_hostile_link_gets_a_sentence(name, text):
     app = opened(method="weight" if name != "x" else "batch", **{name: text})
     assert "cannot be used" in app.warning[0].value
     assert app.success
-
-
-def test_the_text_of_a_link_is_shown_as_typed():
-    told = opened(x="[a](http://e.vi)_2_3").warning[0].value
-    assert "`[a](http://e.vi)` is not a number" in told
 
 
 def test_the_arrows_keep_their_scale_while_v_doubles():
@@ -171,16 +150,15 @@ def test_rms_norm_has_no_beta(show):
 
 
 def test_gamma_and_beta_undo_one_batch_and_no_other():
-    assert "the next batch has another mean" in opened(show="undo", affine="undo").success[0].value
-    one = opened(show="undo", affine="undo", x=TABLES["one"]).success[0].value
-    assert "would be the same for any other x" in one
-    layer = opened(show="undo", affine="undo", method="layer").success[0].value
+    undone = partial(answer, show="undo", affine="undo")
+    assert "the next batch has another mean" in undone()
+    assert "would be the same for any other x" in undone(x=TABLES["one"])
+    layer = undone(method="layer")
     assert "3 of 12 z" in layer and "those of example 3" in layer
 
 
 def test_huge_and_tiny_numbers_stay_readable():
-    app = opened(x="1e6_1e-6_0_-1e6_1e-6_0_1e6_0_0_1_1_1", eps="1e-8")
-    assert "nan" not in app.success[0].value
+    assert "nan" not in answer(x="1e6_1e-6_0_-1e6_1e-6_0_1e6_0_0_1_1_1", eps="1e-8")
     app = opened(x="_".join(["0.1"] * 12), eps="1e-8")
     assert "equals the 3 numbers that it is averaged with" in app.success[0].value
     assert r"\frac{0.1 - 0.1}{0.0001} = 0" in app.latex[3].value
@@ -189,33 +167,29 @@ def test_huge_and_tiny_numbers_stay_readable():
 def test_a_slider_opened_with_a_later_view_shows_its_value():
     """A widget that is new to the browser starts at its default."""
     app = opened(show="convolution", beta="1.5")
-    app.button_group(key="show").set_value("relu").run()
-    slider = checked(app).slider(key="beta")
+    ran(app.button_group(key="show").set_value("relu"))
+    slider = app.slider(key="beta")
     assert slider.value == 1.5
     assert list(slider.proto.default) == [1.5]
 
 
 def test_relu_counts_what_it_cuts():
-    app = opened(show="relu")
     x = parse_table(TABLES["default"], (4,), 3)
     z = normalization_steps("batch", x).z
-    text = app.success[0].value
+    text = answer(show="relu")
     assert f"cuts {(x < 0).sum()} of the 12 numbers x, {(z < 0).sum()} of the normalized" in text
     assert "it would cut 50%" in text
-    assert "it would cut 16%" in opened(show="relu", beta="1").success[0].value
+    assert "it would cut 16%" in answer(show="relu", beta="1")
 
 
 def test_the_button_undoes_the_normalization():
     app = opened(show="undo")
     assert "0 of 12 z equal their x" in app.success[0].value
-    app.button(key="undo_button").click().run()
-    assert "12 of 12 z equal their x" in checked(app).success[0].value
+    assert "12 of 12 z equal their x" in pressed(app, "undo_button").success[0].value
     assert address(app, "affine") == "undo"
 
 
 def test_numbers_fit_their_cells():
     values = (0, -0.7071, 12.667, 1e-7, -123456.0, 99.999, 5, 1.5, 100.5, -1821.69, 1800)
-    texts = [number_table.cell_text(value) for value in values]
-    assert texts == [
-        *("0", "−0.71", "12.67", "1e−7", "−1.2e5", "100", "5", "1.5", "100.5", "−1822", "1800")
-    ]
+    texts = " ".join(map(number_table.cell_text, values))
+    assert texts == "0 −0.71 12.67 1e−7 −1.2e5 100 5 1.5 100.5 −1822 1800"

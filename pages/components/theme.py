@@ -8,63 +8,49 @@ from __future__ import annotations
 
 from typing import Any
 
-COLORS: dict[str, str] = {
-    "none": "#6B7280",
-    "batch": "#0072B2",
-    "weight": "#D55E00",
-    "layer": "#009E73",
-    "group": "#CC79A7",
-    "instance": "#B27A00",
-    "rms": "#8B8000",
-    "tf_batch": "#3C97D0",
-}
-DASHES: dict[str, list[int]] = {
-    "none": [2, 3],
-    "batch": [1, 0],
-    "weight": [6, 3],
-    "layer": [12, 4],
-    "group": [8, 3, 2, 3],
-    "instance": [4, 2, 1, 2],
-    "rms": [3, 2],
-    "tf_batch": [2, 2],
-}
-# The markers of single values; thin ones lie on top, and what is beneath stays visible.
-SHAPES: dict[str, str] = {
-    "none": "cross",
-    "batch": "circle",
-    "weight": "square",
-    "layer": "diamond",
-    "group": "triangle-up",
-    "instance": "triangle-down",
-    "rms": "triangle-right",
-    "tf_batch": "circle",
+# Method -> colour, dash, marker. Markers that are thin lie on top: what is beneath stays visible.
+Style = tuple[str, list[int], str]
+_STYLES: dict[str, Style] = {
+    "none": ("#6B7280", [2, 3], "cross"),
+    "batch": ("#0072B2", [1, 0], "circle"),
+    "weight": ("#D55E00", [6, 3], "square"),
+    "layer": ("#009E73", [12, 4], "diamond"),
+    "group": ("#CC79A7", [8, 3, 2, 3], "triangle-up"),
+    "instance": ("#B27A00", [4, 2, 1, 2], "triangle-down"),
+    "rms": ("#8B8000", [3, 2], "triangle-right"),
+    "tf_batch": ("#3C97D0", [2, 2], "circle"),
 }
 # Series that are no methods, in their order; none looks like one of the four methods above all.
-SERIES: tuple[tuple[str, list[int]], ...] = (
-    ("#8456B8", [1, 0]),
-    ("#B27A00", [9, 3]),
-    ("#CC79A7", [2, 2]),
-    ("#3C97D0", [6, 2, 2, 2]),
-    ("#8B8000", [9, 3, 3, 3]),
+SERIES: tuple[Style, ...] = (
+    ("#8456B8", [1, 0], "circle"),
+    ("#B27A00", [9, 3], "square"),
+    ("#CC79A7", [2, 2], "triangle-up"),
+    ("#3C97D0", [6, 2, 2, 2], "diamond"),
+    ("#8B8000", [9, 3, 3, 3], "triangle-down"),
 )
-SERIES_SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down")
+COLORS = {method: color for method, (color, _, _) in _STYLES.items()}
+DASHES = {method: dash for method, (_, dash, _) in _STYLES.items()}
 CONSTANT_KERNEL = "Constant kernel"
 NEUTRAL = "#7A8594"  # lines that belong to no method
 
 
+def _style(series: str, position: int) -> Style:
+    return _STYLES.get(series) or SERIES[position % len(SERIES)]
+
+
 def color(series: str, position: int = 0) -> str:
     """The colour of a method; that of the series at this position where it is none."""
-    return COLORS.get(series) or SERIES[position % len(SERIES)][0]
+    return _style(series, position)[0]
 
 
 def dash(series: str, position: int = 0) -> list[int]:
     """The dash of a method; that of the series at this position where it is none."""
-    return DASHES.get(series) or SERIES[position % len(SERIES)][1]
+    return _style(series, position)[1]
 
 
 def shape(series: str, position: int = 0) -> str:
     """The marker of a method; that of the series at this position where it is none."""
-    return SHAPES.get(series) or SERIES_SHAPES[position % len(SERIES_SHAPES)]
+    return _style(series, position)[2]
 
 
 def config(presenting: bool) -> dict[str, Any]:

@@ -8,8 +8,9 @@ TensorFlow is imported by the first calculation, not by this module.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,34 +20,33 @@ from pages.lab.arithmetic import Steps, normalization_steps
 from pages.lab.latex import bracketed, gives, tex
 
 INCOMING = ("random", "one", "equal", "along")
+TERMS = ("direct", "through the mean", "through the root")
 
 
 @dataclass(frozen=True, eq=False)
 class BackwardSteps:
-    """The gradient of one normalization in x, as three terms of the shape of x, in float64.
+    """The gradient of one normalization in x, all in the shape of x, in float64.
 
-    direct: through x itself. through_mean, through_root: through the statistics, of which x is a
-    part. dx: their sum. A sum that is 0 but for its last bits is 0 here.
+    parts: its three terms by name, through x itself ("direct") and through the statistics of which
+    x is a part. dx: their sum. A sum that is 0 but for its last bits is 0 here.
     """
 
     forward: Steps
     dz: np.ndarray
     dx_hat: np.ndarray
-    direct: np.ndarray
-    through_mean: np.ndarray
-    through_root: np.ndarray
+    parts: Mapping[str, np.ndarray]
     dx: np.ndarray
+
+    @property
+    def direct(self) -> np.ndarray:
+        return self.parts["direct"]
 
     def terms(self, cell: tuple[int, ...]) -> dict[str, float]:
         """What the gradient of one number is made of, by name; RMS norm has no mean's term."""
-        terms = {
-            "direct": self.direct,
-            "through the mean": self.through_mean,
-            "through the root": self.through_root,
-        }
+        terms = {name: float(part[cell]) for name, part in self.parts.items()}
         if self.forward.method == "rms":
             del terms["through the mean"]
-        return {name: float(term[cell]) for name, term in terms.items()}
+        return terms
 
     def total(self, values: np.ndarray, cell: tuple[int, ...]) -> float:
         """The sum of `values` over the numbers that share the cell's statistics."""
@@ -87,9 +87,9 @@ def backward_steps(
     direct, mean, root = (term.numpy() for term in terms)
     if constants:
         mean, root = np.zeros_like(direct), np.zeros_like(direct)
-    largest = np.abs(direct).max()
-    parts = (without_rounding(part, largest) for part in (direct, mean, root, direct + mean + root))
-    return BackwardSteps(forward, dz, dx_hat, *parts)
+    sums = (direct, mean, root, direct + mean + root)
+    *parts, dx = (without_rounding(one, np.abs(direct).max()) for one in sums)
+    return BackwardSteps(forward, dz, dx_hat, dict(zip(TERMS, parts, strict=True)), dx)
 
 
 def without_rounding(values: np.ndarray, scale: float) -> np.ndarray:
@@ -111,44 +111,39 @@ def incoming(kind: str, forward: Steps, cell: tuple[int, ...], seed: int = 0) ->
     "random": one digit after the point, from the seed; "one": 1 at `cell` and 0 elsewhere;
     "equal": 1 everywhere, the wish to shift all z; "along": x_hat, the wish to stretch all z.
     """
+    shape = forward.z.shape
     if kind == "random":
-        return np.random.default_rng(seed).normal(0.0, 1.0, forward.z.shape).round(1) + 0.0
+        return np.random.default_rng(seed).normal(0.0, 1.0, shape).round(1) + 0.0
     if kind == "one":
-        dz = np.zeros(forward.z.shape)
-        dz[cell] = 1.0
-        return dz
-    if kind == "equal":
-        return np.ones(forward.z.shape)
-    return forward.x_hat.copy()
+        return (np.arange(forward.z.size).reshape(shape) == np.ravel_multi_index(cell, shape)) + 0.0
+    return np.ones(shape) if kind == "equal" else forward.x_hat
 
 
 def written_backward(steps: BackwardSteps, cell: tuple[int, ...]) -> list[str]:
     """The arithmetic of one dx, its terms and their sum: one line of LaTeX each."""
     forward = steps.forward
     count = int(forward.shares(cell).sum())
-    root, x_hat = tex(forward.root[cell]), bracketed(forward.x_hat[cell])
     mean = steps.total(steps.dx_hat, cell) / count
     along = steps.total(steps.dx_hat * forward.x_hat, cell) / count
-    terms = steps.terms(cell)
-    lines = {
-        "direct": rf"\frac{{\gamma\,dz}}{{r}} = \frac{{{tex(steps.dx_hat[cell])}}}{{{root}}}",
-        "through the mean": (
-            rf"-\frac{{\overline{{\gamma\,dz}}}}{{r}} = -\frac{{{tex(mean)}}}{{{root}}}"
-        ),
-        "through the root": (
-            r"-\frac{\hat{x}\;\overline{\gamma\,dz\,\hat{x}}}{r} = "
-            rf"-\frac{{{x_hat} \cdot {bracketed(along)}}}{{{root}}}"
-        ),
+    through_root = rf"{bracketed(forward.x_hat[cell])} \cdot {bracketed(along)}"
+    # The numerator of each term, in letters and with its numbers.
+    numerators = {
+        "direct": (r"\gamma\,dz", tex(steps.dx_hat[cell])),
+        "through the mean": (r"\overline{\gamma\,dz}", tex(mean)),
+        "through the root": (r"\hat{x}\;\overline{\gamma\,dz\,\hat{x}}", through_root),
     }
-    written = [f"{lines[name]} {gives(value)}" for name, value in terms.items()]
+    written = []
+    for name, value in steps.terms(cell).items():
+        sign, (letters, numbers) = "" if name == "direct" else "-", numerators[name]
+        quotient = rf"{sign}\frac{{{numbers}}}{{{tex(forward.root[cell])}}}"
+        written.append(rf"{sign}\frac{{{letters}}}{{r}} = {quotient} {gives(value)}")
     return [*written, f"dx = {tex(steps.dx[cell])}"]
 
 
 # --- weight norm --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class Turn:
+class Turn(NamedTuple):
     """One gradient of weight norm in the plane: dw, and what of it reaches v.
 
     along: the part of g / ||v|| * dw that points along v, which the projection takes away.

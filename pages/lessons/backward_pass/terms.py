@@ -64,12 +64,7 @@ def terms_chart(steps: BackwardSteps, cell: tuple[int, int]) -> Chart:
     forward = steps.forward
     shared = forward.shares(cell)
     bars = steps.terms(cell) | {"dx, their sum": float(steps.dx[cell])}
-    arrays = {
-        "direct": steps.direct,
-        "through the mean": steps.through_mean,
-        "through the root": steps.through_root,
-        "dx": steps.dx,
-    }
+    arrays = {**steps.parts, "dx": steps.dx}
     drawn = {
         title: number_table.table(values, highlighted=shared, chosen=cell)
         for title, values in (("dz, what comes in", steps.dz), ("dx, what goes out", steps.dx))
