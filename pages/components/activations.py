@@ -14,7 +14,7 @@ import streamlit as st
 from normlib.config import METHODS, TrainConfig
 from pages.components import charts, controls, image_grids, page, server, source
 from pages.lab.run_names import describe
-from pages.lab.words import in_sentence, listed, percent, title
+from pages.lab.words import percent, title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from normlib.run import Run
     from pages.lab.activations import Network, Summary, Tensor
 
-OFFERED = tuple(method for method in METHODS if method != "tf_batch")  # the same numbers as batch
-MOST_METHODS = 4
 MOST_IMAGES = int(page.PAGES["activations"].limits["batch"])
 DIGITS, DIGITS_PER_PICTURE = 32, 8
 
@@ -43,15 +41,6 @@ class Origin(NamedTuple):
         return "channel" if self.layer == "conv" else "unit"
 
 
-class Chosen(NamedTuple):
-    """What the controls say."""
-
-    origin: Origin
-    methods: tuple[str, ...]
-    epsilon: float
-    caption: str
-
-
 # ---- the numbers -----------------------------------------------------------------------------
 
 
@@ -59,20 +48,18 @@ def look(origin: Origin, method: str, epsilon: float) -> dict[str, Summary]:
     """What the method makes of the batch: "before", "normalized" and "relu", summed up."""
     from pages.lab import activations
 
-    x, before = inputs(origin, method, epsilon)
+    x, before = _inputs(origin, method, epsilon)
     steps = activations.steps(network(origin), origin.layer, method, x, epsilon)
     return activations.summaries(steps, before)
 
 
-def inputs(origin: Origin, method: str, epsilon: float) -> tuple[Tensor, Summary]:
-    """x of the layer, and its summary."""
+def channel_table(origin: Origin, method: str, epsilon: float) -> pd.DataFrame:
+    """Every statistic of every channel at each step."""
     from pages.lab import activations
 
-    x, before = _convolved(origin._replace(layer="conv"), method == "weight")
-    if origin.layer == "hidden":
-        x = activations.hidden(network(origin), method, x, epsilon)
-        before = activations.summarize(x.numpy())
-    return x, before
+    x, _ = _inputs(origin, method, epsilon)
+    steps = activations.steps(network(origin), origin.layer, method, x, epsilon)
+    return activations.channel_table(steps)
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
@@ -82,28 +69,29 @@ def variances(origin: Origin, method: str, epsilon: float) -> np.ndarray:
 
     if not activations.divides(network(origin), origin.layer, method):
         return np.zeros(0)
-    return activations.variances(network(origin), method, inputs(origin, method, epsilon)[0])
-
-
-def channel_table(origin: Origin, method: str, epsilon: float) -> pd.DataFrame:
-    """Every statistic of every channel at each step."""
-    from pages.lab import activations
-
-    x, _ = inputs(origin, method, epsilon)
-    steps = activations.steps(network(origin), origin.layer, method, x, epsilon)
-    return activations.channel_table(steps)
+    return activations.variances(network(origin), method, _inputs(origin, method, epsilon)[0])
 
 
 def plain_layer(origin: Origin) -> tuple[np.ndarray, Tensor, int]:
     """What the layer gets where nothing is normalized, its kernel, and the groups of group norm."""
     from pages.lab import activations
 
-    plain, x = network(origin), images(origin) / 255
+    plain, x, part = network(origin), images(origin) / 255, "conv"
     if origin.layer == "hidden":
         conv, _ = _convolved(origin._replace(layer="conv"), False)
-        x = activations.flattened(plain, "none", conv, 0.0).numpy()
-    part = {"conv": "conv", "hidden": "dense"}[origin.layer]
+        x, part = activations.flattened(plain, "none", conv, 0.0).numpy(), "dense"
     return x, activations.kernel(plain, part, "none"), plain.config.groups
+
+
+def _inputs(origin: Origin, method: str, epsilon: float) -> tuple[Tensor, Summary]:
+    """x of the layer, and its summary."""
+    from pages.lab import activations
+
+    x, before = _convolved(origin._replace(layer="conv"), method == "weight")
+    if origin.layer == "hidden":
+        x = activations.hidden(network(origin), method, x, epsilon)
+        before = activations.summarize(x.numpy())
+    return x, before
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)  # at most 12 MB each
@@ -157,25 +145,17 @@ def _first_epoch(run: Run) -> int:
 # ---- the controls above the picture ----------------------------------------------------------
 
 
-def draw_controls() -> Chosen:
-    """The controls; what cannot be shown gets a sentence and is not among the methods."""
+def draw_controls() -> tuple[Origin, tuple[str, ...], float, str]:
+    """The controls; what they say, epsilon and caption last.
+
+    What cannot be shown gets a sentence and is not among the methods.
+    """
     with page.control_box():
-        first, second, third = st.columns(3)
-        with first:
-            controls.control("batch")
-        with second:
-            epsilon = controls.control("eps")
-        with third:
-            controls.control("stage")
-        methods = controls.control("methods", choices=OFFERED, wrap=True)
-        if len(methods) > MOST_METHODS:
-            left_out = listed(map(in_sentence, methods[MOST_METHODS:]))
-            st.caption(f"Four fit side by side. Not shown: {left_out}.")
-    if not methods:
-        st.info("Choose at least one method.", icon=":material/info:")
+        _, epsilon, _ = page.control_row("batch", "eps", "stage")
+        chosen = page.methods_control()
     origin, told = _origin()
-    possible = _possible(methods[:MOST_METHODS], origin)
-    return Chosen(origin, possible, epsilon, charts.caption_for("batch", "eps", "seed", more=told))
+    caption = charts.caption_for("batch", "eps", "seed", more=told)
+    return origin, _possible(chosen, origin), epsilon, caption
 
 
 def _origin() -> tuple[Origin, str]:
@@ -201,12 +181,13 @@ def _possible(methods: tuple[str, ...], origin: Origin) -> tuple[str, ...]:
     """The methods that can stand in this layer; what cannot be shown gets a sentence."""
     from pages.lab import activations
 
-    weights = network(origin)
-    refused = {method: activations.refusal(weights, origin.layer, method) for method in methods}
-    for method, sentence in refused.items():
-        if sentence:
+    possible = []
+    for method in methods:
+        if sentence := activations.refusal(network(origin), origin.layer, method):
             st.info(f"{title(method)} is not shown. {sentence}", icon=":material/info:")
-    return tuple(method for method, sentence in refused.items() if not sentence)
+        else:
+            possible.append(method)
+    return tuple(possible)
 
 
 # ---- below the picture -----------------------------------------------------------------------

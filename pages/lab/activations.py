@@ -2,8 +2,7 @@
 
     x = conv(batch)    z = normalize.apply(method, x, gamma, beta, epsilon)    ReLU: max(z, 0)
 
-Everything is computed with the plain functions of `normlib.normalize`. `summarize` keeps what the
-pictures need of an array, in one pass over it.
+Everything is computed with the plain functions of `normlib.normalize`.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -41,8 +40,7 @@ _AT_ONCE = 100_000
 # ---- the network -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class Network:
+class Network(NamedTuple):
     """The weights of a CNN, named as in `SmallCNN.weights`, and the config they belong to."""
 
     config: TrainConfig
@@ -99,7 +97,7 @@ def convolve(network: Network, images: np.ndarray, method: str) -> tf.Tensor:
     with tf.device(DEVICE):
         pixels = tf.cast(images, tf.float32) / 255
         x = tf.nn.conv2d(pixels, kernel(network, "conv", method), 1, "SAME")
-        return tf.nn.bias_add(x, network.weights["conv_bias"])
+        return x + network.weights["conv_bias"]
 
 
 def flattened(network: Network, method: str, conv: tf.Tensor, epsilon: float) -> tf.Tensor:
@@ -157,10 +155,9 @@ def _standardized(
     network: Network, method: str, x: tf.Tensor, epsilon: float
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """x as the method sees it, then what `normalize.standardize` returns for that."""
-    config = network.config
-    view = normalize.split_channels(x, config.groups) if method == "group" else x
+    view = normalize.split_channels(x, network.config.groups) if method == "group" else x
+    center = network.config.center and method != "rms"
     axes = normalize.AXES[method](x.shape.rank)
-    center = config.center and method != "rms"
     return view, *normalize.standardize(view, axes, epsilon, center)
 
 
@@ -201,7 +198,8 @@ class Summary:
     count: values per channel. mean, std, minimum, maximum: (C,) float64, std dividing by count.
     zeros, positive: (C,) how many values are exactly 0, and above 0.
     relu_mean, relu_std: (C,) of max(x, 0).
-    neighbors: (percentiles, 2), the two values between which each percentile of all values lies.
+    percentiles: the 15th, 50th and 85th of all values, by counting: off by no more than
+        2**exponent / 32768, and exactly 0 where it is 0.
     cells: (4096,) how many values lie in each cell of width 2**exponent / 2048, from
         -2**exponent up; values that are not finite lie in none.
     """
@@ -215,7 +213,7 @@ class Summary:
     positive: np.ndarray
     relu_mean: np.ndarray
     relu_std: np.ndarray
-    neighbors: np.ndarray
+    percentiles: np.ndarray
     cells: np.ndarray
     exponent: int
 
@@ -234,13 +232,6 @@ class Summary:
         """The standard deviation of all values: that within the channels and between them."""
         between = self.mean - self.overall_mean
         return float(np.sqrt(np.mean(np.square(self.std) + np.square(between))))
-
-    @property
-    def percentiles(self) -> np.ndarray:
-        """The 15th, 50th and 85th percentile of all values, as `numpy.percentile` has them."""
-        low, high = self.neighbors.T
-        position = (self.values - 1) * np.array(PERCENTILES) / 100
-        return low + position % 1 * (high - low)
 
     @property
     def zero_share(self) -> float:
@@ -269,7 +260,7 @@ class Summary:
             minimum=np.maximum(self.minimum, 0),
             maximum=np.maximum(self.maximum, 0),
             zeros=self.count - self.positive,
-            neighbors=np.maximum(self.neighbors, 0),
+            percentiles=np.maximum(self.percentiles, 0),
             cells=cells,
         )
 
@@ -322,8 +313,7 @@ def summarize(x: np.ndarray) -> Summary:
     x = np.ascontiguousarray(x, np.float32)
     if x.ndim < 2 or not x.size:
         raise ValueError(f"Activations must be (N, ..., C), and these are {x.shape}.")
-    channels = x.shape[-1]
-    rows = x.reshape(len(x), -1)
+    channels, rows = x.shape[-1], x.reshape(len(x), -1)
     width = rows.shape[1]
     minimum = _by_channel(np.minimum, rows.min(0), channels)
     maximum = _by_channel(np.maximum, rows.max(0), channels)
@@ -335,47 +325,42 @@ def summarize(x: np.ndarray) -> Summary:
 
     step = int(np.clip(_AT_ONCE // width, 1, 128))
     center = rows[:step].mean(0, dtype=np.float64).reshape(-1, channels).mean(0) * float(scale)
-    center = np.tile(center.astype(np.float32), width // channels)
-    relu_center = np.maximum(center, 0)
-    sums = np.zeros((4, width))  # of x - center, its square; the same of max(x, 0)
+    centers = np.stack([center, np.maximum(center, 0)]).astype(np.float32)
+    sums = np.zeros((2, 2, width))  # of x - center and its square; the same of max(x, 0)
     counts = np.zeros((2, width), np.int64)  # of x > 0, x == 0
     codes = np.empty(rows.shape, np.uint16)
-    y, d = np.empty((2, step, width), np.float32)
-    true = np.empty((step, width), bool)
     for start in range(0, len(rows), step):
         part = rows[start : start + step]
-        y, d, true = y[: len(part)], d[: len(part)], true[: len(part)]
-        for count, compare in zip(counts, (np.greater, np.equal), strict=True):
-            compare(part, 0, out=true)
-            count += np.add.reduce(true.view(np.uint8), axis=0, dtype=np.uint8)
-        np.multiply(part, scale, out=y)
-        np.subtract(y, center, out=d)
-        sums[0] += np.add.reduce(d, axis=0)
-        sums[1] += np.add.reduce(np.square(d, out=d), axis=0)
-        np.maximum(y, 0, out=d)
-        d -= relu_center
-        sums[2] += np.add.reduce(d, axis=0)
-        sums[3] += np.add.reduce(np.square(d, out=d), axis=0)
-        np.floor(y, out=y)
-        y += _HALF * _FINER
-        codes[start : start + step] = y
+        for count, found in zip(counts, (part > 0, part == 0), strict=True):
+            count += found.view(np.uint8).sum(0, dtype=np.uint8)
+        y = part * scale
+        codes[start : start + step] = np.floor(y) + _HALF * _FINER
+        for both, each in zip(sums, np.tile(centers, width // channels), strict=True):
+            d = y - each
+            both += d.sum(0), np.square(d, out=d).sum(0)
+            np.maximum(y, 0, out=y)
 
-    count = rows.size // channels
-    first, second, relu_first, relu_second = _by_channel(np.add, sums, channels) / count
+    values = x.size // channels
+    first, second = np.moveaxis(_by_channel(np.add, sums, channels), 1, 0) / values
+    means = (first + centers) / float(scale)
+    stds = np.sqrt(np.maximum(second - first**2, 0)) / float(scale)
     positive, zeros = _by_channel(np.add, counts, channels)
     parts = np.bincount(codes.reshape(-1), minlength=_CELLS * _FINER)
-    unit = 1 / float(scale)
+    ranks, up_to = (x.size - 1) * np.array(PERCENTILES) / 100, np.cumsum(parts)
+    places = np.searchsorted(up_to, ranks, side="right")
+    within = 1 + (ranks - up_to[places]) / parts[places]  # 0..1
+    percentiles = np.where(places == _HALF * _FINER, 0, places - _HALF * _FINER + within)
     return Summary(
-        count=count,
-        mean=(first + center[:channels]) * unit,
-        std=np.sqrt(np.maximum(second - first**2, 0)) * unit,
+        count=values,
+        mean=means[0],
+        std=stds[0],
         minimum=minimum.astype(np.float64),
         maximum=maximum.astype(np.float64),
         zeros=zeros,
         positive=positive,
-        relu_mean=(relu_first + relu_center[:channels]) * unit,
-        relu_std=np.sqrt(np.maximum(relu_second - relu_first**2, 0)) * unit,
-        neighbors=_neighbors(x.reshape(-1), codes.reshape(-1), parts, int(zeros.sum())),
+        relu_mean=means[1],
+        relu_std=stds[1],
+        percentiles=percentiles / float(scale),
         cells=parts.reshape(_CELLS, _FINER).sum(1, dtype=np.int32),
         exponent=exponent,
     )
@@ -384,27 +369,6 @@ def summarize(x: np.ndarray) -> Summary:
 def _by_channel(reduce: np.ufunc, rows: np.ndarray, channels: int) -> np.ndarray:
     """(..., positions * C) reduced to (..., C)."""
     return reduce.reduce(rows.reshape(*rows.shape[:-1], -1, channels), axis=-2)
-
-
-def _neighbors(x: np.ndarray, codes: np.ndarray, counts: np.ndarray, zeros: int) -> np.ndarray:
-    """The values, (percentiles, 2), on either side of each percentile of x, (n,).
-
-    codes: (n,), which of the `counts` each value is one of. Only values that share a code with
-    a neighbor are sorted; and not the exact zeros, often half of all, which are known to be 0.
-    """
-    up_to = np.cumsum(counts)
-    negative = int(up_to[len(counts) // 2 - 1])
-    pairs = []
-    for percentile in PERCENTILES:
-        rank = int((len(x) - 1) * percentile / 100)
-        ranks = np.array([rank, min(rank + 1, len(x) - 1)])
-        if negative <= ranks[0] and ranks[1] < negative + zeros:
-            pairs.append(np.zeros(2))
-            continue
-        first, last = np.searchsorted(up_to, ranks, side="right")
-        between = codes == first if first == last else (codes >= first) & (codes <= last)
-        pairs.append(np.sort(x[between])[ranks - (up_to[first] - counts[first])])
-    return np.array(pairs, np.float64)
 
 
 def _summarize_with_gaps(x: np.ndarray) -> Summary:
@@ -416,12 +380,10 @@ def _summarize_with_gaps(x: np.ndarray) -> Summary:
     spoiled = np.where(gaps > 0, np.nan, 0.0)
     cells = known.cells.copy()
     cells[_HALF] -= gaps.sum()
-    changed = {
-        name: getattr(known, name) + spoiled
-        for name in ("mean", "std", "minimum", "maximum", "relu_mean", "relu_std")
-    }
-    neighbors = np.full_like(known.neighbors, np.nan)
-    return replace(known, **changed, zeros=known.zeros - gaps, neighbors=neighbors, cells=cells)
+    names = ("mean", "std", "minimum", "maximum", "relu_mean", "relu_std")
+    changed = {name: getattr(known, name) + spoiled for name in names}
+    changed |= {"percentiles": known.percentiles + np.nan, "zeros": known.zeros - gaps}
+    return replace(known, **changed, cells=cells)
 
 
 def channel_table(tensors: Mapping[str, tf.Tensor]) -> pd.DataFrame:
@@ -430,18 +392,11 @@ def channel_table(tensors: Mapping[str, tf.Tensor]) -> pd.DataFrame:
 
     tables = []
     for step, tensor in tensors.items():
-        x = tensor.numpy()
-        s = summarize(x)
-        columns: dict[str, Any] = {
-            "step": step,
-            "channel": range(len(s.mean)),
-            "values": s.count,
-            "mean": s.mean,
-            "std": s.std,
-            "minimum": s.minimum,
-        }
-        ordered = np.sort(x.reshape(-1, x.shape[-1]).astype(np.float64), axis=0)
-        percentiles = np.percentile(ordered, PERCENTILES, axis=0)
+        s = summarize(tensor.numpy())
+        flat = tensor.numpy().reshape(-1, len(s.mean)).astype(np.float64)
+        percentiles = np.percentile(flat, PERCENTILES, axis=0)
+        columns: dict[str, Any] = {"step": step, "channel": range(len(s.mean)), "values": s.count}
+        columns |= {"mean": s.mean, "std": s.std, "minimum": s.minimum}
         columns |= {f"p{p}": row for p, row in zip(PERCENTILES, percentiles, strict=True)}
         tables.append(pd.DataFrame(columns | {"maximum": s.maximum, "zeros": s.zeros / s.count}))
     return pd.concat(tables, ignore_index=True)

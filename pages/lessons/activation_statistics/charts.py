@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from pages.lab.words import minus, title
 
 if TYPE_CHECKING:
     import altair as alt
+    import pandas as pd
 
     from pages.lab.activations import Summary
 
@@ -44,30 +45,21 @@ def histograms(seen: Seen, titles: Mapping[str, str]) -> Chart:
         method: np.array([_shares(step, steps[step], half) for step in titles])
         for method, steps in seen.items()
     }
-    tops = np.array([_top([each[row] for each in shares.values()]) for row in range(len(titles))])
+    tops = np.array([_top(rows) for rows in np.stack(list(shares.values()), axis=1)])
     panels, summary = [], []
     for method, own in shares.items():
-        drawn = [*_bars(own, tops, edges, names), *_words(own, tops, edges, titles)]
-        columns = ("id", "left", "right", "foot", "height", "words")
-        data = dict(zip(columns, zip(*drawn, strict=True), strict=True))
-        # Half the digits are enough for a screen, and JavaScript has no integers of 64 bits.
-        kinds = {"id": np.int32} | dict.fromkeys(columns[1:5], np.float32) | {"words": object}
-        panels.append(
-            (
-                _histogram_spec(title(method), theme.color(method), len(titles), half),
-                frame({name: np.array(data[name], kind) for name, kind in kinds.items()}),
-            )
-        )
-        for row, (step, words) in enumerate(titles.items()):
-            most = int(own[row].argmax())
+        spec = _histogram_spec(title(method), theme.color(method), len(titles), half)
+        panels.append((spec, _bars(own, tops, edges, names, titles)))
+        for (step, words), row in zip(titles.items(), own, strict=True):
+            most = int(row.argmax())
             summary.append(
                 f"{title(method)}, {words.lower()}: the tallest bar ({names[step][most]}) holds "
-                f"{own[row][most]:.0%} of the values."
+                f"{row[most]:.0%} of the values."
             )
-    count = len(titles)
+    steps = len(titles) * BINS
     table = frame(
         {
-            "Method": np.repeat([title(method) for method in shares], count * BINS),
+            "Method": np.repeat([title(method) for method in shares], steps),
             "Step": np.tile(np.repeat(list(titles.values()), BINS), len(shares)),
             "Values": np.tile(np.concatenate(list(names.values())), len(shares)),
             "Share": np.concatenate([own.ravel() for own in shares.values()]),
@@ -81,8 +73,7 @@ def _shares(step: str, summary: Summary, half: float) -> np.ndarray:
     counts = summary.histogram(half, BINS)
     if step == "relu":
         zeros = int(summary.zeros.sum())
-        counts[BINS // 2] -= zeros
-        counts[BINS // 2 - 1] += zeros
+        counts[BINS // 2 - 1 : BINS // 2 + 1] += zeros, -zeros
     return counts / summary.values
 
 
@@ -91,64 +82,65 @@ def _names(step: str, edges: np.ndarray) -> list[str]:
     names = [f"{low:.3g} to {high:.3g}" for low, high in pairwise(edges)]
     names[0], names[-1] = f"below {edges[1]:.3g}", f"{edges[-2]:.3g} and above"
     if step == "relu":
-        names[BINS // 2 - 1 : BINS // 2 + 1] = (
-            "exactly 0",
-            f"above 0, to {edges[BINS // 2 + 1]:.3g}",
-        )
+        above = f"above 0, to {edges[BINS // 2 + 1]:.3g}"
+        names[BINS // 2 - 1 : BINS // 2 + 1] = "exactly 0", above
     return [minus(name) for name in names]
 
 
-def _top(shares: list[np.ndarray]) -> float:
+def _top(shares: np.ndarray) -> float:
     """The upper end of a row's y axis: of the bars, but for one far taller per method."""
-    ordered = np.sort(np.concatenate(shares))
-    tall = ordered[-1]
-    below = ordered[ordered < tall / 2]
-    spiky = 0 < len(ordered) - len(below) <= len(shares) and len(below)
-    return round_up(1.1 * (below[-1] if spiky else tall))
+    below = shares[shares < shares.max() / 2]
+    spiky = 0 < shares.size - below.size <= len(shares) and below.size
+    return round_up(1.1 * float((below if spiky else shares).max()))
 
 
 def _bars(
-    shares: np.ndarray, tops: np.ndarray, edges: np.ndarray, names: Mapping[str, list[str]]
-) -> list[tuple]:
-    """id, left, right, foot, height and words of each bar that is not empty."""
+    shares: np.ndarray,
+    tops: np.ndarray,
+    edges: np.ndarray,
+    names: Mapping[str, list[str]],
+    titles: Mapping[str, str],
+) -> pd.DataFrame:
+    """The bars that are not empty, and the words in the picture as bars without a size.
+
+    Words with an odd id end at their place, the others begin there.
+    """
     row, place = np.nonzero(shares)  # most bins of a wide axis are empty
-    share = shares[row, place]
-    foot = len(tops) - 1.0 - row
-    height = foot + _ROW * np.minimum(share / tops[row], 1.0)
+    foot, share = len(titles) - 1.0 - row, shares[row, place]
     of = list(names.values())
-    words = [
-        f"{of[i][j]}: {part:.2%}"
-        for i, j, part in zip(row.tolist(), place.tolist(), share.tolist(), strict=True)
-    ]
-    numbers = (row * BINS + place, edges[place], edges[place + 1], foot, height)
-    return list(zip(*(column.tolist() for column in numbers), words, strict=True))
+    tips = [f"{of[i][j]}: {shares[i, j]:.2%}" for i, j in np.argwhere(shares)]
+    words, ends, x, y = zip(*_words(shares, tops, edges, titles), strict=True)
+    height = foot + _ROW * np.minimum(share / tops[row], 1.0)
+    ids = np.r_[row * BINS + place, -2 * np.arange(len(words)) - 2 - np.array(ends)]
+    # Half the digits are enough for a screen, and JavaScript has no integers of 64 bits.
+    return frame(
+        {
+            "id": ids.astype(np.int32),
+            "left": np.r_[edges[place], x].astype(np.float32),
+            "right": np.r_[edges[place + 1], x].astype(np.float32),
+            "foot": np.r_[foot, y].astype(np.float32),
+            "height": np.r_[height, y].astype(np.float32),
+            "words": [*tips, *words],
+        }
+    )
 
 
 def _words(
     shares: np.ndarray, tops: np.ndarray, edges: np.ndarray, titles: Mapping[str, str]
-) -> list[tuple]:
-    """The words in the picture, as bars without a size: titles, axes' ends, shares of tall bars.
-
-    Those with an odd id end at their place, the others begin there.
-    """
-    words: list[tuple] = []
-    gap = 0.012 * (edges[-1] - edges[0])
-
-    def write(text: str, x: float, y: float, ends_there: bool) -> None:
-        words.append((-2 * len(words) - 2 - ends_there, x, x, y, y, text))
-
+) -> Iterator[tuple[str, bool, float, float]]:
+    """Titles, the axes' ends, and the shares of tall bars: text, whether it ends there, x and y."""
+    gap, zero = 0.012 * (edges[-1] - edges[0]), BINS // 2 - 1
     for row, (step, text) in enumerate(titles.items()):
         foot, tall = len(titles) - 1.0 - row, int(shares[row].argmax())
         cut = f"{shares[row][tall]:.0%}" if shares[row][tall] > tops[row] else ""
         before, after, beside = cut, "", tall
         if step == "relu":
-            beside = BINS // 2 - 1
-            before, after = f"{shares[row][beside]:.0%} are 0", "" if tall == beside else cut
-        write(text, edges[0], foot + 1 - _LINE, False)
-        write(f"{100 * tops[row]:.3g}%", edges[-1], foot + _ROW + _LINE, True)
-        write(before, edges[beside] - gap, foot + _ROW - _LINE, True)
-        write(after, edges[tall + 1] + gap, foot + _ROW - _LINE, False)
-    return words
+            before, after = f"{shares[row][zero]:.0%} are 0", "" if tall == zero else cut
+            beside = zero
+        yield text, False, edges[0], foot + 1 - _LINE
+        yield f"{100 * tops[row]:.3g}%", True, edges[-1], foot + _ROW + _LINE
+        yield before, True, edges[beside] - gap, foot + _ROW - _LINE
+        yield after, False, edges[tall + 1] + gap, foot + _ROW - _LINE
 
 
 @spec
@@ -202,38 +194,29 @@ def spread(seen: Seen, unit: str) -> Chart:
 
     unit: "channel" or "unit".
     """
-    pairs = {method: (steps["before"], steps["normalized"]) for method, steps in seen.items()}
-    reach = max(_largest(np.abs(s.mean) + s.std) for pair in pairs.values() for s in pair)
-    half = next((w for w in (2.0, 4.0, 8.0) if w >= reach), float(2 ** np.ceil(np.log2(reach))))
-    panels, summary, tables = [], [], []
-    for method, (before, after) in pairs.items():
-        table = frame(
-            {
-                "method": title(method),
-                "channel": np.arange(len(after.mean)),
-                "before_mean": before.mean,
-                "before_std": before.std,
-                "mean": after.mean,
-                "std": after.std,
-            }
-        )
-        drawn = table.assign(
-            low=after.mean - after.std,
-            high=after.mean + after.std,
-            before_low=before.mean - before.std,
-            before_high=before.mean + before.std,
-        )
-        panels.append((_spread_spec(title(method), theme.color(method), unit, half), drawn))
-        tables.append(table)
-        summary.append(
-            f"{title(method)}: the means of the {unit}s lay from {before.mean.min():.3g} to "
-            f"{before.mean.max():.3g} and lie from {after.mean.min():.3g} to "
-            f"{after.mean.max():.3g}; the standard deviations lay from {before.std.min():.3g} to "
-            f"{before.std.max():.3g} and lie from {after.std.min():.3g} to {after.std.max():.3g}."
-        )
     import pandas as pd
 
-    return Chart(tuple(panels), " ".join(summary), pd.concat(tables, ignore_index=True))
+    pairs = {method: (steps["before"], steps["normalized"]) for method, steps in seen.items()}
+    reach = max(_largest(np.abs(s.mean) + s.std) for pair in pairs.values() for s in pair)
+    half = float(2 ** np.ceil(np.log2(max(2.0, reach))))
+    panels, summary = [], []
+    for method, (before, after) in pairs.items():
+        data = frame({"channel": np.arange(len(after.mean))}).assign(
+            before_mean=before.mean, before_std=before.std, mean=after.mean, std=after.std
+        )
+        data.insert(0, "method", title(method))
+        panels.append((_spread_spec(title(method), theme.color(method), unit, half), data))
+        summary.append(
+            f"{title(method)}: the means of the {unit}s lay {_range(before.mean)} and lie "
+            f"{_range(after.mean)}; the standard deviations lay {_range(before.std)} and lie "
+            f"{_range(after.std)}."
+        )
+    table = pd.concat([data for _, data in panels], ignore_index=True)
+    return Chart(tuple(panels), " ".join(summary), table)
+
+
+def _range(values: np.ndarray) -> str:
+    return f"from {values.min():.3g} to {values.max():.3g}"
 
 
 @spec
@@ -241,6 +224,7 @@ def _spread_spec(title: str, color: str, unit: str, half: float) -> alt.TopLevel
     import altair as alt
 
     names = {"before_mean": "mean before", "before_std": "std before", "mean": "mean", "std": "std"}
+    y = alt.Y(title=None, scale=alt.Scale(domain=(-half, half), nice=False))
     base = alt.Chart().encode(
         x=_place("channel", unit),
         tooltip=[
@@ -248,18 +232,13 @@ def _spread_spec(title: str, color: str, unit: str, half: float) -> alt.TopLevel
             *(alt.Tooltip(f"{f}:Q", title=text, format=".3~g") for f, text in names.items()),
         ],
     )
-
-    def y(field: str) -> alt.Y:
-        scale = alt.Scale(domain=(-half, half), nice=False)
-        return alt.Y(f"{field}:Q", title=None, scale=scale)
-
-    before = base.mark_rule(color=theme.NEUTRAL, opacity=0.55, strokeWidth=5, clip=True)
-    after = base.mark_rule(color=color, strokeWidth=1.8, clip=True)
+    before = base.mark_errorbar(color=theme.NEUTRAL, opacity=0.55, thickness=5, clip=True)
+    after = base.mark_errorbar(color=color, thickness=1.8, clip=True)
     mean = base.mark_point(color=color, filled=True, opacity=1, clip=True)
     return alt.layer(
-        before.encode(y=y("before_low"), y2="before_high:Q"),
-        after.encode(y=y("low"), y2="high:Q"),
-        mean.encode(y=y("mean")),
+        before.encode(y=y.field("before_mean").type("quantitative"), yError="before_std:Q"),
+        after.encode(y=y.field("mean").type("quantitative"), yError="std:Q"),
+        mean.encode(y=y.field("mean").type("quantitative")),
     ).properties(height=250, title=title)
 
 
@@ -275,17 +254,13 @@ def variances(
     unit: what has one of them, "channel" or "example".
     """
     table = frame({unit: np.arange(len(variances)), "variance": variances, "factor": factors})
-    below = variances < epsilon
-    drawn = table.assign(
-        place=table[unit],
-        shown=variances.clip(LOWEST_VARIANCE),
-        side=np.where(below, "below epsilon", "above epsilon"),
-        epsilon=epsilon,
+    drawn = table.rename(columns={unit: "place"}).assign(
+        shown=variances.clip(LOWEST_VARIANCE), epsilon=epsilon
     )
     summary = (
-        f"{title(method)}: {len(variances)} variances from {variances.min():.3g} to "
-        f"{variances.max():.3g}; {below.sum()} below epsilon, {epsilon:g}. The shrink factor lies "
-        f"from {factors.min():.3g} to {factors.max():.3g}."
+        f"{title(method)}: {len(variances)} variances {_range(variances)}; "
+        f"{(variances < epsilon).sum()} below epsilon, {epsilon:g}. The shrink factor lies "
+        f"{_range(factors)}."
     )
     top = float(10.0 ** np.ceil(np.log10(max(10.0, _largest(variances)))))
     color = theme.color(method)
@@ -301,7 +276,7 @@ def _variances_spec(title: str, color: str, unit: str, top: float) -> alt.TopLev
     import altair as alt
 
     scale = alt.Scale(type="log", domain=(LOWEST_VARIANCE, top), nice=False)
-    sides = alt.Scale(domain=["above epsilon", "below epsilon"], range=[1, 0])
+    below = alt.datum.variance < alt.datum.epsilon
     axis = alt.Axis(labelExpr="replace(format(datum.value, '.0e'), '+', '')", tickCount=6)
     points = (
         alt.Chart()
@@ -310,12 +285,8 @@ def _variances_spec(title: str, color: str, unit: str, top: float) -> alt.TopLev
             x=_place("place", unit),
             y=alt.Y("shown:Q", title=None, scale=scale, axis=axis),
             fill=alt.value(color),
-            fillOpacity=alt.FillOpacity("side:N", scale=sides, legend=None),
-            tooltip=[
-                alt.Tooltip("place:Q", title=unit),
-                alt.Tooltip("variance:Q", format=".3~g"),
-                alt.Tooltip("side:N", title="stands"),
-            ],
+            fillOpacity=alt.condition(below, alt.value(0), alt.value(1)),
+            tooltip=_tips(unit),
         )
     )
     line = (
@@ -333,25 +304,24 @@ def _variances_spec(title: str, color: str, unit: str, top: float) -> alt.TopLev
 def _factors_spec(color: str, unit: str) -> alt.TopLevelMixin:
     import altair as alt
 
+    axis = alt.Axis(format="~g", tickCount=6)
     return (
         alt.Chart()
         .mark_bar(color=color)
         .encode(
             x=_place("place", unit),
-            y=alt.Y(
-                "factor:Q",
-                title=None,
-                scale=alt.Scale(domain=(0, 1)),
-                axis=alt.Axis(format="~g", tickCount=6),
-            ),
-            tooltip=[
-                alt.Tooltip("place:Q", title=unit),
-                alt.Tooltip("factor:Q", format=".4~g"),
-                alt.Tooltip("variance:Q", format=".3~g"),
-            ],
+            y=alt.Y("factor:Q", title=None, scale=alt.Scale(domain=(0, 1)), axis=axis),
+            tooltip=_tips(unit),
         )
         .properties(height=240, title="Shrink factor: the standard deviation that is left")
     )
+
+
+def _tips(unit: str) -> list[alt.Tooltip]:
+    import altair as alt
+
+    numbers = [alt.Tooltip(f"{name}:Q", format=".4~g") for name in ("variance", "factor")]
+    return [alt.Tooltip("place:Q", title=unit), *numbers]
 
 
 def _largest(values: np.ndarray) -> float:

@@ -70,7 +70,7 @@ def row_of(step: str, summary: Summary) -> dict[str, Any]:
 def alike(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two rows of one step show the same numbers."""
     return (row["Step"], row["Dead"]) == (other["Step"], other["Dead"]) and all(
-        isclose(row[name], other[name], rel_tol=1e-5, abs_tol=1e-5) for name in (*NUMBERS, "Zeros")
+        isclose(row[name], other[name], rel_tol=1e-4, abs_tol=1e-4) for name in (*NUMBERS, "Zeros")
     )
 
 

@@ -57,7 +57,6 @@ def _arrival_spec(momenta: tuple[str, ...], chosen: str) -> alt.TopLevelMixin:
     line = base.mark_line().encode(
         color=alt.Color("momentum:N", scale=color, legend=None),
         strokeDash=alt.StrokeDash("momentum:N", scale=scale([1, 0], [4, 3]), legend=None),
-        strokeWidth=alt.StrokeWidth("momentum:N", scale=scale(4, 2.5), legend=None),
         tooltip=["momentum:N", "step:Q", alt.Tooltip("share:Q", format=".2%")],
     )
     name = base.transform_filter("datum.named").encode(text="momentum:N")
