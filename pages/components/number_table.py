@@ -144,13 +144,12 @@ def _cells_spec(
 
     across = alt.Scale(domain=(0, columns), nice=False)
     down = alt.Scale(domain=(0, rows), nice=False, reverse=True)
-    place: dict[str, Any] = {
-        "x": alt.X("left:Q", scale=across, axis=None),
-        "x2": "right:Q",
-        "y": alt.Y("top:Q", scale=down, axis=None),
-        "y2": "bottom:Q",
-    }
-    frame = alt.Chart().encode(**place)
+    frame = alt.Chart().encode(
+        x=alt.X("left:Q", scale=across, axis=None),
+        x2="right:Q",
+        y=alt.Y("top:Q", scale=down, axis=None),
+        y2="bottom:Q",
+    )
     pick = alt.selection_point(name="pick", fields=["cell"], empty=False)
     highlighted = "datum.kind == 'highlighted'"
     boxes = (
@@ -168,17 +167,11 @@ def _cells_spec(
     middle = alt.Chart().transform_calculate(
         x="(datum.left + datum.right) / 2", y="(datum.top + datum.bottom) / 2"
     )
+    at = {"x": alt.X("x:Q", scale=across, axis=None), "y": alt.Y("y:Q", scale=down, axis=None)}
 
     def texts(condition: str, **style: Any) -> alt.Chart:
-        return (
-            middle.transform_filter(condition)
-            .mark_text(baseline="middle", **style)
-            .encode(
-                x=alt.X("x:Q", scale=across, axis=None),
-                y=alt.Y("y:Q", scale=down, axis=None),
-                text="text:N",
-            )
-        )
+        text = middle.transform_filter(condition).mark_text(baseline="middle", **style)
+        return text.encode(**at, text="text:N")
 
     # Three tables side by side leave a cell no room for the large type of a presentation.
     number: dict[str, Any] = {"fontSize": 16} if presenting else {}
@@ -267,52 +260,36 @@ def edit(
     # the table came from elsewhere (a link, a button), or the editor was away.
     if state["last"] != text or f"{name}_{state['turn']}" not in st.session_state:
         state.update(turn=state["turn"] + 1, base=numbers)
-    column_names = [f"{column_name} {column + 1}" for column in range(columns)]
-    frame = charts.frame(
-        {
-            title: [f"{value:.6g}" for value in state["base"][:, column]]
-            for column, title in enumerate(column_names)
-        }
-    )
-    row_names = [f"{row_name} {row + 1}" for row in range(len(numbers))]
-    frame.index = [
-        f"{row_name[0]}{row + 1}" if len(rows) > 1 else row_name for row in range(len(numbers))
-    ]
+    titles = [f"{column_name} {number}" for number in counted(columns)]
+    row_names = [f"{row_name} {number}" for number in counted(len(numbers))]
+    cells_of = zip(titles, state["base"].T, strict=True)
+    frame = charts.frame({title: [f"{cell:.6g}" for cell in of] for title, of in cells_of})
+    frame.index = [_short(one) if len(rows) > 1 else row_name for one in row_names]
+    text_column = st.column_config.TextColumn
     edited = st.data_editor(
         frame,
         key=f"{name}_{state['turn']}",
         num_rows="fixed",
         column_config={
-            "_index": st.column_config.TextColumn("", disabled=True, width=36),
-            **{
-                title: st.column_config.TextColumn(f"{column_name[0]}{column + 1}", width=60)
-                for column, title in enumerate(column_names)
-            },
+            "_index": text_column("", disabled=True, width=36),
+            **{title: text_column(_short(title), width=60) for title in titles},
         },
         alt=f"{controls.CONTROLS[name].label}: {text.replace('_', ', ')}",
     )
-    numbers, sentences = read(edited.to_numpy(), numbers, row_names, column_names)
-    for sentence in sentences:
-        st.warning(sentence)
+    numbers = numbers.copy()  # the editor's base stays
+    for (row, column), typed in np.ndenumerate(edited.to_numpy()):
+        try:
+            numbers[row, column] = parse_cell(typed)
+        except ValueError as error:
+            stays = words.rounded(float(numbers[row, column]), 6)
+            where = f"{row_names[row]}, {titles[column].lower()}"
+            st.warning(f"{where}: {error}. It stays {stays}.")
     state["last"] = format_table(numbers)
     if state["last"] != controls.get(name):
         controls.put(name, state["last"])
     return numbers
 
 
-def read(
-    typed: np.ndarray, before: np.ndarray, row_names: Sequence[str], column_names: Sequence[str]
-) -> tuple[np.ndarray, list[str]]:
-    """The numbers in cells of text, and a sentence for each cell that holds none.
-
-    typed: (rows, columns) of str or None. before: the numbers such a cell keeps.
-    """
-    numbers, sentences = before.copy(), []
-    for (row, column), text in np.ndenumerate(typed):
-        try:
-            numbers[row, column] = parse_cell(text)
-        except ValueError as error:
-            stays = words.rounded(float(before[row, column]), 6)
-            where = f"{row_names[row]}, {column_names[column].lower()}".strip(" ,")
-            sentences.append(f"{where}: {error}. It stays {stays}.")
-    return numbers, sentences
+def _short(name: str) -> str:
+    """`F2` of `Feature 2`."""
+    return name[0] + name.split()[-1]
