@@ -9,6 +9,7 @@ import queue
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from normlib.run import EpochEnd, EpochResult, Progress, Run, Started
 from pages.lab import queue as module
 from pages.lab.experiment import Prefix
 from pages.lab.queue import Experiment, Experiments, QueueFull
-from pages.lab.store import Store
+from pages.lab.store import UPLOADED, Store
 
 ROOT = Path(__file__).parents[1]
 LOSSES = [1 / step for step in range(1, 6)]  # of a puppet's first steps
@@ -315,6 +316,25 @@ def test_as_many_train_at_once_as_there_are_workers(lab):
     assert all(each.wait_until_over(SOON) for each in experiments)
 
 
+def test_one_session_never_holds_the_last_worker_while_another_waits(lab):
+    room = lab(workers=2)
+    hers = room.submit_all((1, "a"), (2, "a"), (3, "a"))
+    puppets = {puppet.config.seed: puppet for puppet in (room.next(), room.next())}
+    others = room.submit_all((10, "b"), (11, "b"), (12, "c"))
+    guest = room.next()  # beyond the two workers
+    assert guest.config.seed == 10
+    puppets[2].ends()
+    assert hers[1].wait_until_over(SOON)
+    waiting = [each.status for each in (hers[2], *others)]
+    assert waiting == ["queued", "running", "queued", "queued"]  # each holds one worker
+    guest.ends()
+    assert room.order(1) == [12]
+    puppets |= {puppet.config.seed: puppet for puppet in (room.next(), room.next())}
+    assert puppets.keys() == {1, 2, 3, 11}  # she holds both again, and b has a turn beside her
+    for seed in (1, 3, 11):
+        puppets[seed].ends()
+
+
 # Watching and stopping
 
 
@@ -423,16 +443,17 @@ def test_a_thousand_submissions_from_one_session_hurt_nobody(lab, monkeypatch):
     assert len(room.order(9)) == 9
 
 
-def test_a_full_queue_refuses_new_questions_and_only_those(lab, monkeypatch):
+def test_a_full_queue_lets_in_who_has_nothing_waiting_and_refuses_more(lab, monkeypatch):
     monkeypatch.setattr(module, "QUEUE_LIMIT", 3)
     room = lab()
     busy = room.busy()
-    waiting = [room.submit(seed, f"student {seed}") for seed in (1, 2, 3)]
-    with pytest.raises(QueueFull, match="3 trainings are already waiting"):
-        room.submit(4, "late")
+    waiting = room.submit_all((1, "a"), (2, "a"), (3, "b"), (4, "late"))
+    for session in ("a", "b", "late"):
+        with pytest.raises(QueueFull, match="3 trainings are already waiting"):
+            room.submit(5, session)
     assert room.submit(3, "late") is waiting[2]
     busy.ends()
-    room.order(3)
+    room.order(4)
 
 
 def test_memory_holds_the_newest_runs_and_the_store_the_others(lab, store, monkeypatch):
@@ -542,6 +563,20 @@ def test_earlier_lists_live_and_stored_newest_first(lab, store):
     room.next().ends()
 
 
+def test_runs_on_uploaded_data_are_offered_to_those_alone_who_use_the_same(lab, store):
+    room, mine = lab(store=store), replace(dataset("1" * 64), name=UPLOADED)
+    for seed, data in ((1, mine), (2, None), (3, mine)):
+        experiment = room.all.submit(config(seed), "a", data)
+        if seed < 3:  # kept, and the last is under way
+            room.next().ends()
+            assert experiment.wait_until_over(SOON)
+    for again in (room, lab(store=store)):
+        assert [each.config.seed for each in again.all.earlier(1, "c0ffee")] == [2]
+    assert [each.config.seed for each in room.all.earlier()] == [2]
+    assert [each.config.seed for each in room.all.earlier(5, mine.checksum)] == [3, 2, 1]
+    room.next().ends()
+
+
 # Faults
 
 
@@ -606,6 +641,20 @@ def test_a_store_with_a_fault_costs_no_run(lab, store, monkeypatch, caplog):
     monkeypatch.setattr(store, "save", save)
     assert lab(store=store).run_through(1).status == "finished"
     assert "a fault of ours" in caplog.text
+
+
+def test_closing_keeps_what_runs_and_begins_nothing_else(lab, store):
+    room = lab(store=store)
+    running, waiting = room.submit_all((1, "a"), (2, "b"))
+    puppet = room.next()
+    closing = threading.Thread(target=room.all.close)
+    closing.start()
+    while not puppet.asks_to_stop():
+        pass
+    puppet.ends("stopped", "Stopped at step 2.")
+    closing.join(SOON)
+    assert store.load(running.key).message == "Stopped at step 2."
+    assert (room.number, waiting.status) == (1, "queued")
 
 
 def test_a_run_is_on_disk_before_anybody_sees_it_as_finished(lab, store, monkeypatch):

@@ -258,7 +258,7 @@ def _weights_control() -> None:
     """Fresh weights, or those of a run that is kept, at one of its epochs."""
     runs = {
         each.key: each
-        for each in server.experiments().earlier(30)
+        for each in server.experiments().earlier(30, server.data().checksum)
         if each.epochs and each.status in ("finished", "stopped", "diverged")
     }
     run, index = saved_run(controls.get("weights"))

@@ -6,6 +6,7 @@ TensorFlow is on screen at once; a page that does waits with `wait_for_tensorflo
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import pkgutil
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import streamlit as st
+from streamlit import net_util
 
 import normlib
 from normlib.mnist import Dataset, load_mnist
@@ -25,6 +27,9 @@ from pages.lab.processes import give_way
 if TYPE_CHECKING:
     from pages.lab.queue import Experiments
 
+# For a page of another origin that calls, Streamlit would ask the internet for its own address, on
+# the event loop: for seconds nobody gets an answer.
+net_util.get_external_ip = lambda: None
 
 # Seconds that a first page which needs neither gets to itself before they take the processor.
 DATA_AFTER, TENSORFLOW_AFTER = 1.0, 2.0
@@ -182,4 +187,5 @@ def experiments() -> Experiments:
     with _lock:
         if _experiments is None:
             _experiments = Experiments(dataset, Store())
+            atexit.register(_experiments.close)  # a server that is told to end keeps what it has
         return _experiments

@@ -306,10 +306,10 @@ def _state(experiment: Experiment) -> str:
 
 
 def keeping() -> None:
-    """Say so where the server cannot keep its runs."""
+    """Say so where the server cannot keep its runs, or had to set earlier ones aside."""
     store = server.experiments().store
-    if store is not None and store.problem:
-        st.warning(f"Runs are not being kept. {store.problem}", icon=":material/save_as:")
+    for sentence in filter(None, (store.problem, store.notice) if store is not None else ()):
+        st.warning(sentence, icon=":material/save_as:")
 
 
 # ---- choosing among what is there ------------------------------------------------------------

@@ -56,7 +56,8 @@ class Experiments:
 
     The order is fair by session: whoever was served longest ago comes next, and a session that
     was never served comes before all that were.  At most `workers` trainings run at a time (one
-    per core, if None), QUEUE_LIMIT may wait, SESSION_LIMIT of them for one session.
+    per core, if None), and one more where a single session holds all workers.  QUEUE_LIMIT may
+    wait, SESSION_LIMIT of them for one session; who has nothing waiting is let in beyond that.
 
     Watching ends by an explicit `unwatch` only, so a closed laptop, a reload or a lost connection
     loses nothing.  The one exception: a training whose every watcher has not been heard from for
@@ -76,7 +77,7 @@ class Experiments:
     ) -> None:
         self.data = data
         self.store = store
-        self.workers = workers or recorded_runs.cores()
+        self.workers = workers or max(2, recorded_runs.cores())
         self._train = train
         self._clock = clock
         self._lock = threading.RLock()
@@ -114,7 +115,7 @@ class Experiments:
             known = self._known.get(key, found)
             if known is not None and known.status in LIVE and not known._stopping:
                 known._watchers.add(session)
-                self._order = None
+                self._begin_waiting()
                 return known
             if known is not None and _is_answer(known.run, weights):
                 return known
@@ -164,9 +165,22 @@ class Experiments:
         with self._lock:
             self._seen[session] = self._clock()
 
-    def earlier(self, limit: int = 50) -> list[RunSummary]:
-        """The newest `limit` experiments, live, kept in memory or stored, newest first."""
-        stored = self.store.list(limit) if self.store is not None else []
+    def close(self, patience: float = 5.0) -> None:
+        """Stop all, as if nobody watched; return once what has run is kept, or after `patience`."""
+        with self._lock:
+            self._waiting.clear()
+            running, until = list(self._running), time.monotonic() + patience
+            for experiment in running:
+                experiment._stopping = True
+        for experiment in running:
+            experiment.wait_until_over(max(0.0, until - time.monotonic()))
+
+    def earlier(self, limit: int = 50, checksum: str = "") -> list[RunSummary]:
+        """The newest `limit` experiments, live, kept in memory or stored, newest first.
+
+        Of those on uploaded data only the ones on the data with this checksum.
+        """
+        stored = self.store.list(limit, checksum) if self.store is not None else []
         found = {summary.key: summary for summary in stored}
         with self._lock:
             known = [one for one in self._known.values() if one._own is None]
@@ -178,7 +192,8 @@ class Experiments:
                 found.setdefault(one.key, RunSummary.of(one.run, one.key, one.created))
             elif one.status != "stopped":  # else it never began
                 found.setdefault(one.key, RunSummary(*about, one.message))
-        return sorted(found.values(), key=lambda each: -each.changed)[:limit]
+        offered = [each for each in found.values() if each.is_offered(checksum)]
+        return sorted(offered, key=lambda each: -each.changed)[:limit]
 
     # The queue, under its lock
 
@@ -192,7 +207,7 @@ class Experiments:
                 f"You already have {SESSION_LIMIT} trainings waiting: "
                 "let some finish or stop them first."
             )
-        if len(self._waiting) >= QUEUE_LIMIT:
+        if theirs and len(self._waiting) >= QUEUE_LIMIT:
             raise QueueFull(
                 f"{QUEUE_LIMIT} trainings are already waiting on this server: "
                 "please try again in a few minutes."
@@ -217,11 +232,24 @@ class Experiments:
             order = self._in_order()
             return order.index(experiment) if experiment in order else None
 
+    def _next(self) -> Experiment | None:
+        """Who begins now; beyond `workers` only somebody else than the one who holds them all."""
+        if len(self._running) < self.workers:
+            return next(iter(self._in_order()), None)
+        watching = [each._watchers for each in self._running]
+        if (
+            len(self._running) > self.workers
+            or self.workers == 1
+            or not set.intersection(*watching)
+        ):
+            return None
+        served = set.union(*watching)
+        return next((each for each in self._in_order() if each._watchers - served), None)
+
     def _begin_waiting(self) -> None:
         """Begin as many as there are free workers."""
         self._order = None
-        while self._waiting and len(self._running) < self.workers:
-            experiment = self._in_order()[0]
+        while (experiment := self._next()) is not None:
             del self._waiting[experiment.key]
             self._order = None
             self._turn += 1

@@ -34,6 +34,7 @@ from pages.lab.processes import ProcessLock
 
 FILE_NAME = "runs.sqlite3"
 MAX_BYTES = 2 * 2**30  # of the arrays of all runs; a lesson of thirty students takes half of it
+UPLOADED = "uploaded data"  # the name of what `normlib.mnist.read_upload` reads
 _FEW_BYTES = 100_000  # more than a run's predictions alone, less than any weights
 _INTERRUPTED = "The server stopped before this training was over; it can be started again."
 _UNREADABLE = (zlib.error, zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError, OSError)
@@ -75,6 +76,10 @@ class RunSummary:
             test_accuracy=run.test_accuracy,
             seconds=run.seconds,
         )
+
+    def is_offered(self, checksum: str) -> bool:
+        """Whether to offer it to somebody whose data have this checksum: uploads are private."""
+        return self.data_name != UPLOADED or self.data_checksum == checksum
 
 
 _tables = sa.MetaData()
@@ -174,9 +179,15 @@ class Store:
         """Take back `mark_started`: the training ended without a run to keep."""
         return self._write(lambda connection: connection.execute(_FORGET_STARTED, {"wanted": key}))
 
-    def list(self, limit: int | None = None) -> list[RunSummary]:
-        """The newest `limit` runs (all, if None), newest first; interrupted ones among them."""
+    def list(self, limit: int | None = None, checksum: str | None = None) -> list[RunSummary]:
+        """The newest `limit` runs (all, if None), newest first; interrupted ones among them.
+
+        checksum: leave out those on uploaded data other than these.
+        """
         newest = sa.select(_runs).order_by(_runs.c.changed.desc()).limit(limit)
+        if checksum is not None:
+            offered = (_runs.c.data_name != UPLOADED) | (_runs.c.data_checksum == checksum)
+            newest = newest.where(offered)
         return sorted(self._summaries(newest, _UNFINISHED), key=lambda one: -one.changed)[:limit]
 
     def summary(self, key: str) -> RunSummary | None:

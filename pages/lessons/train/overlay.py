@@ -22,7 +22,7 @@ def choose(shown: Experiment) -> list[Run]:
     """Offer the runs that this server keeps, to lay over the one shown; returns the chosen."""
     options = {
         summary.key: label(summary, shown.config)
-        for summary in server.experiments().earlier(OFFERED)
+        for summary in server.experiments().earlier(OFFERED, server.data().checksum)
         if summary.key != shown.key and summary.status in ENDED and summary.steps
     }
     if not options:
