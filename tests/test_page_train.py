@@ -86,7 +86,7 @@ def test_a_second_student_sees_the_place_in_the_queue_and_a_full_one_says_so(pup
     app = pressed(opened("train", "third", seed="2"), "_train")
     assert "Waiting, 1 training before this one" in words(app)
     monkeypatch.setattr(training_queue, "QUEUE_LIMIT", 2)
-    app = pressed(opened("train", "fourth", seed="3"), "_train")
+    app = pressed(opened("train", "third", seed="3"), "_train")
     assert "already waiting on this server" in words(app)
 
 

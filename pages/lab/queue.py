@@ -237,11 +237,8 @@ class Experiments:
         if len(self._running) < self.workers:
             return next(iter(self._in_order()), None)
         watching = [each._watchers for each in self._running]
-        if (
-            len(self._running) > self.workers
-            or self.workers == 1
-            or not set.intersection(*watching)
-        ):
+        full = self.workers == 1 or len(self._running) > self.workers
+        if full or not set.intersection(*watching):
             return None
         served = set.union(*watching)
         return next((each for each in self._in_order() if each._watchers - served), None)
@@ -379,6 +376,7 @@ class Experiments:
             if self._known.get(experiment.key) is experiment:
                 self._known.move_to_end(experiment.key)
             experiment._watchers.clear()
+            self._seen = {name: at for name, at in self._seen.items() if self._is_present(name)}
             experiment._set(status, message, run)
             self._forget_some()
 
