@@ -324,23 +324,18 @@ class Experiments:
             self._train_one(experiment)
         except BaseException as error:  # whatever it is, the others still want their turn
             _log.exception("The training %s failed", experiment.key)
-            self._end(
-                experiment,
-                "failed",
-                f"The training failed on the server ({type(error).__name__}): "
-                "its log says why, and you can start it again.",
-            )
             if self.store is not None:
                 self.store.forget_started(experiment.key)
+            why = f"The training failed on the server ({type(error).__name__}): "
+            self._end(experiment, "failed", why + "its log says why, and you can start it again.")
 
     def _train_one(self, experiment: Experiment) -> None:
         config, data, own = experiment.config, experiment._data, experiment._own
         assert data is not None
         if self.store is not None and own is None:
             self.store.mark_started(experiment.key, config, data.name, data.checksum)
-        train = self._train or importlib.import_module("normlib.training").train
-        if own is not None:
-            train = own.train
+        train = own.train if own else self._train
+        train = train or importlib.import_module("normlib.training").train
         run = train(
             config,
             data,
