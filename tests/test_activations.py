@@ -127,9 +127,6 @@ def test_half_width_leaves_out_no_more_than_it_may(name: str) -> None:
     width = s.half_width(outside=0.02)
     assert np.frexp(width)[0] == 0.5
     assert np.mean(np.abs(x) > width) <= 0.02 < np.mean(np.abs(x) > width / 2)
-
-
-def test_half_width_of_zeros_is_a_number() -> None:
     assert 0 < summarize(ARRAYS["all zero"]).half_width() < 1e-20
 
 

@@ -91,23 +91,16 @@ def test_the_convolution_is_one_row_for_all_that_share_it() -> None:
 
 @pytest.mark.parametrize("stage", ["conv", "hidden"])
 @pytest.mark.parametrize("view", VIEWS)
-def test_every_view_of_every_layer_opens_by_link(view, stage) -> None:
+def test_every_view_of_every_layer_opens_by_link_up_to_the_ends_of_its_sliders(view, stage) -> None:
     app = opened(view=view, stage=stage, batch="7", eps="0,001", methods="batch;layer;rms")
     assert app.select_slider(key="batch").value == 7
     assert app.select_slider(key="eps").value == 1e-3
     assert app.query_params["view"] == [view] or app.query_params["view"] == view
     assert "Layer norm" in answer(app)
-
-
-@pytest.mark.parametrize("view", VIEWS)
-def test_the_ends_of_the_sliders_are_lessons(view) -> None:
-    app = opened(view=view, batch="1", eps="1e-8")
-    app.button_group(key="stage").set_value("hidden")
-    ran(app)
-    app.select_slider(key="eps").set_value(1.0)
-    assert "Layer norm" in answer(ran(app))
-    app.select_slider(key="batch").set_value(128)
-    assert "Layer norm" in answer(ran(app))
+    for batch, epsilon in ((1, 1e-8), (1, 1.0), (128, 1.0)):
+        app.select_slider(key="batch").set_value(batch)
+        app.select_slider(key="eps").set_value(epsilon)
+        assert "Layer norm" in answer(ran(app))
 
 
 def test_one_digit_through_batch_norm_on_the_hidden_layer_leaves_nothing() -> None:
@@ -148,11 +141,15 @@ def test_the_microscope_counts_the_variances_below_the_line(drawn) -> None:
     assert not any("lVert" in one.value for one in app.latex)  # weight norm has no epsilon
 
 
-def test_the_microscope_without_a_root_says_so() -> None:
-    app = opened(view="microscope", methods="none,weight")
-    assert "No normalization and weight norm are not shown: nothing" in app.info[-1].value
-    with_batch = opened(view="microscope", methods="batch,weight")  # one left out is said too
-    assert "Weight norm is not shown: nothing is divided" in with_batch.info[-1].value
+@pytest.mark.parametrize(
+    ("methods", "said"),
+    [
+        ("none,weight", "No normalization and weight norm are not shown: nothing"),
+        ("batch,weight", "Weight norm is not shown: nothing is divided"),
+    ],
+)
+def test_the_microscope_without_a_root_says_so(methods, said) -> None:
+    assert said in opened(view="microscope", methods=methods).info[-1].value
 
 
 def test_the_invariances_follow_the_equations() -> None:
@@ -278,14 +275,14 @@ def test_the_table_of_every_channel_opens(drawn) -> None:
     assert len(rows) == 3 * 30
 
 
-def counted(monkeypatch, owner: object, name: str) -> list[str]:
-    """The calls of a function from now on."""
-    calls: list[str] = []
+def calls_of(monkeypatch, owner: object, name: str) -> list[tuple]:
+    """The arguments of the calls of a function from now on."""
+    calls: list[tuple] = []
     function = getattr(owner, name)
 
     @wraps(function)
     def call(*arguments, **named):
-        calls.append(name)
+        calls.append(arguments)
         return function(*arguments, **named)
 
     monkeypatch.setattr(owner, name, call)
@@ -294,7 +291,7 @@ def counted(monkeypatch, owner: object, name: str) -> list[str]:
 
 def test_what_was_asked_before_is_not_computed_again(monkeypatch) -> None:
     app = opened(eps="1e-3")
-    calls = counted(monkeypatch, activations, "summarize")
+    calls = calls_of(monkeypatch, activations, "summarize")
     ran(app)
     assert not calls
     app.select_slider(key="eps").set_value(0.1)
@@ -307,32 +304,14 @@ def test_what_was_asked_before_is_not_computed_again(monkeypatch) -> None:
 @pytest.mark.parametrize("view", ["histograms", "channels"])
 def test_the_code_that_is_shown_is_the_code_that_ran(view, monkeypatch) -> None:
     names = ("apply", "standardize", "scale_shift", "weight_norm")
-    calls = {name: counted(monkeypatch, normalize, name) for name in names}
-    app = opened(view=view)
-    assert {name: len(each) for name, each in calls.items()} == {
-        "apply": 2,  # batch norm and layer norm
-        "standardize": 2,
-        "scale_shift": 2,
-        "weight_norm": 1,
-    }
+    calls = {name: calls_of(monkeypatch, normalize, name) for name in names}
+    app = opened(view=view, eps="0.1")
+    # twice for batch norm and layer norm
+    assert [len(calls[name]) for name in names] == [2, 2, 2, 1]
+    assert [epsilon for _, _, epsilon, *_ in calls["standardize"]] == [0.1, 0.1]
     app.session_state["code"] = True
     shown = "".join(block.value for block in ran(app).code)
     assert all(f"def {name}(" in shown for name in names)
-
-
-def test_epsilon_on_the_slider_is_what_standardize_gets(monkeypatch) -> None:
-    given: list[float] = []
-    standardize = normalize.standardize
-
-    def call(x, axes, epsilon, *others, **named):
-        given.append(epsilon)
-        return standardize(x, axes, epsilon, *others, **named)
-
-    app = opened(methods="layer")
-    monkeypatch.setattr(normalize, "standardize", call)
-    app.select_slider(key="eps").set_value(0.1)
-    ran(app)
-    assert given == [0.1]
 
 
 def test_the_bar_after_relu_counts_what_the_words_count(drawn) -> None:

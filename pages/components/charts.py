@@ -1,18 +1,18 @@
 """Pictures from tidy rows: each has a caption, a summary in words and a table.
 
-A function such as `loss_curves(rows)` returns a `Chart`; `show(chart, caption, key)` draws it.
-Rows are a list of dictionaries, a dictionary of columns or a DataFrame, with the columns that the
-function names; "method" holds keys of `normlib.config.METHODS`, or any other name of a series.
+`show` draws a `Chart`, such as `loss_curves(rows)`. Rows are a list of dictionaries, a dictionary
+of columns or a DataFrame, with the columns that the function names; "method" holds keys of
+`normlib.config.METHODS`, or any other name of a series.
 
-The Vega-Lite specs are written in Altair, once for each shape of chart, and kept as dictionaries:
-a redraw then costs the server a millisecond and sends only data. pandas is imported late because
-on Apple silicon TensorFlow has to come first.
+The Vega-Lite specs are written in Altair and kept as dictionaries: a redraw then costs the server
+a millisecond and sends only data. pandas is imported late because on Apple silicon TensorFlow has
+to come first.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Rows = pd.DataFrame | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any] | np.ndarray]
 
 FLOOR = 1e-7  # where a 0 is drawn on a log axis: below the smallest loss of float32, 1.19e-7
+LOWEST = 1e-10  # the same for differences
 _PADDING = {"left": 0, "right": 6, "top": 4, "bottom": 4}
 
 
@@ -108,13 +109,10 @@ def _in_words(spec: Mapping[str, Any]) -> str:
     return f"Chart: {titles}. A summary and the numbers are under it." if titles else "Chart."
 
 
-def _titles(spec: Mapping[str, Any]) -> Iterator[str]:
+def _titles(spec: Mapping[str, Any]) -> list[str]:
     axes = [spec.get("encoding", {}).get(axis, {}) for axis in ("x", "y")]
-    for owner in (spec, *axes):
-        if isinstance(owner.get("title"), str):
-            yield owner["title"]
-    for layer in spec.get("layer", ()):
-        yield from _titles(layer)
+    own = [one["title"] for one in (spec, *axes) if isinstance(one.get("title"), str)]
+    return own + [title for layer in spec.get("layer", ()) for title in _titles(layer)]
 
 
 def caption_for(*names: str, data: str = "", more: str = "") -> str:
@@ -182,12 +180,9 @@ def loss_curves(rows: Rows, *, steps: int | None = None) -> Chart:
 
     rows: method, step, loss, smoothed. steps: the axis's length while a training still runs.
     """
-    chart = curves(
-        *(rows, "step", "smoothed", "Step", "Loss"),
-        log=True,
-        x_range=(0, steps) if steps else None,
-        faint="loss",
-    )
+    x_range = (0, steps) if steps else None
+    axes = ("step", "smoothed", "Step", "Loss")
+    chart = curves(rows, *axes, log=True, x_range=x_range, faint="loss")
     summary = _ends(chart.table, "step", "smoothed", "step", "Smoothed loss", False)
     return replace(chart, summary=summary or "No step yet.")
 
@@ -230,21 +225,16 @@ def bars(rows: Rows, value_title: str, *, format: str = ",.3~g") -> Chart:
     return Chart(((spec, _titled(data)),), f"{value_title}: {values}.", data)
 
 
-def dots(rows: Rows, value_title: str, *, floor: float = 1e-10) -> Chart:
+def dots(rows: Rows, value_title: str) -> Chart:
     """One line per label with a mark per series, on a log axis; shapes tell the series apart.
 
-    rows: label, series (at most four), value (0 or more). Values under `floor`, such as an exact
-    0, are drawn at it.
+    rows: label, series (at most four), value (0 or more); less than 1e-10 is drawn at it.
     """
     data = frame(rows)
-    series = tuple(dict.fromkeys(data["series"]))
-    labels = tuple(dict.fromkeys(data["label"]))
-    spec = _dots_spec(labels, series, value_title, floor)
-    largest = data.loc[data.groupby("series", sort=False)["value"].idxmax()]
-    values = "; ".join(
-        f"{one.series} {one.value:.2g} ({one.label})" for one in largest.itertuples()
-    )
-    drawn = data.assign(drawn=np.maximum(data["value"], floor))
+    spec = _dots_spec(tuple(data["label"].unique()), tuple(data["series"].unique()), value_title)
+    largest = data.loc[data.groupby("series", sort=False)["value"].idxmax()].itertuples()
+    values = "; ".join(f"{one.series} {one.value:.2g} ({one.label})" for one in largest)
+    drawn = data.assign(drawn=np.maximum(data["value"], LOWEST))
     return Chart(((spec, drawn),), f"{value_title}, the largest of each: {values}.", data)
 
 
@@ -295,37 +285,31 @@ def _curves_spec(
     if y_range:
         y_scale |= {"domain": y_range, "nice": False}
     y_axis = alt.Axis(format="~%") if percent else alt.Axis(format="~g", tickCount=6)
-    value_format = ".2%" if percent else ".4~g"
+    base = alt.Chart().encode(x=_x_axis(x, x_title, x_range, places))
 
-    def encoded(chart: alt.Chart, name: str) -> alt.Chart:
-        return chart.encode(
-            x=_x_axis(x, x_title, x_range, places),
-            y=alt.Y(f"{name}:Q", title=y_title, scale=alt.Scale(**y_scale), axis=y_axis),
-        )
+    def y_of(name: str) -> alt.Y:
+        return alt.Y(f"{name}:Q", title=y_title, scale=alt.Scale(**y_scale), axis=y_axis)
 
     layers = []
     # What lies behind is a layer per method: the legend would take on its faintness.
     for index, method in enumerate(methods if band or faint else ()):
-        one = alt.Chart().transform_filter(alt.datum.series == words.title(method))
+        one = base.transform_filter(alt.datum.series == words.title(method))
         if band:
             area = one.mark_area(opacity=0.18, color=theme.color(method, index))
-            layers.append(encoded(area, "low").encode(y2="high:Q"))
+            layers.append(area.encode(y=y_of("low"), y2="high:Q"))
         else:
             line = one.mark_line(opacity=0.3, strokeWidth=1, color=theme.color(method, index))
-            layers.append(encoded(line, faint))
-    layers.append(encoded(alt.Chart().mark_line(), y).encode(color=color, strokeDash=dash))
-    spots = alt.Chart().mark_point(filled=True, opacity=1 if points else 0)
-    layers.append(
-        encoded(spots, y).encode(
-            color=color,
-            shape=shape,
-            tooltip=[
-                alt.Tooltip("series:N", title="series"),
-                alt.Tooltip(f"{x}:Q", title=x_title, format=",~g"),
-                alt.Tooltip(f"{y}:Q", title=y_title, format=value_format),
-            ],
-        )
+            layers.append(line.encode(y=y_of(faint)))
+    base = base.encode(y=y_of(y), color=color)
+    spots = base.mark_point(filled=True, opacity=1 if points else 0).encode(
+        shape=shape,
+        tooltip=[
+            "series:N",
+            alt.Tooltip(f"{x}:Q", title=x_title, format=",~g"),
+            alt.Tooltip(f"{y}:Q", title=y_title, format=".2%" if percent else ".4~g"),
+        ],
     )
+    layers += [base.mark_line().encode(strokeDash=dash), spots]
     return alt.layer(*layers).properties(height=320)
 
 
@@ -366,21 +350,18 @@ def _bars_spec(methods: tuple[str, ...], value_title: str, number: str) -> alt.T
 
 @spec
 def _dots_spec(
-    labels: tuple[str, ...], series: tuple[str, ...], value_title: str, floor: float
+    labels: tuple[str, ...], series: tuple[str, ...], value_title: str
 ) -> alt.TopLevelMixin:
     import altair as alt
 
     colors = [theme.NEUTRAL, theme.COLORS["batch"], theme.COLORS["weight"], theme.COLORS["layer"]]
     shapes = ["diamond", "circle", "triangle-up", "square"]
     base = alt.Chart().encode(y=alt.Y("label:N", sort=list(labels), title=None, axis=None))
+    scale = alt.Scale(type="log", domainMin=LOWEST)
+    axis = alt.Axis(format="~e", tickCount=6)
     # Outlines, so that marks in one place are all seen.
     marks = base.mark_point(filled=False, size=140, strokeWidth=2.5, opacity=1).encode(
-        x=alt.X(
-            "drawn:Q",
-            title=value_title,
-            scale=alt.Scale(type="log", domainMin=floor),
-            axis=alt.Axis(format="~e", tickCount=6),
-        ),
+        x=alt.X("drawn:Q", title=value_title, scale=scale, axis=axis),
         color=alt.Color("series:N", scale=alt.Scale(domain=series, range=colors), title=None),
         shape=alt.Shape("series:N", scale=alt.Scale(domain=series, range=shapes), title=None),
         tooltip=[
@@ -424,7 +405,7 @@ def row_names(rows: alt.Chart, field: str, **text: Any) -> alt.Chart:
 
 def _methods(data: pd.DataFrame) -> tuple[str, ...]:
     """The series in the order of their first rows."""
-    return tuple(dict.fromkeys(data["method"])) if "method" in data else ()
+    return tuple(data["method"].unique()) if "method" in data else ()
 
 
 def _titled(data: pd.DataFrame) -> pd.DataFrame:
@@ -457,11 +438,10 @@ def round_up(value: float) -> float:
 
 def _ends(data: pd.DataFrame, x: str, y: str, x_title: str, y_title: str, percent: bool) -> str:
     """One sentence per line: where it begins and ends."""
-    sentences = []
+    sentences, show = [], "{:.2%}" if percent else "{:.4g}"
     for method in _methods(data):
         own = data[data["method"] == method]
         first, last = own.iloc[0], own.iloc[-1]
-        show = "{:.2%}" if percent else "{:.4g}"
         sentences.append(
             f"{words.title(method)}: {y_title.lower()} from {show.format(first[y])} to "
             f"{show.format(last[y])} ({x_title.lower()} {first[x]:g} to {last[x]:g})."

@@ -156,33 +156,20 @@ def _histogram_spec(title: str, color: str, rows: int, half: float) -> alt.TopLe
 
     ends = [row + part for row in range(rows) for part in (0, _ROW)]
     x_scale = alt.Scale(domain=(-half, half), nice=False)
-    bars = (
-        alt.Chart()
-        .mark_bar(color=color, clip=True, binSpacing=0)
-        .encode(
-            x=alt.X("left:Q", title=None, scale=x_scale, bin="binned"),
-            x2="right:Q",
-            y=alt.Y(
-                "foot:Q",
-                title=None,
-                scale=alt.Scale(domain=(0, rows), nice=False),
-                axis=alt.Axis(values=ends, labels=False),
-            ),
-            y2="height:Q",
-            tooltip="words:N",
-            key="id:Q",
-        )
+    y_scale, axis = alt.Scale(domain=(0, rows), nice=False), alt.Axis(values=ends, labels=False)
+    bars = alt.Chart().mark_bar(color=color, clip=True, binSpacing=0)
+    bars = bars.encode(
+        x=alt.X("left:Q", title=None, scale=x_scale, bin="binned"),
+        x2="right:Q",
+        y=alt.Y("foot:Q", title=None, scale=y_scale, axis=axis),
+        y2="height:Q",
+        tooltip="words:N",
+        key="id:Q",
     )
-    words = (
-        alt.Chart()
-        .transform_filter("datum.left === datum.right")
-        .mark_text(
-            tooltip=None,
-            baseline="middle",
-            align=alt.expr("datum.id % 2 ? 'right' : 'left'"),
-        )
-        .encode(x="left:Q", y="foot:Q", text="words:N", key="id:Q")
-    )
+    align = alt.expr("datum.id % 2 ? 'right' : 'left'")
+    words = alt.Chart().transform_filter("datum.left === datum.right")
+    words = words.mark_text(tooltip=None, baseline="middle", align=align)
+    words = words.encode(x="left:Q", y="foot:Q", text="words:N", key="id:Q")
     return alt.layer(bars, words).properties(height=40 + 120 * rows, title=title)
 
 
@@ -278,20 +265,15 @@ def _variances_spec(title: str, color: str, unit: str, top: float) -> alt.TopLev
     scale = alt.Scale(type="log", domain=(LOWEST_VARIANCE, top), nice=False)
     below = alt.datum.variance < alt.datum.epsilon
     axis = alt.Axis(labelExpr="replace(format(datum.value, '.0e'), '+', '')", tickCount=6)
-    points = (
-        alt.Chart()
-        .mark_point(color=color, size=60, strokeWidth=2, opacity=1, clip=True)
-        .encode(
-            x=_place("place", unit),
-            y=alt.Y("shown:Q", title=None, scale=scale, axis=axis),
-            fill=alt.value(color),
-            fillOpacity=alt.condition(below, alt.value(0), alt.value(1)),
-            tooltip=_tips(unit),
-        )
+    spots = alt.Chart().mark_point(color=color, size=60, strokeWidth=2, opacity=1, clip=True)
+    points = spots.encode(
+        x=_place("place", unit),
+        y=alt.Y("shown:Q", title=None, scale=scale, axis=axis),
+        fill=alt.value(color),
+        fillOpacity=alt.condition(below, alt.value(0), alt.value(1)),
+        tooltip=_tips(unit),
     )
-    line = (
-        alt.Chart().transform_aggregate(line="max(epsilon)").encode(y=alt.Y("line:Q", scale=scale))
-    )
+    line = alt.Chart().transform_aggregate(line="max(epsilon)").encode(y=alt.Y("line:Q"))
     name = line.mark_text(align="left", baseline="middle", dx=3, fontSize=17)
     return alt.layer(
         points,
@@ -305,16 +287,12 @@ def _factors_spec(color: str, unit: str) -> alt.TopLevelMixin:
     import altair as alt
 
     axis = alt.Axis(format="~g", tickCount=6)
-    return (
-        alt.Chart()
-        .mark_bar(color=color)
-        .encode(
-            x=_place("place", unit),
-            y=alt.Y("factor:Q", title=None, scale=alt.Scale(domain=(0, 1)), axis=axis),
-            tooltip=_tips(unit),
-        )
-        .properties(height=240, title="Shrink factor: the standard deviation that is left")
-    )
+    bars = alt.Chart().mark_bar(color=color)
+    return bars.encode(
+        x=_place("place", unit),
+        y=alt.Y("factor:Q", title=None, scale=alt.Scale(domain=(0, 1)), axis=axis),
+        tooltip=_tips(unit),
+    ).properties(height=240, title="Shrink factor: the standard deviation that is left")
 
 
 def _tips(unit: str) -> list[alt.Tooltip]:

@@ -30,24 +30,20 @@ LEGEND = (
 
 
 def show() -> None:
+    from pages.lab import invariances
+
     origin, methods, epsilon, caption = activations.draw_controls()
     if methods:
-        show_deviations(origin, methods, epsilon, caption)
+        with turns.let_others():
+            found = {method: deviations(origin, method, epsilon) for method in methods}
+        st.table(table_of(found), hide_index=True, alt="Which method notices which change")
+        st.caption(LEGEND)
+        st.caption(minus(f"{caption} · {count(min(origin.batch, IMAGES), 'digit')}"))
+        page.answer(answer_to(found, epsilon))
+        source.show_source(invariances.table, label="The code that changed weights and data")
         activations.show_digits(origin)
         activations.show_code(methods)
     activations.draw_origin_controls()
-
-
-def show_deviations(origin: Origin, methods: tuple[str, ...], epsilon: float, caption: str) -> None:
-    from pages.lab import invariances
-
-    with turns.let_others():
-        found = {method: deviations(origin, method, epsilon) for method in methods}
-    st.table(table_of(found), hide_index=True, alt="Which method notices which change")
-    st.caption(LEGEND)
-    st.caption(minus(f"{caption} · {count(min(origin.batch, IMAGES), 'digit')}"))
-    page.answer(answer_to(found, epsilon))
-    source.show_source(invariances.table, label="The code that changed weights and data")
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)

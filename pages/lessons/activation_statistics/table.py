@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isclose
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -22,22 +21,18 @@ NUMBERS = ("Mean", "Std", "Min", "15 %", "50 %", "85 %", "Max")
 
 
 def table_of(seen: Mapping[str, Mapping[str, Summary]]) -> pd.DataFrame:
-    """One row per step; methods with the same numbers, but for rounding, share it."""
-    rows: list[dict[str, Any]] = []
-    owners: list[list[str]] = []
+    """One row per step; methods whose numbers are the same as they are shown share it."""
+    shared: dict[tuple, tuple[dict[str, Any], list[str]]] = {}
     for method, steps in seen.items():
         for step, summary in steps.items():
-            if step == "normalized" and summary is steps["before"]:
-                continue
-            row = row_of(step, summary)
-            same = next((i for i, other in enumerate(rows) if alike(row, other)), len(rows))
-            if same == len(rows):
-                rows.append(row)
-                owners.append([])
-            owners[same].append(method)
-    for row, methods in zip(rows, owners, strict=True):
+            if step != "normalized" or summary is not steps["before"]:
+                row = row_of(step, summary)
+                key = (step, row["Dead"], *(round(row[name], 3) for name in (*NUMBERS, "Zeros")))
+                shared.setdefault(key, (row, []))[1].append(method)
+    for row, methods in shared.values():
         row["Method"] = shared_by(methods, [method for method in seen if method not in methods])
     order = [STEPS[step] for step in next(iter(seen.values()))]
+    rows = [row for row, _ in shared.values()]
     return charts.frame(sorted(rows, key=lambda row: order.index(row["Step"])))
 
 
@@ -65,13 +60,6 @@ def row_of(step: str, summary: Summary) -> dict[str, Any]:
         "Zeros": summary.zero_share,
         "Dead": dead,
     }
-
-
-def alike(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two rows of one step show the same numbers."""
-    return (row["Step"], row["Dead"]) == (other["Step"], other["Dead"]) and all(
-        isclose(row[name], other[name], rel_tol=1e-4, abs_tol=1e-4) for name in (*NUMBERS, "Zeros")
-    )
 
 
 def show_table(table: pa.Table) -> None:

@@ -14,8 +14,7 @@ from pages.lab import recorded, studies, words
 from pages.lab.studies import Study
 from pages.lab.sweeps import SMALL
 from pages.lessons.batch_size_lab import common
-from pages.lessons.batch_size_lab.inference_answer import answer
-from pages.lessons.batch_size_lab.moving_average import arrival
+from pages.lessons.batch_size_lab.inference_parts import answer, arrival
 
 if TYPE_CHECKING:
     from normlib.mnist import Dataset

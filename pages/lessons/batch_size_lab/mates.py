@@ -13,8 +13,7 @@ from pages.lab import recorded, studies
 from pages.lab.studies import Mates
 from pages.lab.words import percent
 from pages.lessons.batch_size_lab import common
-from pages.lessons.batch_size_lab.mates_answer import answer
-from pages.lessons.batch_size_lab.mates_charts import logit_cloud, margins
+from pages.lessons.batch_size_lab.mates_parts import answer, logit_cloud, margins
 
 if TYPE_CHECKING:
     from normlib.mnist import Dataset

@@ -55,46 +55,37 @@ def _draw(plan: Sweep, outcomes: Outcomes, images: int) -> None:
 
 def cliff(plan: Sweep, picture: list[Row], summary: str) -> Chart:
     """Accuracy by learning rate and method as a shade and a number; a cross where one diverged."""
-    data = frame(
+    table = frame(
         [
-            {"method": words.title(row.method), "rate": f"{row.value:g}", "accuracy": row.mean}
-            | {"low": row.low, "high": row.high, "trainings": row.done, "diverged": row.diverged}
+            {"method": words.title(row.method), "learning rate": f"{row.value:g}"}
+            | {"accuracy": row.mean, "lowest seed": row.low, "highest seed": row.high}
+            | {"seeds": row.done, "diverged": row.diverged}
             for row in picture
         ]
     )
     cells = [f"{100 * row.mean:.0f}" * row.learned + " ✕" * (row.diverged > 0) for row in picture]
+    drawn = table.assign(cell=[cell.strip() for cell in cells])
     rates = tuple(f"{rate:g}" for rate in plan.values)
     spec = _cliff_spec(rates, tuple(map(words.title, plan.methods)))
-    return Chart(((spec, data.assign(cell=[cell.strip() for cell in cells])),), summary, data)
+    return Chart(((spec, drawn),), summary, table)
 
 
 @charts.spec
 def _cliff_spec(rates: tuple[str, ...], methods: tuple[str, ...]) -> alt.TopLevelMixin:
     import altair as alt
 
+    shares = ("accuracy", "lowest seed", "highest seed")
+    opacity = alt.Scale(domain=[0.1, 1], range=[0.03, 0.6], clamp=True)
+    axis = alt.Axis(labelAngle=0, grid=False)
     base = alt.Chart().encode(
-        x=alt.X(
-            "rate:O",
-            title="Learning rate",
-            scale=alt.Scale(domain=rates),
-            axis=alt.Axis(labelAngle=0, grid=False),
-        ),
+        x=alt.X("learning rate:O", title="Learning rate", scale=alt.Scale(domain=rates), axis=axis),
         y=alt.Y("method:N", title=None, axis=None, scale=alt.Scale(domain=methods)),
     )
     shades = base.mark_rect(color=theme.COLORS["batch"], height=38, yOffset=9).encode(
-        opacity=alt.Opacity(
-            "accuracy:Q",
-            scale=alt.Scale(domain=[0.1, 1], range=[0.03, 0.6], clamp=True),
-            legend=None,
-        ),
+        opacity=alt.Opacity("accuracy:Q", scale=opacity, legend=None),
         tooltip=[
-            alt.Tooltip("method:N"),
-            alt.Tooltip("rate:N", title="learning rate"),
-            alt.Tooltip("accuracy:Q", format=".1%"),
-            alt.Tooltip("low:Q", title="lowest seed", format=".1%"),
-            alt.Tooltip("high:Q", title="highest seed", format=".1%"),
-            alt.Tooltip("diverged:Q", title="seeds that diverged"),
-            alt.Tooltip("trainings:Q", title="seeds"),
+            *("method:N", "learning rate:N", "diverged:Q", "seeds:Q"),
+            *(alt.Tooltip(f"{name}:Q", format=".1%") for name in shares),
         ],
     )
     numbers = base.mark_text(yOffset=9).encode(text="cell:N")
