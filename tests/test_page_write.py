@@ -29,7 +29,7 @@ def test_a_mistake_is_named_and_shown_in_numbers_and_the_right_text_passes(queue
     right = solution("batch_norm_conv", "keepdims")
     pressed(written(app, right.replace("(0, 1, 2)", "(1, 2)")), "_check_own")
     assert app.error[0].value.startswith("**Mean over positions only.**")
-    assert app.code[0].value.startswith("For x = [[[[4.]]], [[[5.]]]]")
+    assert app.code[0].value.startswith("For x = [4, 5] of shape (2, 1, 1, 1)")
     pressed(written(app, right), "_check_own")
     assert not app.error and app.success[0].value == "Right, forward and backward."
     assert "1 of 12 solved: ✓ Batch norm of a convolution." in words(app)

@@ -87,12 +87,12 @@ def _looks(exercise: Exercise, function: Function) -> Iterator[tuple[str, Callab
     """Each check as its title and a function that returns what is wrong, or nothing."""
     both = exercise, function
     yield f"Returns {' and '.join(exercise.returns)} of the right shape", partial(_shapes, *both)
-    yield "Right in float64", partial(_outputs, *both, tf.float64, EXACT)
-    yield "Right in float32", partial(_outputs, *both, tf.float32, ROUNDED)
+    yield "Values in float64", partial(_outputs, *both, tf.float64, EXACT)
+    yield "Values in float32", partial(_outputs, *both, tf.float32, ROUNDED)
     if exercise.wanted:
         names = ", ".join(f"d{name}" for name in exercise.wanted)
         yield f"Gradients: {names}", partial(_gradients, *both)
-        yield "The gradients are its slope", partial(_slope, *both)
+        yield "Gradients as its slope", partial(_slope, *both)
     for case in exercise.hard:
         yield case[0].upper() + case[1:], partial(_hard, *both, case)
     if exercise.keras is not None:
@@ -296,7 +296,11 @@ def _numbers(name: str, mine: np.ndarray, right: np.ndarray) -> str:
 def smallest_difference(
     exercise: Exercise, function: Function, dtype: tf.DType, tolerance: float
 ) -> str:
-    """The smallest input on which they differ, with both results; "" where none was found."""
+    """The smallest input on which they differ, with both results; "" where none was found.
+
+    One where theirs is a number, if there is one.
+    """
+    first = ""
     shapes = sorted(product((1, 2), repeat=exercise.rank), key=lambda one: (np.prod(one), one))
     for shape in shapes[1:]:
         inputs = {
@@ -311,15 +315,21 @@ def smallest_difference(
         for name, mine, exact in sides:
             if _off(mine, exact, tolerance):
                 given = ", ".join(f"{a} = {_short(inputs[a])}" for a in exercise.arguments)
-                return f"For {given}: {name} is {_short(mine)}; it should be {_short(exact)}."
-    return ""
+                told = f"For {given}: {name} is {_short(mine)}; it should be {_short(exact)}."
+                if np.isfinite(mine).all():
+                    return told
+                first = first or told
+    return first
 
 
 def _short(value: Any) -> str:
+    """A number or a few, on one line; of many axes, flat with the shape."""
     if not isinstance(value, np.ndarray):
         return f"{value:g}"
-    text = np.array2string(value, precision=5, separator=", ", max_line_width=10_000)
-    return text.replace("\n", "")
+    flat = value if value.ndim < 3 else value.ravel()
+    shape = "" if flat is value else f" of shape {value.shape}"
+    text = np.array2string(flat, formatter={"all": lambda n: f"{n:.6g}"}, separator=", ")
+    return re.sub(r"\s+", " ", text) + shape
 
 
 def _mistake_of(exercise: Exercise, function: Function, ticks: Sequence[Tick]) -> Mistake | None:

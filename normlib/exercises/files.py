@@ -90,5 +90,6 @@ def _parts(text: str) -> dict[str, str]:
         elif isinstance(node, ast.Assign):
             names = [n.id for to in node.targets for n in ast.walk(to) if isinstance(n, ast.Name)]
         for name in names:
+            parts.pop(name, None)  # the last one counts, where it stands
             parts[name] = "\n".join(lines[node.lineno - 1 : node.end_lineno]) + "\n"
     return parts

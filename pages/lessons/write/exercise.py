@@ -24,8 +24,9 @@ def show() -> None:
     from normlib.exercises import EXERCISES
 
     with page.control_box():
-        exercise = EXERCISES[controls.control("exercise")]
-        progress = st.empty()
+        choice, progress = st.columns([3, 2], gap="medium", vertical_alignment="center")
+        with choice:
+            exercise = EXERCISES[controls.control("exercise")]
     left, right = st.columns([3, 2], gap="medium")
     with left:
         text = texts.editor(exercise)
@@ -46,14 +47,14 @@ def show() -> None:
 
 
 def task(exercise: Exercise) -> None:
-    from normlib.exercises.catalog import OPS
-
     st.markdown(f"**{exercise.task}** {exercise.hint}")
     st.latex(exercise.formula)
-    st.caption(f"{exercise.source}. Ops that are enough: {OPS}.")
+    st.caption(exercise.source)
 
 
 def buttons(exercise: Exercise, text: str) -> None:
+    from normlib.exercises.catalog import OPS
+
     with st.container(horizontal=True):
         trainings.button("Check", "check_own", type="primary", icon=":material/check:")
         st.button(
@@ -63,6 +64,7 @@ def buttons(exercise: Exercise, text: str) -> None:
             on_click=texts.put,
             args=(exercise.name, exercise.starter),
         )
+    st.caption(f"Enough for it: {OPS}; helper functions of your own.")
 
 
 def show_progress() -> None:
@@ -97,10 +99,11 @@ def show_result(result: Result) -> None:
     elif result.mistake is not None:
         show_mistake(result.mistake)
     if failed:
-        st.markdown(f"✗ **{failed[0].title}**")
+        st.markdown(f":red[:material/close:] **{failed[0].title}**")
         st.code(failed[0].detail, language=None, wrap_lines=True)
     others = [tick for tick in result.ticks if tick not in failed[:1]]
-    st.markdown("  \n".join(f"{'✓' if one.passed else '✗'} {one.title}" for one in others))
+    marks = {True: ":green[:material/check:]", False: ":red[:material/close:]"}
+    st.markdown("  \n".join(f"{marks[one.passed]} {one.title}" for one in others))
 
 
 def show_mistake(mistake: Mistake) -> None:

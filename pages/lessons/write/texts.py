@@ -43,20 +43,20 @@ def shelf() -> Shelf:
 
 def put(exercise: str, text: str) -> None:
     """Let this be the text of an exercise, in the editor too."""
-    st.session_state[_key(exercise)] = shelf().texts[exercise] = text
+    shelf().texts[exercise] = text
+    if _key(exercise) in st.session_state:
+        st.session_state[_key(exercise)] = text
 
 
 def editor(exercise: Exercise) -> str:
     """Draw the editor; returns its text."""
-    key = _key(exercise.name)
-    if key not in st.session_state:
-        st.session_state[key] = shelf().texts.get(exercise.name, exercise.starter)
     st.html(_STYLE)
     with st.container(key="own_text"):
         return st.text_area(
             "Your function; `tf` is there",
-            key=key,
-            height=330,
+            shelf().texts.get(exercise.name, exercise.starter),
+            key=_key(exercise.name),
+            height=270,
             max_chars=MOST_CHARACTERS,
             on_change=_keep,
             args=(exercise.name,),
@@ -72,7 +72,9 @@ def _keep(exercise: str) -> None:
 
 
 _STYLE = """<style>
-.st-key-own_text textarea { font-family: monospace; font-size: .9rem; tab-size: 4; }
+.st-key-own_text textarea {
+  font-family: monospace; font-size: .85rem; line-height: 1.4; white-space: pre; overflow-x: auto;
+}
 </style>"""
 
 
