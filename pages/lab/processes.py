@@ -52,20 +52,19 @@ class ProcessLock:
 
     def is_alive(self, name: str) -> bool:
         """Whether the process of this name still runs; where it does not, its file goes."""
-        path = self._path(name)
         if name == self.name:
             return True
+        path = self._path(name)
         try:
             with path.open("r+b") as file:
-                if _lock(file):
-                    path.unlink(missing_ok=True)
-                    return False
-                return True
+                if not _lock(file):
+                    return True
+                path.unlink()  # before the lock goes: its owner may be waiting for it
         except FileNotFoundError:
-            return False
+            pass
         except OSError as error:
             _log.warning("Cannot tell whether %s is held: %r", path, error)
-            return False
+        return False
 
     def release(self) -> None:
         """Count as ended from now on."""
