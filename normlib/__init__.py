@@ -13,23 +13,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 __version__ = "1.2.0"
 
-_HOME = {
-    "standardize": "normalize",
-    "scale_shift": "normalize",
-    "batch_norm": "normalize",
-    "layer_norm": "normalize",
-    "group_norm": "normalize",
-    "instance_norm": "normalize",
-    "rms_norm": "normalize",
-    "weight_norm": "normalize",
-    "SmallCNN": "cnn",
-    "TrainConfig": "config",
-    "METHODS": "config",
-    "train": "training",
-    "Run": "run",
-    "load_mnist": "mnist",
-    "Dataset": "mnist",
+_NAMES = {
+    "normalize": "standardize scale_shift batch_norm layer_norm group_norm instance_norm rms_norm "
+    "weight_norm",
+    "cnn": "SmallCNN",
+    "config": "METHODS TrainConfig",
+    "training": "train",
+    "run": "Run",
+    "mnist": "Dataset load_mnist",
 }
+_HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 __all__ = sorted(_HOME)
 

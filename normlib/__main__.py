@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from normlib.config import CHOICES, LIMITS, MEANINGS, TrainConfig
-from normlib.exercises import command
+from normlib.config import LIMITS, SETTINGS, TrainConfig
+from normlib.exercises.command import add_parser
 from normlib.mnist import describe_source, load_mnist
 from normlib.run import Event, Progress, Run
 
@@ -21,10 +21,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m normlib", description="Train and inspect the lab's small CNN."
     )
     commands = parser.add_subparsers(required=True, metavar="command")
-    add_train(commands)
-    data = commands.add_parser("data", help="tell which data would be used, and why")
-    data.set_defaults(run=lambda chosen: print(describe_source(load_mnist())))
-    command.add_parser(commands)
+    defaults = argparse.ArgumentDefaultsHelpFormatter
+    command = commands.add_parser("train", help="train the network once", formatter_class=defaults)
+    for name, setting in SETTINGS.items():
+        options: dict = {"default": setting.default, "help": setting.metadata["meaning"]}
+        if name in LIMITS:
+            low, high = LIMITS[name]
+            options["help"] += f", {low:,g} to {high:,g}"
+            options["type"] = int if setting.type == "int" else float
+        elif setting.type == "bool":
+            options["action"] = argparse.BooleanOptionalAction
+        else:
+            options["choices"] = setting.metadata["allowed"]
+        command.add_argument(f"--{name.replace('_', '-')}", **options)
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the run there as JSON")
+    command.set_defaults(run=train_and_tell)
+    command = commands.add_parser("data", help="tell which data would be used, and why")
+    command.set_defaults(run=lambda chosen: print(describe_source(load_mnist())))
+    add_parser(commands)
     chosen = parser.parse_args(arguments)
     try:
         if getattr(chosen, "json", None):
@@ -38,37 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def add_train(commands) -> None:
-    """The command `train`, with an option for each setting of `TrainConfig`."""
-    command = commands.add_parser(
-        "train",
-        help="train the network once",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    for field in fields(TrainConfig):
-        name, meaning = field.name, MEANINGS[field.name]
-        options: dict = {"default": field.default, "help": meaning}
-        if field.type == "bool":
-            options["action"] = argparse.BooleanOptionalAction
-        elif name in CHOICES:
-            options["choices"] = CHOICES[name]
-        else:
-            low, high = LIMITS[name]
-            options["help"] = f"{meaning}, {low:,g} to {high:,g}"
-            options["type"] = int if field.type == "int" else float
-        command.add_argument(f"--{name.replace('_', '-')}", **options)
-    command.add_argument("--json", type=Path, metavar="FILE", help="write the run there as JSON")
-    command.set_defaults(run=train_and_tell)
-
-
 def train_and_tell(chosen: argparse.Namespace) -> None:
-    settings = {field.name: getattr(chosen, field.name) for field in fields(TrainConfig)}
-    config = TrainConfig(**settings)
+    config = TrainConfig(**{name: getattr(chosen, name) for name in SETTINGS})
     data = load_mnist()
     print(describe_source(data))
     from normlib.training import train  # loads TensorFlow: not before the input is known good
 
-    run = train(config, data, progress_bar(config.normalization))
+    run = train(config, data, partial(show_progress, config.normalization))
     print(table(run))
     if chosen.json:
         chosen.json.write_text(json.dumps(run.to_dict(), allow_nan=False))
@@ -80,32 +70,26 @@ def try_writing(path: Path) -> None:
         raise ValueError(f"There is no folder {path.parent} to write {path.name} to.")
     new = not path.exists()
     try:
-        with path.open("a"):
-            pass
+        path.open("a").close()
         if new:
             path.unlink()
     except OSError as error:
         raise ValueError(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def progress_bar(label: str, width: int = 30) -> Callable[[Event], None]:
-    """An `on_event` that draws one line on stderr; a terminal's line is drawn over itself."""
+def show_progress(label: str, event: Event) -> None:
+    """One line on stderr; a terminal's line is drawn over itself."""
     live = sys.stderr.isatty()
-
-    def show(event: Event) -> None:
-        if not isinstance(event, Progress) or not (live or event.step == event.steps):
-            return
-        done = round(width * event.step / event.steps)
-        left = event.seconds / event.step * (event.steps - event.step)
-        line = (
-            f"{label:>8} [{'#' * done}{'.' * (width - done)}] {event.step:,}/{event.steps:,}"
-            f"  loss {event.losses[-1]:.4f}  {event.images_per_second:,.0f} images/s"
-            f"  {left:,.0f} s left"
-        )
-        end = "\n" if event.step == event.steps else ""
-        print(f"\r{line:<100}" if live else line, end=end, file=sys.stderr, flush=True)
-
-    return show
+    if not isinstance(event, Progress) or not (live or event.step == event.steps):
+        return
+    bar = "#" * round(30 * event.step / event.steps)
+    left = event.seconds / event.step * (event.steps - event.step)
+    line = (
+        f"{label:>8} [{bar:.<30}] {event.step:,}/{event.steps:,}  loss {event.losses[-1]:.4f}"
+        f"  {event.images_per_second:,.0f} images/s  {left:,.0f} s left"
+    )
+    end = "\n" if event.step == event.steps else ""
+    print(f"\r{line:<100}" if live else line, end=end, file=sys.stderr, flush=True)
 
 
 def table(run: Run) -> str:

@@ -34,45 +34,36 @@ class SmallCNN(tf.Module):
 
     def __init__(self, config: TrainConfig | None = None, dtype: tf.DType = tf.float32):
         super().__init__(name="small_cnn")
-        config = config or TrainConfig(normalization="none")
+        self.config = config = config or TrainConfig(normalization="none")
+        self.dtype = tf.as_dtype(dtype)
         everywhere = config.placement == "conv and dense"
-        self.config, self.dtype = config, tf.as_dtype(dtype)
 
-        def draw(layer: int, *shape: int) -> np.ndarray:
+        def kernel(layer: int, normalized: bool, *shape: int) -> Kernel | WeightNorm:
             normal = np.random.default_rng([config.seed, layer]).standard_normal(shape)
-            return (WEIGHT_STD * normal).astype(self.dtype.as_numpy_dtype)
+            initial = (WEIGHT_STD * normal).astype(self.dtype.as_numpy_dtype)
+            return layer_kernel(config, initial) if normalized else Kernel(initial)
 
         def bias(units: int, name: str) -> tf.Variable:
             return tf.Variable(tf.zeros([units], dtype), name=name)
 
         units = config.hidden_units
-        w = draw(0, CONV_SIDE, CONV_SIDE, 1, CONV_FILTERS)
-        self.conv_kernel = layer_kernel(config, w)
+        self.conv_kernel = kernel(0, True, CONV_SIDE, CONV_SIDE, 1, CONV_FILTERS)
         self.conv_bias = bias(CONV_FILTERS, "conv_bias")
         self.conv_norm = activations_norm(config, (SIDE, SIDE, CONV_FILTERS), dtype)
-        w = draw(1, POOLED * POOLED * CONV_FILTERS, units)
-        self.dense_kernel = layer_kernel(config, w) if everywhere else Kernel(w)
+        self.dense_kernel = kernel(1, everywhere, POOLED * POOLED * CONV_FILTERS, units)
         self.dense_bias = bias(units, "dense_bias")
         self.dense_norm = activations_norm(config, (units,), dtype) if everywhere else Identity()
         # The output's activations are the answer and are never normalized; its kernel may be.
-        w = draw(2, units, CLASSES)
-        self.output_kernel = layer_kernel(config, w) if everywhere else Kernel(w)
+        self.output_kernel = kernel(2, everywhere, units, CLASSES)
         self.output_bias = bias(CLASSES, "output_bias")
+        norms = {"conv": self.conv_norm, "hidden": self.dense_norm}
         after = config.position == "after ReLU"
-        self.after_relu = {
-            "conv": after and not isinstance(self.conv_norm, Identity),
-            "hidden": after and not isinstance(self.dense_norm, Identity),
-        }
-
-    @classmethod
-    def from_config(cls, config: TrainConfig, dtype: tf.DType = tf.float32) -> SmallCNN:
-        """The network that a config describes, with its initial weights."""
-        return cls(config, dtype)
+        self.after_relu = {n: after and not isinstance(norms[n], Identity) for n in norms}
 
     def forward(
         self, images: tf.Tensor, training: bool, own_statistics: int = 0, last: str = "logits"
     ) -> dict[str, tf.Tensor]:
-        """Every stage of the network by name, in order (`normlib.config.STAGES`).
+        """Every stage of the network by name, in order.
 
         images: (N, 28, 28, 1), uint8 0..255 or floats 0..1. training: batch norm uses the
         batch's own statistics and moves its moving ones; otherwise it uses the moving ones, or,
@@ -85,15 +76,12 @@ class SmallCNN(tf.Module):
         x = as_images(images, self.dtype)
         convolved = tf.nn.conv2d(x, self.conv_kernel(), 1, "SAME")
         stages["conv"] = tf.nn.bias_add(convolved, self.conv_bias)
-        x = self._activate("conv", self.conv_norm, stages, training, own_statistics)
+        self._activate("conv", self.conv_norm, stages, training, own_statistics)
         if last in stages:
             return stages
-        if self.after_relu["conv"]:
-            stages["pooled"] = tf.nn.max_pool2d(x, 2, 2, "VALID")
-        else:  # the same as pooling after ReLU, from a quarter of the numbers
-            stages["pooled"] = tf.nn.relu(
-                tf.nn.max_pool2d(stages["conv_normalized"], 2, 2, "VALID")
-            )
+        # Where ReLU comes last, it is taken of the pooled: the same, from a quarter of the numbers.
+        pooled = tf.nn.max_pool2d(stages["conv_normalized"], 2, 2, "VALID")
+        stages["pooled"] = pooled if self.after_relu["conv"] else tf.nn.relu(pooled)
         flat = tf.reshape(stages["pooled"], [-1, POOLED * POOLED * CONV_FILTERS])
         stages["hidden"] = fast_product(flat, self.dense_kernel()) + self.dense_bias
         x = self._activate("hidden", self.dense_norm, stages, training, own_statistics)

@@ -13,50 +13,30 @@ _CHUNK = 128  # digits drawn at once: their distances fit into a processor's cac
 # Each digit can be written in several ways. A way is its strokes, parted by "/": points "x,y" (x to
 # the right, y down, in hundredths of the digit's half height) that one smooth movement of the pen
 # goes through. A point that is named again is the same point: where strokes share one, they meet.
-_WAYS: dict[int, tuple[str, ...]] = {
-    0: (
-        "5,-100 -42,-75 -62,0 -42,75 0,100 42,75 62,0 42,-75 0,-100",
-        "5,-100 -42,-75 -62,0 -42,75 0,100 42,75 62,0 40,-75 -15,-90",
-    ),
-    1: (
-        "0,-100 2,-30 0,40 0,100",
-        "-40,-60 5,-100 / 5,-100 5,0 5,100",
-        "-35,-65 0,-100 / 0,-100 0,0 0,100 / -45,100 0,100 45,98",
-    ),
-    2: (
-        "-60,-60 -20,-100 45,-80 45,-20 -10,40 -65,100 / -65,100 0,95 70,95",
-        "-55,-75 0,-100 50,-60 20,20 -35,85 -65,70 -30,50 10,85 75,80",
-    ),
-    3: (
-        "-55,-75 0,-100 50,-65 30,-15 -15,0 / -15,0 45,20 55,65 5,100 -60,75",
-        "-50,-95 50,-95 / 50,-95 -5,-15 / -5,-15 50,10 50,70 0,100 -60,80",
-    ),
-    4: (
-        "-45,-95 -55,-40 -55,10 / -55,10 0,12 65,5 / 40,-90 32,0 30,100",
-        "25,-100 -20,-35 -65,30 / -65,30 0,30 70,25 / 25,-100 25,0 20,100",
-    ),
-    5: (
-        "60,-95 -35,-90 / -35,-90 -45,-10 / -45,-10 10,-25 55,15 40,80 -10,100 -60,80",
-        "65,-100 0,-95 -30,-50 -30,-10 30,0 50,45 10,95 -55,90",
-    ),
-    6: (
-        "40,-100 -20,-60 -50,10 -45,75 0,100 45,70 40,20 0,5 -45,40",
-        "10,-100 -30,-40 -50,40 -20,95 40,90 50,40 15,15 -30,60",
-    ),
-    7: (
-        "-60,-90 0,-90 60,-95 / 60,-95 15,0 -10,100",
-        "-60,-90 0,-90 60,-90 / 60,-90 10,5 -15,100 / -30,8 50,2",
-        "-60,-55 -50,-85 10,-80 60,-95 / 60,-95 25,0 10,100",
-    ),
-    8: (
-        "45,-70 0,-100 -45,-65 -10,-10 40,30 40,80 0,100 -50,75 -35,25 15,-15 50,-75",
-        "0,-10 -45,-50 0,-100 45,-55 2,-10 -50,40 0,100 50,50 0,-10",
-    ),
-    9: (
-        "50,-65 10,-100 -45,-75 -40,-25 10,-10 48,-50 / 50,-65 50,0 40,100",
-        "50,-80 0,-100 -45,-60 -10,-15 40,-50 50,-80 / 50,-80 50,10 20,85 -40,90",
-    ),
-}
+_WAYS = """
+0: 5,-100 -42,-75 -62,0 -42,75 0,100 42,75 62,0 42,-75 0,-100
+0: 5,-100 -42,-75 -62,0 -42,75 0,100 42,75 62,0 40,-75 -15,-90
+1: 0,-100 2,-30 0,40 0,100
+1: -40,-60 5,-100 / 5,-100 5,0 5,100
+1: -35,-65 0,-100 / 0,-100 0,0 0,100 / -45,100 0,100 45,98
+2: -60,-60 -20,-100 45,-80 45,-20 -10,40 -65,100 / -65,100 0,95 70,95
+2: -55,-75 0,-100 50,-60 20,20 -35,85 -65,70 -30,50 10,85 75,80
+3: -55,-75 0,-100 50,-65 30,-15 -15,0 / -15,0 45,20 55,65 5,100 -60,75
+3: -50,-95 50,-95 / 50,-95 -5,-15 / -5,-15 50,10 50,70 0,100 -60,80
+4: -45,-95 -55,-40 -55,10 / -55,10 0,12 65,5 / 40,-90 32,0 30,100
+4: 25,-100 -20,-35 -65,30 / -65,30 0,30 70,25 / 25,-100 25,0 20,100
+5: 60,-95 -35,-90 / -35,-90 -45,-10 / -45,-10 10,-25 55,15 40,80 -10,100 -60,80
+5: 65,-100 0,-95 -30,-50 -30,-10 30,0 50,45 10,95 -55,90
+6: 40,-100 -20,-60 -50,10 -45,75 0,100 45,70 40,20 0,5 -45,40
+6: 10,-100 -30,-40 -50,40 -20,95 40,90 50,40 15,15 -30,60
+7: -60,-90 0,-90 60,-95 / 60,-95 15,0 -10,100
+7: -60,-90 0,-90 60,-90 / 60,-90 10,5 -15,100 / -30,8 50,2
+7: -60,-55 -50,-85 10,-80 60,-95 / 60,-95 25,0 10,100
+8: 45,-70 0,-100 -45,-65 -10,-10 40,30 40,80 0,100 -50,75 -35,25 15,-15 50,-75
+8: 0,-10 -45,-50 0,-100 45,-55 2,-10 -50,40 0,100 50,50 0,-10
+9: 50,-65 10,-100 -45,-75 -40,-25 10,-10 48,-50 / 50,-65 50,0 40,100
+9: 50,-80 0,-100 -45,-60 -10,-15 40,-50 50,-80 / 50,-80 50,10 20,85 -40,90
+"""
 
 
 def draw_digits(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,7 +54,8 @@ def draw_digits(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     labels = (np.arange(count) % 10).astype(np.uint8)
     order = np.argsort(rng.random(count), kind="stable")
     paths = np.empty((_SAMPLES, 2, count), np.float32)
-    for digit, ways in _WAYS.items():
+    for digit in range(10):
+        ways = [way[3:] for way in _WAYS.split("\n") if way.startswith(f"{digit}:")]
         chosen = np.floor(rng.random(count) * len(ways))
         for index, way in enumerate(ways):
             members = np.flatnonzero((labels == digit) & (chosen == index))
@@ -87,21 +68,21 @@ def draw_digits(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _pen_paths(way: str, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the pen's paths, (samples, 2, count) in pixels, for unequal copies of one way."""
+    """The pen's paths, (samples, 2, count) in pixels, for unequal copies of one way."""
     strokes = [stroke.split() for stroke in way.split("/")]
     names = list(dict.fromkeys(name for stroke in strokes for name in stroke))
     points = np.array([name.split(",") for name in names], np.float64) / 100.0
     x, y = np.repeat(points.T[:, :, None], count, axis=2)
-    x = x + _bell(rng, x.shape, 0.065)
-    y = y + _bell(rng, y.shape, 0.065)
+    x = x + _bell(rng, 0.065, *x.shape)
+    y = y + _bell(rng, 0.065, *y.shape)
     # The hand's own shape: bent, slanted, turned, narrow or wide.
-    x, y = x + _bell(rng, count, 0.08) * y * y, y + _bell(rng, count, 0.10) * x * x
-    x = (x + (0.12 + _bell(rng, count, 0.18)) * y) * _between(rng, count, 0.7, 1.2)
-    turn = _bell(rng, count, 0.09)
+    x, y = x + _bell(rng, 0.08, count) * y * y, y + _bell(rng, 0.10, count) * x * x
+    x = (x + (0.12 + _bell(rng, 0.18, count)) * y) * _between(rng, count, 0.7, 1.2)
+    turn = _bell(rng, 0.09, count)
     x, y = x - turn * y, y + turn * x
 
-    weights = _sampling(points, [[names.index(name) for name in stroke] for stroke in strokes])
     path = np.zeros((_SAMPLES, 2, count))
+    weights = _sampling(points, [[names.index(name) for name in stroke] for stroke in strokes])
     for k in range(len(points)):  # not a matrix product: its rounding depends on the processor
         path[:, 0] += weights[:, k, None] * x[k]
         path[:, 1] += weights[:, k, None] * y[k]
@@ -113,28 +94,30 @@ def _pen_paths(way: str, count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _sampling(points: np.ndarray, strokes: list[list[int]]) -> np.ndarray:
-    """Return the weights (samples, points) of a Catmull-Rom spline through each stroke's points."""
-    pieces = [(stroke, i) for stroke in strokes for i in range(len(stroke) - 1)]
-    lengths = np.array(
-        [np.sqrt(np.square(points[s[i + 1]] - points[s[i]]).sum()) for s, i in pieces]
-    )
+    """The weights (samples, points) of a Catmull-Rom spline through each stroke's points."""
+    # A piece of the spline goes from the second of its four points to the third.
+    pieces = [
+        (stroke[max(i - 1, 0)], stroke[i], stroke[i + 1], stroke[min(i + 2, len(stroke) - 1)])
+        for stroke in strokes
+        for i in range(len(stroke) - 1)
+    ]
+    lengths = np.array([np.sqrt(np.square(points[c] - points[b]).sum()) for _, b, c, _ in pieces])
     ends = np.cumsum(lengths)
     weights = np.zeros((_SAMPLES, len(points)))
     for row, along in enumerate((np.arange(_SAMPLES) + 0.5) / _SAMPLES * ends[-1]):
         piece = int(np.searchsorted(ends, along))
-        stroke, i = pieces[piece]
         t = (along - ends[piece] + lengths[piece]) / lengths[piece]
-        before = stroke[max(i - 1, 0)]
-        after = stroke[min(i + 2, len(stroke) - 1)]
-        weights[row, before] += 0.5 * t * (2 * t - 1 - t * t)
-        weights[row, stroke[i]] += 0.5 * (2 - 5 * t * t + 3 * t * t * t)
-        weights[row, stroke[i + 1]] += 0.5 * t * (1 + 4 * t - 3 * t * t)
-        weights[row, after] += 0.5 * t * t * (t - 1)
+        cubics = (
+            *(0.5 * t * (2 * t - 1 - t * t), 0.5 * (2 - 5 * t * t + 3 * t * t * t)),
+            *(0.5 * t * (1 + 4 * t - 3 * t * t), 0.5 * t * t * (t - 1)),
+        )
+        for point, weight in zip(pieces[piece], cubics, strict=True):
+            weights[row, point] += weight
     return weights
 
 
 def _ink(paths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the pictures, uint8 (n, 28, 28), of the pen's paths (samples, 2, n)."""
+    """The pictures, uint8 (n, 28, 28), of the pen's paths (samples, 2, n)."""
     count = paths.shape[2]
     grid = np.arange(SIZE, dtype=np.float32)[:, None]
     nearest = np.full((SIZE, SIZE, count), np.inf, np.float32)  # squared distance to the path
@@ -150,12 +133,11 @@ def _ink(paths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.rint(ink * 255.0).astype(np.uint8).transpose(2, 0, 1)
 
 
-def _bell(rng: np.random.Generator, shape: int | tuple[int, ...], deviation: float) -> np.ndarray:
-    """Return nearly normal numbers, three uniform ones added up: mean 0, within 3 deviations."""
-    size = (3, shape) if isinstance(shape, int) else (3, *shape)
-    return (rng.random(size).sum(axis=0) - 1.5) * (2.0 * deviation)
+def _bell(rng: np.random.Generator, deviation: float, *shape: int) -> np.ndarray:
+    """Nearly normal numbers, three uniform ones added up: mean 0, within 3 deviations."""
+    return (rng.random((3, *shape)).sum(axis=0) - 1.5) * (2.0 * deviation)
 
 
 def _between(rng: np.random.Generator, count: int, low: float, high: float) -> np.ndarray:
-    """Return `count` float32 numbers spread evenly between two bounds."""
+    """Float32 numbers spread evenly between two bounds."""
     return (low + (high - low) * rng.random(count)).astype(np.float32)

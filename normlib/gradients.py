@@ -12,12 +12,15 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from normlib.arguments import Axes, axes_of, fitting, floating
 from normlib.normalize import (
     AXES,
+    Axes,
     Parameter,
     average,
+    axes_of,
     direction,
+    fitting,
+    floating,
     ranked,
     split_channels,
     standardize,
@@ -66,7 +69,7 @@ def backward(
     and dx the sum of `backward_terms`. The sums run over every number that shared one gamma or
     beta. Arguments as there; dz: the shape of x. Raises what `apply` raises.
     """
-    x = ranked(method, floating(x, "x"))
+    x = ranked(method, x)
     dz = tf.broadcast_to(fitting(dz, x, "dz"), tf.shape(x))
     dx_hat = dz if gamma is None else dz * fitting(gamma, x, "gamma")
     center, axes = method != "rms", AXES[method](x.shape.rank)

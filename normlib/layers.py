@@ -9,12 +9,10 @@ leaves the moving ones alone; only batch norm can tell the difference.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from normlib.arguments import checked_epsilon
 from normlib.config import TrainConfig
 from normlib.fast import fast_batch_norm, fast_normalized, fast_weight_norm
 from normlib.normalize import (
@@ -36,31 +34,20 @@ class Identity(tf.Module):
 
 
 class Norm(tf.Module):
-    """z = gamma * standardize(x) + beta, over the axes of a method of `AXES`.
+    """z = gamma * standardize(x) + beta, over the axes of the config's method.
 
-    shape: of one example, (H, W, C) or (C,). epsilon: inside the root. groups: of group norm.
-    learn: train gamma and beta; False keeps them at 1 and 0.
-    center, scale: whether the mean is subtracted, and the root divided by.
+    shape: of one example, (H, W, C) or (C,).
     """
 
-    def __init__(
-        self,
-        method: str,
-        shape: Sequence[int],
-        *,
-        epsilon: float,
-        groups: int = 1,
-        learn: bool = True,
-        center: bool = True,
-        scale: bool = True,
-        dtype: tf.DType = tf.float32,
-    ):
+    def __init__(self, config: TrainConfig, shape: Sequence[int], dtype: tf.DType = tf.float32):
+        method = config.normalization.removeprefix("tf_")
         super().__init__(name=f"{method}_norm")
-        self.method, self.shape, self.groups = method, tuple(shape), groups
-        self.epsilon = checked_epsilon(epsilon)
-        self.center, self.scale = center and method != "rms", scale
+        self.config, self.method, self.shape = config, method, tuple(shape)
+        self.epsilon = config.epsilon
+        self.center, self.scale = config.center and method != "rms", config.scale
         # Layer and RMS norm own one for each number of an example, the others one per channel.
         owned = self.shape if method in ("layer", "rms") else self.shape[-1:]
+        learn = config.learn_scale_shift
         self.gamma = tf.Variable(tf.ones(owned, dtype), trainable=learn, name="gamma")
         self.beta = None
         if method != "rms":
@@ -77,7 +64,7 @@ class Norm(tf.Module):
         """
         view, gamma, beta, axes = x, self.gamma, self.beta, AXES[self.method](len(self.shape) + 1)
         if self.method == "group":
-            view, gamma, beta = (split_channels(t, self.groups) for t in (x, gamma, beta))
+            view, gamma, beta = (split_channels(t, self.config.groups) for t in (x, gamma, beta))
         if parts > 1:
             even = tf.shape(x)[0] % parts == 0
             view = tf.reshape(x, [tf.where(even, parts, 1), -1, *self.shape])
@@ -100,14 +87,12 @@ class BatchNorm(Norm):
 
     momentum is Keras's (PyTorch's is 1 minus it), and the moving variance is the biased one, as
     in Keras: it is the very number that training divides by.
-    ghost_batches: in training the batch is split into so many parts with statistics of their own.
+    In training each of the config's ghost batches has statistics of its own.
     """
 
-    def __init__(
-        self, shape: Sequence[int], *, momentum: float = 0.9, ghost_batches: int = 1, **options: Any
-    ):
-        super().__init__("batch", shape, **options)
-        self.momentum, self.ghost_batches = momentum, ghost_batches
+    def __init__(self, config: TrainConfig, shape: Sequence[int], dtype: tf.DType = tf.float32):
+        super().__init__(config, shape, dtype)
+        self.momentum = config.momentum
         mean, variance = tf.zeros_like(self.gamma), tf.ones_like(self.gamma)
         self.moving_mean = tf.Variable(mean, trainable=False, name="moving_mean")
         self.moving_variance = tf.Variable(variance, trainable=False, name="moving_variance")
@@ -115,7 +100,7 @@ class BatchNorm(Norm):
     def __call__(self, x: tf.Tensor, training: bool, own_statistics: int = 0) -> tf.Tensor:
         """own_statistics: of the whole batch (1, True), or of each of so many parts of it."""
         if training:
-            z, mean, variance = self.normalized(x, self.ghost_batches)
+            z, mean, variance = self.normalized(x, self.config.ghost_batches)
             self.update(mean, variance)
             return z
         if own_statistics:
@@ -194,19 +179,7 @@ def layer_kernel(config: TrainConfig, initial: np.ndarray) -> Kernel | WeightNor
 
 def activations_norm(config: TrainConfig, shape: Sequence[int], dtype: tf.DType) -> Identity | Norm:
     """What acts on the activations, of this shape, of a layer normalized as the config says."""
-    method = config.normalization
-    if method in ("none", "weight"):
+    if config.normalization in ("none", "weight"):
         return Identity()
-    options: dict[str, Any] = {
-        "epsilon": config.epsilon,
-        "learn": config.learn_scale_shift,
-        "center": config.center,
-        "scale": config.scale,
-        "dtype": dtype,
-    }
-    if method == "batch":
-        ghosts = config.ghost_batches
-        return BatchNorm(shape, momentum=config.momentum, ghost_batches=ghosts, **options)
-    if method == "tf_batch":
-        return TensorFlowBatchNorm(shape, momentum=config.momentum, **options)
-    return Norm(method, shape, groups=config.groups, **options)
+    kinds = {"batch": BatchNorm, "tf_batch": TensorFlowBatchNorm}
+    return kinds.get(config.normalization, Norm)(config, shape, dtype)

@@ -10,14 +10,15 @@ Tensors are channels last. float32 and float64 keep their dtype; anything else i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 import tensorflow as tf
 
 from normlib import runtime  # noqa: F401  (before any op runs: one thread per op)
-from normlib.arguments import Axes, axes_of, checked_epsilon, fitting, floating, lengths
 
+Axes: TypeAlias = int | Sequence[int]
 Parameter: TypeAlias = tf.Tensor | None  # gamma or beta; None stands for 1 or 0
 
 # method -> the averaged axes of an x of this rank, (N, ..., C)
@@ -81,7 +82,7 @@ def apply(
     x: (N, ..., C). groups: of group norm only. RMS norm leaves the mean in.
     Raises ValueError for an unknown method, and for an x of too low a rank.
     """
-    x = ranked(method, floating(x, "x"))
+    x = ranked(method, x)
     view = split_channels(x, groups) if method == "group" else x
     axes = AXES[method](x.shape.rank)
     x_hat, _, _ = standardize(view, axes, epsilon, center=method != "rms")
@@ -109,7 +110,7 @@ def batch_norm(
         return apply("batch", x, gamma, beta, epsilon)
     if mean is None or variance is None:
         raise ValueError("Give both mean and variance, or neither.")
-    x = ranked("batch", floating(x, "x"))
+    x = ranked("batch", x)
     mean, variance = fitting(mean, x, "mean"), fitting(variance, x, "variance")
     return scale_shift((x - mean) * inverse_root(variance, epsilon), gamma, beta)
 
@@ -227,10 +228,9 @@ def total(x: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
 
 def inverse_root(variance: tf.Tensor, epsilon: float) -> tf.Tensor:
     """1 / sqrt(variance + ε); NaN for a variance that overflowed, not a silent 0."""
-    if not tf.is_tensor(epsilon):
-        # made a tensor here, because tf.cast would round it to float32 on the way
-        epsilon = tf.constant(checked_epsilon(epsilon), variance.dtype)
-    root = tf.math.rsqrt(variance + tf.cast(epsilon, variance.dtype))
+    if not tf.is_tensor(epsilon) and not 0 <= epsilon < math.inf:
+        raise ValueError(f"epsilon must be a finite number from 0 up, not {epsilon!r}.")
+    root = tf.math.rsqrt(variance + tf.convert_to_tensor(epsilon, variance.dtype))
     return tf.where(tf.math.is_inf(variance), tf.constant(math.nan, variance.dtype), root)
 
 
@@ -242,10 +242,52 @@ def split_channels(x: tf.Tensor, groups: int) -> tf.Tensor:
     return tf.reshape(x, [*lengths(x)[:-1], groups, channels // groups])
 
 
+def lengths(x: tf.Tensor) -> list[int | tf.Tensor]:
+    """The shape of x: numbers where they are known, tensors where only the run will tell."""
+    return [tf.shape(x)[i] if n is None else n for i, n in enumerate(x.shape)]
+
+
+# --- what they ask of their arguments -----------------------------------------------------------
+
+
+def floating(x: tf.Tensor, name: str) -> tf.Tensor:
+    """x as a tensor; TypeError unless it is float32 or float64."""
+    x = tf.convert_to_tensor(x)
+    if x.dtype not in (tf.float32, tf.float64):
+        raise TypeError(f"{name} must be float32 or float64, not {x.dtype.name}.")
+    return x
+
+
+def fitting(parameter: tf.Tensor, x: tf.Tensor, name: str) -> tf.Tensor:
+    """The parameter in x's dtype; ValueError unless it broadcasts to the shape of x."""
+    parameter = tf.convert_to_tensor(parameter, x.dtype)
+    pairs = zip(reversed(parameter.shape), reversed(x.shape), strict=False)
+    if parameter.shape.rank > x.shape.rank or not all(
+        None in (own, other) or own in (1, other) for own, other in pairs
+    ):
+        raise ValueError(f"{name} has shape {parameter.shape}, which does not fit {x.shape}.")
+    return parameter
+
+
+def axes_of(x: tf.Tensor, axes: Axes) -> tuple[int, ...]:
+    """The axes as a sorted tuple of numbers from 0 up; ValueError for one that x lacks."""
+    given = tuple(axes) if isinstance(axes, Iterable) else (axes,)
+    if any(isinstance(axis, bool) for axis in given):
+        raise TypeError(f"axes must be integers, not {axes!r}.")
+    numbers, rank = tuple(map(operator.index, given)), x.shape.rank
+    if rank is None or not numbers or not all(-rank <= axis < rank for axis in numbers):
+        raise ValueError(f"axes {numbers} do not fit a tensor of shape {x.shape}.")
+    known = tuple(sorted({axis % rank for axis in numbers}))
+    if len(known) != len(numbers):
+        raise ValueError(f"axes {numbers} name one axis twice.")
+    return known
+
+
 def ranked(method: str, x: tf.Tensor) -> tf.Tensor:
-    """x, if it has the axes that the method averages and keeps; else ValueError."""
+    """x as a tensor; ValueError unless it has the axes that the method averages and keeps."""
     if method not in AXES:
         raise ValueError(f"There is no method {method!r} here; there are {', '.join(AXES)}.")
+    x = floating(x, "x")
     least, need = (3, "positions, ") if method == "instance" else (2, "")
     if x.shape.rank is None or x.shape.rank < least:
         named = {"rms": "RMS", "position": "Layer"}.get(method, method.capitalize())

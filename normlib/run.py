@@ -1,20 +1,13 @@
 """A training run as plain data: what it reports while it goes, and what is left when it ends."""
 
-import math
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
 from normlib.config import TrainConfig
-
-# Fields of `Run` that stand in its JSON under their own names; a message may be missing.
-_AS_THEY_ARE = (
-    *("status", "message", "losses", "epochs", "test_accuracy", "seconds"),
-    *("images_per_second", "recorded", "versions"),
-)
-RunStatus = Literal["finished", "stopped", "diverged"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +75,7 @@ class Run:
     config: TrainConfig
     data_name: str
     data_checksum: str
-    status: RunStatus
+    status: Literal["finished", "stopped", "diverged"]
     message: str = ""
     losses: list[float] = field(default_factory=list)
     epochs: list[EpochResult] = field(default_factory=list)
@@ -105,11 +98,10 @@ class Run:
         JSON has no infinities, so "nan", "inf" and "-inf" stand for them: a run that diverged
         keeps its last losses, and every reader of JSON can open it.
         """
-        return {
-            "config": asdict(self.config),
-            "data": {"name": self.data_name, "checksum": self.data_checksum},
-            **{name: _plain(getattr(self, name)) for name in _AS_THEY_ARE},
-        }
+        plain = {name: value for name, value in vars(self).items() if name not in _APART}
+        data = {"name": self.data_name, "checksum": self.data_checksum}
+        text = json.dumps({"config": self.config, "data": data, **plain}, default=_plain)
+        return json.loads(text, parse_constant=lambda constant: str(float(constant)))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays by flat names: "predictions", and "weights/<epoch from 0>/<name>"."""
@@ -123,41 +115,36 @@ class Run:
         cls, data: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None = None
     ) -> "Run":
         """The run that `to_dict` and `arrays` took apart; ValueError or KeyError if it is none."""
-        arrays = {} if arrays is None else arrays
+        arrays = arrays or {}
         weights: dict[int, dict[str, np.ndarray]] = {}
         for name, array in arrays.items():
             if name.startswith("weights/"):
                 _, index, rest = name.split("/", 2)
                 weights.setdefault(int(index), {})[rest] = array
-        found = {
-            name: _numbers(data[name]) for name in _AS_THEY_ARE if name != "message" or name in data
-        }
+        given = {"message": "", **data}
+        found = {name: _numbers(given[name]) for name in cls.__annotations__.keys() - _APART}
         found["epochs"] = [EpochResult(**result) for result in found["epochs"]]
         return cls(
             config=TrainConfig.from_dict(data["config"]),
             data_name=data["data"]["name"],
             data_checksum=data["data"]["checksum"],
-            **found,
             predictions=arrays.get("predictions"),
             weights=[weights.get(index, {}) for index in range(max(weights, default=-1) + 1)],
+            **found,
         )
 
 
+# The fields of `Run` that its JSON has under other names, or not at all.
+_APART = {"config", "data_name", "data_checksum", "predictions", "weights"}
+
+
 def _plain(value: Any) -> Any:
-    """`value` with NumPy's types made Python's and non-finite numbers made words."""
-    if isinstance(value, EpochResult):
-        return _plain(asdict(value))
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    """What JSON knows, of a dataclass or of NumPy's types."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else vars(value)
 
 
 def _numbers(value: Any) -> Any:
-    """The inverse of `_plain`, as far as there is one."""
+    """The numbers again where words stood for them."""
     if isinstance(value, Mapping):
         return {name: _numbers(item) for name, item in value.items()}
     if isinstance(value, list):

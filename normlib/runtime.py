@@ -42,20 +42,15 @@ def custom_gradient(function: Callable) -> Callable:
         results = differentiable(*arguments)
         first = tf.nest.flatten(results)[0]
         if tf.is_symbolic_tensor(first):
-            _keep_in_graph(first.graph, first.op.get_attr("_gradient_op_type").decode())
+            graph, name = first.graph, first.op.get_attr("_gradient_op_type").decode()
+            registered = gradient_registry._registry  # there is no public way to take anything out
+            setattr(graph, name, registered[name]["type"])
+            weakly = weakref.ref(graph)
+            registered[name]["type"] = lambda *gradients: getattr(weakly(), name)(*gradients)
+            weakref.finalize(graph, registered.pop, name, None)
         return results
 
     return call
-
-
-def _keep_in_graph(graph: tf.Graph, name: str) -> None:
-    """Move the gradient that is registered under this name into the graph it belongs to."""
-    registered = gradient_registry._registry  # there is no public way to take anything out
-    gradient = registered[name]["type"]
-    setattr(graph, name, gradient)
-    weakly = weakref.ref(graph)
-    registered[name]["type"] = lambda *arguments: getattr(weakly(), name)(*arguments)
-    weakref.finalize(graph, registered.pop, name, None)
 
 
 def fused(function: Callable) -> Callable:
@@ -69,8 +64,7 @@ def fused(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def call(*tensors):
-        inside_graph = not tf.executing_eagerly()
-        return (compiled if inside_graph and _can_compile() else function)(*tensors)
+        return (function if tf.executing_eagerly() or not _can_compile() else compiled)(*tensors)
 
     return call
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -69,9 +69,8 @@ def sgd_step(
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
         stages = network.forward(images, training=True)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            tf.cast(labels, tf.int32), stages["logits"]
-        )
+        labels = tf.cast(labels, tf.int32)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, stages["logits"])
         loss = tf.reduce_mean(losses)
     gradients = tape.gradient(loss, variables)
     for variable, gradient in zip(variables, gradients, strict=True):
@@ -83,156 +82,121 @@ def sgd_step(
 
 
 class _Training:
-    """One run under way."""
+    """One run under way; what it has given so far stands in `so_far`."""
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        data: Dataset,
-        graphs: Graphs,
-        on_event: Callable[[Event], None],
-        began: float,
-    ):
-        self.config, self.data, self.on_event = config, data, on_event
-        self.graphs, self.net, self.began = graphs, graphs.net, began
+    def __init__(self, config: TrainConfig, data: Dataset, graphs: Graphs, tell, began: float):
+        self.data, self.graphs, self.tell, self.began = data, graphs, tell, began
         self.count = min(config.train_size, len(data.train_images))
-        self.losses: list[float] = []
+        self.per_epoch = -(-self.count // config.batch_size)
+        self.steps = self.per_epoch * config.epochs
+        self.so_far = Run(config, data.name, data.checksum, "finished", versions=versions())
         self.accuracies: list[float] = []
-        self.epochs: list[EpochResult] = []
-        self.recorded: dict[str, list] = {}
-        self.weights: list[dict[str, np.ndarray]] = []
         self.largest: float | None = None  # pre-activation that was still a number
         self.training_seconds = 0.0
 
     def run(self, should_stop: Callable[[], bool]) -> Run:
-        per_epoch = -(-self.count // self.config.batch_size)
-        steps = per_epoch * self.config.epochs
-        self.on_event(Started(steps, per_epoch))
-        for epoch in range(self.config.epochs):
+        losses = self.so_far.losses
+        self.tell(Started(self.steps, self.per_epoch))
+        for epoch in range(self.so_far.config.epochs):
             seconds_before = self.training_seconds
             for indices in self._calls(epoch):
                 if should_stop():
-                    return self._result("stopped", f"Stopped at step {len(self.losses):,}.")
-                trouble = self._advance(indices, steps)
-                if trouble:
-                    return self._result("diverged", trouble)
-            self._end_epoch(epoch, per_epoch, self.training_seconds - seconds_before)
+                    return self._ended("stopped", f"Stopped at step {len(losses):,}.")
+                self._advance(indices)
+                if not np.isfinite(losses[-1]):
+                    finite = "no pre-activation was finite"
+                    if self.largest is not None:
+                        finite = f"largest pre-activation {self.largest:.0e}"
+                    return self._ended("diverged", f"Diverged at step {len(losses):,}, {finite}.")
+            self._end_epoch(epoch, self.training_seconds - seconds_before)
         predictions = self._evaluate(self.data.test_images)
-        return self._result("finished", "", predictions)
+        accuracy = float(np.mean(predictions == self.data.test_labels))
+        return self._ended("finished", "", predictions=predictions, test_accuracy=accuracy)
 
     def _calls(self, epoch: int) -> Iterator[np.ndarray]:
         """The epoch's batches as (steps, batch) index arrays; a short last batch comes alone."""
-        size = self.config.batch_size
-        order = batches(self.config, self.count, epoch)
+        size = self.so_far.config.batch_size
+        order = batches(self.so_far.config, self.count, epoch)
         whole = len(order) // size
         together = max(1, min(_STEPS_PER_CALL, _IMAGES_PER_CALL // size))
         full = order[: whole * size].reshape(whole, size)
-        start = min(_FIRST_CALL, together) if epoch == 0 else 0
-        if start and whole:
+        start = min(_FIRST_CALL, together, whole) if epoch == 0 else 0
+        if start:
             yield full[:start]
         for at in range(start, whole, together):
             yield full[at : at + together]
         if whole * size < len(order):
             yield order[None, whole * size :]
 
-    def _advance(self, indices: np.ndarray, steps: int) -> str:
-        """Take these steps and tell the watcher; returns the sentence of a divergence, or ""."""
+    def _advance(self, indices: np.ndarray) -> None:
+        """Take these steps, up to one whose loss is no number, and tell the watcher."""
         began = time.perf_counter()
-        losses, accuracies, largest, norms = (t.numpy() for t in self.graphs.take_steps(indices))
+        taken = self.graphs.take_steps(indices).numpy()
         self.training_seconds += time.perf_counter() - began
-        finite = np.isfinite(losses)
-        end = len(losses) if finite.all() else int(np.argmin(finite)) + 1
-        losses, accuracies, largest = losses[:end], accuracies[:end], largest[:end]
-        self.largest = next(filter(np.isfinite, largest[::-1]), self.largest)
-        trouble = ""
+        finite = np.isfinite(taken[:, 0])
         if not finite.all():
-            step = len(self.losses) + end
-            sizes = "no pre-activation was finite"
-            if self.largest is not None:
-                sizes = f"largest pre-activation {self.largest:.0e}"
-            trouble = f"Diverged at step {step:,}, {sizes}."
-        self.losses += losses.tolist()
-        self.accuracies += accuracies.tolist()
-        row = {} if trouble else self._record(norms)
+            taken = taken[: np.argmin(finite) + 1]
+        losses, accuracies, largest = taken[:, :3].T
+        self.largest = next(filter(np.isfinite, largest[::-1]), self.largest)
+        run = self.so_far
+        run.losses.extend(losses.tolist())
+        self.accuracies.extend(accuracies.tolist())
+        row: dict[str, object] = {}
+        if finite.all():  # what the pictures need, after these steps
+            *gradients, bias_gradient = taken[-1, 3:].tolist()
+            row = {"step": len(run.losses), "gradient_norms": gradients}
+            row |= {"bias_gradient": bias_gradient, **self._seen()}
         for name, value in row.items():
-            self.recorded.setdefault(name, []).append(value)
-        self.on_event(
-            Progress(
-                len(self.losses),
-                steps,
-                losses.tolist(),
-                accuracies.tolist(),
-                time.perf_counter() - self.began,
-                self._images_per_second(),
-                {name: [value] for name, value in row.items()},
-            )
-        )
-        return trouble
+            run.recorded.setdefault(name, []).append(value)
+        seconds, speed = time.perf_counter() - self.began, self._images_per_second()
+        new = {name: [value] for name, value in row.items()}
+        done = len(run.losses), self.steps, losses.tolist(), accuracies.tolist(), seconds, speed
+        self.tell(Progress(*done, new))
 
-    def _record(self, norms: np.ndarray) -> dict[str, object]:
-        """One row of what the pictures need, after the steps taken so far."""
-        *gradients, bias_gradient = norms.tolist()
+    def _seen(self) -> dict[str, object]:
         seen = {name: value.numpy() for name, value in self.graphs.look().items()}
         for unit in ("conv_input", "hidden_input"):
             seen[unit] = np.percentile(seen[unit], PERCENTILES)
-        return {
-            "step": len(self.losses),
-            "gradient_norms": gradients,
-            "bias_gradient": bias_gradient,
-            **{name: value.tolist() for name, value in seen.items()},
-        }
+        return {name: value.tolist() for name, value in seen.items()}
 
-    def _end_epoch(self, epoch: int, per_epoch: int, seconds: float) -> None:
-        sizes = np.full(per_epoch, self.config.batch_size)
+    def _end_epoch(self, epoch: int, seconds: float) -> None:
+        run = self.so_far
+        sizes = np.full(self.per_epoch, run.config.batch_size)
         sizes[-1] = self.count - sizes[:-1].sum()
-        losses = np.array(self.losses[-per_epoch:])
+        losses = np.array(run.losses[-self.per_epoch :])
         right = self._evaluate(self.data.validation_images) == self.data.validation_labels
-        result = EpochResult(
-            epoch=epoch + 1,
-            report_loss=float(losses.sum() / self.count),
-            train_loss=float((losses * sizes).sum() / self.count),
-            validation_accuracy=float(np.mean(right)),
-            seconds=seconds,
-        )
-        self.epochs.append(result)
-        self.weights.append(self.net.weights())
-        for earlier in self.weights[:-1]:
-            if _bytes_of(self.weights) > WEIGHT_BYTES:
+        report_loss, train_loss = losses.sum() / self.count, (losses * sizes).sum() / self.count
+        numbers = map(float, (report_loss, train_loss, np.mean(right), seconds))
+        result = EpochResult(epoch + 1, *numbers)
+        run.epochs.append(result)
+        run.weights.append(self.graphs.net.weights())
+        for earlier in run.weights[:-1]:
+            if sum(array.nbytes for kept in run.weights for array in kept.values()) > WEIGHT_BYTES:
                 earlier.clear()
-        self.on_event(EpochEnd(result))
+        self.tell(EpochEnd(result))
 
     def _evaluate(self, images: np.ndarray) -> np.ndarray:
         """The predicted class of each image, (N,) uint8."""
-        own = self.config.only_used().inference_statistics == "batch"
+        own = self.so_far.config.only_used().inference_statistics == "batch"
         size = _EVALUATED_TOGETHER if own else _EVALUATED_AT_ONCE
         parts = (tf.constant(images[at : at + size]) for at in range(0, len(images), size))
-        return np.concatenate([self.graphs.predict(part).numpy() for part in parts]).astype(
-            np.uint8
-        )
+        read = [self.graphs.predict(part).numpy() for part in parts]
+        return np.concatenate(read).astype(np.uint8)
 
     def _images_per_second(self) -> float:
-        images = min(len(self.losses) * self.config.batch_size, self.count * self.config.epochs)
-        return images / self.training_seconds if self.training_seconds else 0.0
+        config, seconds = self.so_far.config, self.training_seconds
+        seen = min(len(self.so_far.losses) * config.batch_size, self.count * config.epochs)
+        return seen / seconds if seconds else 0.0
 
-    def _result(self, status, message: str, predictions: np.ndarray | None = None) -> Run:
-        accuracy = None
-        if predictions is not None:
-            accuracy = float(np.mean(predictions == self.data.test_labels))
-        return Run(
-            config=self.config,
-            data_name=self.data.name,
-            data_checksum=self.data.checksum,
+    def _ended(self, status, message: str, **result) -> Run:
+        return replace(
+            self.so_far,
             status=status,
             message=message,
-            losses=self.losses,
-            epochs=self.epochs,
-            test_accuracy=accuracy,
             seconds=time.perf_counter() - self.began,
             images_per_second=self._images_per_second(),
-            recorded={**self.recorded, "batch_accuracies": self.accuracies},
-            versions=versions(),
-            predictions=predictions,
-            weights=self.weights,
+            recorded={**self.so_far.recorded, "batch_accuracies": self.accuracies},
+            **result,
         )
 
 
@@ -278,47 +242,41 @@ class Graphs:
     """
 
     def __init__(self, config: TrainConfig, data: Dataset):
-        self.images, self.labels = _as_tensors(data)
+        with _lock:  # one copy of the images for all graphs
+            if data not in _tensors:
+                _tensors[data] = tf.constant(data.train_images), tf.constant(data.train_labels)
+            self.images, self.labels = _tensors[data]
         self.probe = tf.constant(data.validation_images[:_PROBE_IMAGES])
-        self.net = SmallCNN(config)
-        self.kernels = (self.net.conv_kernel, self.net.dense_kernel, self.net.output_kernel)
-        self._learning_rate = config.learning_rate
-        self._own_statistics = config.inference_statistics == "batch"
-        self.take_steps = tf.function(
-            self._take_steps, input_signature=[tf.TensorSpec([None, None], tf.int32)]
-        ).get_concrete_function()
+        self.config, self.net = config, SmallCNN(config)
+        indices, images = (
+            tf.TensorSpec([None, None], tf.int32),
+            tf.TensorSpec([None, 28, 28, 1], tf.uint8),
+        )
+        self.take_steps = tf.function(self._take_steps).get_concrete_function(indices)
         self.look = tf.function(self._look, autograph=False).get_concrete_function()
-        self.predict = tf.function(
-            self._predict,
-            input_signature=[tf.TensorSpec([None, 28, 28, 1], tf.uint8)],
-            autograph=False,
-        ).get_concrete_function()
+        self.predict = tf.function(self._predict, autograph=False).get_concrete_function(images)
 
-    def _take_steps(self, indices: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """One SGD step for each row of indices; per step: loss, batch accuracy, largest
-        pre-activation; and the gradient norms of the last: three kernels, the conv's bias."""
+    def _take_steps(self, indices: tf.Tensor) -> tf.Tensor:
+        """One SGD step for each row of indices; (steps, 7), each row what `step` gives."""
         steps = tf.shape(indices)[0]
-        losses = tf.TensorArray(tf.float32, steps)
-        accuracies = tf.TensorArray(tf.float32, steps)
-        largest = tf.TensorArray(tf.float32, steps)
-        norms = tf.zeros([4])
+        taken = tf.TensorArray(tf.float32, steps)
         for step in tf.range(steps):
-            loss, accuracy, magnitude, norms = self.step(indices[step])
-            losses = losses.write(step, loss)
-            accuracies = accuracies.write(step, accuracy)
-            largest = largest.write(step, magnitude)
-        return losses.stack(), accuracies.stack(), largest.stack(), norms
+            taken = taken.write(step, self.step(indices[step]))
+        return taken.stack()
 
     @tf.autograph.experimental.do_not_convert  # no loops inside: tracing takes half the time
-    def step(self, indices: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def step(self, indices: tf.Tensor) -> tf.Tensor:
+        """Take a step: its loss, the batch's accuracy, the largest pre-activation, and the norms
+        of the gradients of the three kernels and of the convolution's bias."""
         images, labels = tf.gather(self.images, indices), tf.gather(self.labels, indices)
-        loss, gradients, stages = sgd_step(self.net, images, labels, self._learning_rate)
+        loss, gradients, stages = sgd_step(self.net, images, labels, self.config.learning_rate)
         accuracy = _share(tf.argmax(stages["logits"], 1, tf.int32) == tf.cast(labels, tf.int32))
-        magnitude = tf.maximum(_largest(stages["hidden"]), _largest(stages["logits"]))
+        largest = tf.maximum(*(tf.reduce_max(tf.abs(stages[n])) for n in ("hidden", "logits")))
         variables = self.net.trainable_variables
         of = {v.ref(): gradient for v, gradient in zip(variables, gradients, strict=True)}
-        norms = [_norm(of[v.ref()] for v in kernel.trainable_variables) for kernel in self.kernels]
-        return loss, accuracy, magnitude, tf.stack([*norms, _norm([of[self.net.conv_bias.ref()]])])
+        kernels = (self.net.conv_kernel, self.net.dense_kernel, self.net.output_kernel)
+        norms = [_norm(of[v.ref()] for v in kernel.trainable_variables) for kernel in kernels]
+        return tf.stack([loss, accuracy, largest, *norms, _norm([of[self.net.conv_bias.ref()]])])
 
     def _look(self) -> dict[str, tf.Tensor]:
         """How the network sees the probe images now, batch norm by the probe's statistics."""
@@ -329,7 +287,6 @@ class Graphs:
             "hidden_input": stages[self.net.relu_input("hidden")][:, 0],
             "dead_conv": _share(tf.reduce_max(stages["conv_relu"], [0, 1, 2]) == 0),
             "dead_hidden": _share(tf.reduce_max(stages["hidden_relu"], 0) == 0),
-            "kernel_norms": tf.stack([_norm([kernel()]) for kernel in self.kernels]),
         }
         norm = self.net.conv_norm
         if isinstance(norm, BatchNorm):
@@ -343,17 +300,9 @@ class Graphs:
         return seen
 
     def _predict(self, images: tf.Tensor) -> tf.Tensor:
-        own = self._own_statistics
+        own = self.config.inference_statistics == "batch"
         logits = self.net.forward(images, training=False, own_statistics=own)["logits"]
         return tf.argmax(logits, 1, tf.int32)
-
-
-def _as_tensors(data: Dataset) -> tuple[tf.Tensor, tf.Tensor]:
-    """The images and labels to train on, once for all graphs."""
-    with _lock:
-        if data not in _tensors:
-            _tensors[data] = tf.constant(data.train_images), tf.constant(data.train_labels)
-        return _tensors[data]
 
 
 def _share(true: tf.Tensor) -> tf.Tensor:
@@ -364,11 +313,3 @@ def _norm(tensors: Iterable[tf.Tensor]) -> tf.Tensor:
     """The length of all these numbers taken as one vector."""
     lengths = [tf.math.reduce_euclidean_norm(t) for t in tensors]
     return tf.math.reduce_euclidean_norm(tf.stack(lengths))
-
-
-def _largest(x: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_max(tf.abs(x))
-
-
-def _bytes_of(weights: list[dict[str, np.ndarray]]) -> int:
-    return sum(array.nbytes for epoch in weights for array in epoch.values())

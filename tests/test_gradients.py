@@ -23,6 +23,15 @@ def by_name(rows):
     return {row.name: row for row in rows}
 
 
+def on_tape(op, tensors, dz=None):
+    """What the op gives (the first of it is z), and TensorFlow's gradients of sum(z * dz)."""
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        results = op(*tensors)
+        results = results if isinstance(results, tuple) else (results,)
+    return [*results, *tape.gradient(results[0], tensors, dz)]
+
+
 # --- four ways, one gradient --------------------------------------------------------------------
 
 
@@ -125,10 +134,9 @@ def test_the_three_terms_add_up_and_take_away_shift_and_stretch():
 @pytest.mark.parametrize("center", [True, False])
 def test_a_mean_left_in_leaves_out_its_term(center):
     x, dx_hat = tf.constant(IMAGES), RNG.standard_normal(IMAGES.shape)
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        x_hat, _, variance = normalize.standardize(x, (1, 2), 1e-3, center)
-    expected = tape.gradient(x_hat, x, dx_hat)
+    x_hat, _, variance, expected = on_tape(
+        lambda x: normalize.standardize(x, (1, 2), 1e-3, center), [x], dx_hat
+    )
     terms = gradients.backward_terms(dx_hat, x_hat, tf.sqrt(variance + 1e-3), (1, 2), center)
     np.testing.assert_allclose(terms.dx, expected, atol=1e-13)
     assert center or not np.any(terms.mean)
@@ -143,45 +151,32 @@ def test_the_gradient_of_v_is_orthogonal_to_v_so_that_v_grows():
 
 
 def test_a_bias_before_batch_norm_has_no_gradient():
-    bias = tf.zeros(4, tf.float64)
-    with tf.GradientTape() as tape:
-        tape.watch(bias)
-        z = normalize.batch_norm(IMAGES + bias, None, None, 1e-5)
-    dz = RNG.standard_normal(IMAGES.shape)
-    np.testing.assert_allclose(tape.gradient(z, bias, dz), np.zeros(4), atol=1e-13)
+    bias, dz = tf.zeros(4, tf.float64), RNG.standard_normal(IMAGES.shape)
+    _, found = on_tape(lambda b: normalize.batch_norm(IMAGES + b, None, None, 1e-5), [bias], dz)
+    np.testing.assert_allclose(found, np.zeros(4), atol=1e-13)
 
 
-@pytest.mark.parametrize("shape", [(4,), (3, 2, 4), (3, 1, 4), (1,), ()])
-def test_gradients_have_the_shape_of_gamma_and_beta(shape):
-    gamma, beta = (tf.constant(RNG.standard_normal(shape)) for _ in range(2))
+@pytest.mark.parametrize(
+    ("method", "shape"),
+    [
+        *((method, (4,)) for method in normalize.AXES),
+        *(("layer", shape) for shape in ((3, 2, 4), (3, 1, 4), (1,), ())),
+    ],
+)
+def test_every_method_is_differentiated_over_its_own_axes_from_arrays_too(method, shape):
+    arrays = IMAGES, RNG.normal(1.0, 0.5, shape), RNG.normal(0.0, 1.0, shape)
     dz = RNG.standard_normal(IMAGES.shape)
-    with tf.GradientTape() as tape:
-        tape.watch([gamma, beta])
-        z = normalize.layer_norm(IMAGES, gamma, beta, 1e-5)
-    expected = tape.gradient(z, [gamma, beta], dz)
-    _, *got = gradients.backward("layer", IMAGES, gamma, beta, 1e-5, dz)
-    for mine, other in zip(got, expected, strict=True):
-        assert mine.shape == shape
+    got = gradients.backward(method, *arrays, 1e-3, dz, groups=2)
+    _, *expected = on_tape(
+        lambda *tensors: normalize.apply(method, *tensors, 1e-3, groups=2),
+        [tf.constant(array) for array in arrays],
+        dz,
+    )
+    for mine, other, array in zip(got, expected, arrays, strict=True):
+        assert mine.shape == array.shape
         np.testing.assert_allclose(mine, other, atol=1e-12)
-
-
-def test_no_gamma_and_no_beta_have_no_gradient():
-    for method in normalize.AXES:
-        _, dgamma, dbeta = gradients.backward(method, IMAGES, None, None, 1e-5, IMAGES, groups=2)
-        assert dgamma is None and dbeta is None
-
-
-@pytest.mark.parametrize("method", normalize.AXES)
-def test_every_method_is_differentiated_over_its_own_axes_from_arrays_too(method):
-    gamma, beta = RNG.normal(1.0, 0.5, 4), RNG.standard_normal(4)
-    dz = RNG.standard_normal(IMAGES.shape)
-    tensors = [tf.constant(array) for array in (IMAGES, gamma, beta)]
-    with tf.GradientTape() as tape:
-        tape.watch(tensors)
-        z = normalize.apply(method, *tensors, 1e-3, groups=2)
-    got = gradients.backward(method, IMAGES, gamma, beta, 1e-3, dz, groups=2)
-    for mine, other in zip(got, tape.gradient(z, tensors, dz), strict=True):
-        np.testing.assert_allclose(mine, other, atol=1e-12)
+    _, dgamma, dbeta = gradients.backward(method, IMAGES, None, None, 1e-5, IMAGES, groups=2)
+    assert dgamma is None and dbeta is None
 
 
 @pytest.mark.parametrize("name", ["gamma", "beta", "dz"])
@@ -202,11 +197,9 @@ def test_weight_norms_gradient_is_right_over_the_whole_range_of_float32(size):
 
 def test_a_kernel_of_zeros_is_left_alone():
     v = tf.constant([[0.0, 3.0], [0.0, 4.0]])
-    with tf.GradientTape() as tape:
-        tape.watch(v)
-        w = normalize.weight_norm(v, [2.0, 2.0])
+    _, on_the_tape = on_tape(lambda v: normalize.weight_norm(v, [2.0, 2.0]), [v])
     by_hand = gradients.weight_norm_backward(np.ones_like(v), v, [2.0, 2.0])
-    for dv in (tape.gradient(w, v), by_hand.dv):
+    for dv in (on_the_tape, by_hand.dv):
         np.testing.assert_array_equal(dv[:, 0], 0)
         np.testing.assert_allclose(dv[:, 1], [0.064, -0.048], rtol=1e-5)
     np.testing.assert_allclose(by_hand.dg, [0, 1.4], rtol=1e-6)
@@ -230,14 +223,10 @@ def test_the_layers_gradient_is_that_of_the_plain_formula(axes, owned, center, s
         x_hat = x_hat if scale else x - mean
         return normalize.scale_shift(x_hat, gamma, beta), mean, variance
 
-    results = []
-    for way in (by_hand, plain, tf.function(by_hand)):
-        with tf.GradientTape() as tape:
-            tape.watch([x, gamma, beta])
-            z, mean, variance = way(x, gamma, beta)
-        results.append([z, mean, variance, *tape.gradient(z, [x, gamma, beta], dz)])
-    for other in results[1:]:
-        for mine, theirs in zip(results[0], other, strict=True):
+    ways = (by_hand, plain, tf.function(by_hand))
+    first, *others = (on_tape(way, [x, gamma, beta], dz) for way in ways)
+    for other in others:
+        for mine, theirs in zip(first, other, strict=True):
             assert mine.shape == theirs.shape
             np.testing.assert_allclose(mine, theirs, atol=1e-11)
 
@@ -255,10 +244,7 @@ def test_in_float32_it_keeps_its_digits_far_from_zero(axes, beta, owned):
         @tf.function(input_signature=[tf.TensorSpec([None, *x.shape[1:]], dtype)] * 2)
         def both_ways(x, dz, dtype=dtype):
             tensors = [x, *(tf.constant(p, dtype) for p in (gamma, offset) if p is not None)]
-            with tf.GradientTape() as tape:
-                tape.watch(tensors)
-                z, mean, variance = fast.fast_normalized(*tensors, *no_beta, 1e-3, axes)
-            return z, mean, variance, *tape.gradient(z, tensors, dz)
+            return on_tape(lambda *t: fast.fast_normalized(*t, *no_beta, 1e-3, axes), tensors, dz)
 
         results.append(both_ways(tf.constant(x, dtype), tf.constant(dz, dtype)))
     for single, double in zip(*results, strict=True):
@@ -269,38 +255,33 @@ def test_in_float32_it_keeps_its_digits_far_from_zero(axes, beta, owned):
 def test_a_constant_input_is_normalized_to_beta_and_keeps_finite(axes):
     x, dz = tf.fill([4, 3, 2, 4], 3.0), tf.constant(IMAGES, tf.float32)
     gamma, beta = tf.constant([1.0, -2.0, 0.0, 3.0]), tf.constant([0.5, 1.0, -1.0, 0.0])
-    with tf.GradientTape() as tape:
-        tape.watch([x, gamma, beta])
-        z, _, variance = fast.fast_normalized(x, gamma, beta, 1e-5, axes)
+    z, _, variance, *found = on_tape(
+        lambda *tensors: fast.fast_normalized(*tensors, 1e-5, axes), [x, gamma, beta], dz
+    )
     assert not np.any(variance)
     np.testing.assert_array_equal(z, np.broadcast_to(beta, x.shape))
-    assert all(np.isfinite(d).all() for d in tape.gradient(z, [x, gamma, beta], dz))
+    assert all(np.isfinite(gradient).all() for gradient in found)
 
 
 def test_gamma_zero_gives_no_nan():
-    x = tf.constant(IMAGES)
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        zeros = tf.zeros(x.shape[-1], x.dtype)
-        z, _, _ = fast.fast_normalized(x, zeros, zeros, 1e-5, (0, 1, 2))
-    np.testing.assert_array_equal(tape.gradient(z, x), 0)
+    zeros = tf.zeros(4, tf.float64)
+    *_, dx = on_tape(
+        lambda x: fast.fast_normalized(x, zeros, zeros, 1e-5, (0, 1, 2)), [tf.constant(IMAGES)]
+    )
+    np.testing.assert_array_equal(dx, 0)
 
 
 # --- refusals -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("method", "x", "mistake", "sentence"),
     [
-        (("none", IMAGES), "There is a check for batch, layer"),
-        (("batch", IMAGES, None, None, None), None),
-        (("batch", np.ones((50, 41))), "at most 2,000 numbers, not 2,050"),
+        ("none", IMAGES, None, "There is a check for batch, layer"),
+        ("batch", IMAGES, "norm as a constant", "none of the mistakes of batch norm"),
+        ("batch", np.ones((50, 41)), None, "at most 2,000 numbers, not 2,050"),
     ],
 )
-def test_what_cannot_be_checked_gets_a_sentence(arguments, sentence):
-    if sentence is None:
-        with pytest.raises(ValueError, match="none of the mistakes of batch norm"):
-            gradient_check.check(*arguments, mistake="norm as a constant")
-    else:
-        with pytest.raises(ValueError, match=sentence):
-            gradient_check.check(*arguments)
+def test_what_cannot_be_checked_gets_a_sentence(method, x, mistake, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        gradient_check.check(method, x, mistake=mistake)

@@ -8,20 +8,21 @@ import pickle
 import socket
 import socketserver
 import struct
-import subprocess
-import sys
 import threading
 import time
 import tracemalloc
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from normlib import mnist
-from normlib.mnist import describe_source, load_mnist, read_upload
+from normlib.mnist import describe_source, load_mnist
+from pages.lab import upload
+from pages.lab.upload import read_upload
 
 real_mnist = pytest.mark.skipif(
     not os.environ.get("NORMLIB_MNIST"), reason="NORMLIB_MNIST does not name the real mnist.npz"
@@ -58,7 +59,7 @@ def npz(members, compression=zipfile.ZIP_DEFLATED):
 def lookalike():
     """The bytes of a file that has MNIST's shapes, and its checksum."""
     arrays = arrays_like_mnist()
-    return npz(arrays), mnist._checksum(tuple(arrays[name] for name in mnist._ARRAYS))
+    return npz(arrays), mnist.as_dataset("", "", (), list(arrays.values())).checksum
 
 
 @pytest.fixture
@@ -88,6 +89,7 @@ def genuine(monkeypatch, lookalike):
     """Take the lookalike for the real one."""
     content, checksum = lookalike
     monkeypatch.setattr(mnist, "MNIST_CHECKSUM", checksum)
+    monkeypatch.setattr(upload, "MNIST_CHECKSUM", checksum)
     return content
 
 
@@ -96,25 +98,21 @@ def serve(monkeypatch):
     """Start a server that answers every request by calling answer(send, stop)."""
     servers, stop = [], threading.Event()
 
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            while not self.request.recv(65_536).endswith(b"\r\n\r\n"):
+                pass
+            self.server.requests += 1
+            with contextlib.suppress(ConnectionError):  # the reader may leave first
+                self.server.answer(self.request.sendall, stop)
+
     def start(answer):
-        class Handler(socketserver.BaseRequestHandler):
-            def handle(self):
-                while not self.request.recv(65_536).endswith(b"\r\n\r\n"):
-                    pass
-                server.requests += 1
-                with contextlib.suppress(ConnectionError):  # the reader may leave first
-                    answer(self.request.sendall, stop)
-
-        class Server(socketserver.ThreadingTCPServer):
-            daemon_threads = True
-            requests = 0
-
-        server = Server(("127.0.0.1", 0), Handler)
+        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads, server.requests, server.answer = True, 0, answer
         servers.append(server)
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        monkeypatch.setattr(
-            mnist, "MNIST_URL", f"http://127.0.0.1:{server.server_address[1]}/mnist.npz"
-        )
+        url = f"http://127.0.0.1:{server.server_address[1]}/mnist.npz"
+        monkeypatch.setattr(mnist, "MNIST_URL", url)
         return server
 
     yield start
@@ -122,6 +120,27 @@ def serve(monkeypatch):
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+def cached(content):
+    """Put this into Keras's cache."""
+    cache = mnist.keras_cache()
+    cache.parent.mkdir(parents=True)
+    cache.write_bytes(content)
+    return cache
+
+
+def counts(data):
+    return [len(data.train_labels), len(data.validation_labels), len(data.test_labels)]
+
+
+def peak_memory(work):
+    """What the work gives, and the bytes that it held at most."""
+    tracemalloc.start()
+    try:
+        return work(), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def reply(body, status="200 OK", length=None):
@@ -155,39 +174,30 @@ def test_without_any_source_digits_are_drawn_and_every_source_has_its_sentence(b
     )
     assert download.startswith(f"Keras's download ({mnist.MNIST_URL}) was passed over: ")
     assert "no answer that can be used" in download and "refused" in download
-    counts = [len(data.train_labels), len(data.validation_labels), len(data.test_labels)]
-    assert counts == [11_000, 1_000, 2_000]
+    assert counts(data) == [11_000, 1_000, 2_000]
     assert data.train_images.shape == (11_000, 28, 28, 1)
     assert not set(map(bytes, data.train_images)) & set(map(bytes, data.test_images))
     with pytest.raises(ValueError, match="read-only"):
         data.train_images[0] = 1
 
 
-def test_the_environment_variable_comes_before_the_cache(alone, genuine, monkeypatch):
-    cache = mnist._keras_cache()
-    cache.parent.mkdir(parents=True)
-    cache.write_bytes(genuine)
-    chosen = alone / "chosen.npz"
+def test_a_file_comes_before_the_cache_and_that_before_the_download(
+    alone, genuine, serve, monkeypatch
+):
+    server, cache, chosen = serve(reply(genuine)), cached(genuine), alone / "chosen.npz"
+    data = load_mnist()
+    assert (data.source, data.notes) == (f"Keras's cache ({cache})", ())
     chosen.write_bytes(genuine)
     monkeypatch.setenv("NORMLIB_MNIST", str(chosen))
     data = load_mnist()
     assert (data.name, data.source, data.notes) == ("MNIST", f"NORMLIB_MNIST ({chosen})", ())
-
-
-def test_the_cache_comes_before_the_download(alone, genuine, serve):
-    server = serve(reply(genuine))
-    cache = mnist._keras_cache()
-    cache.parent.mkdir(parents=True)
-    cache.write_bytes(genuine)
-    data = load_mnist()
-    assert (data.source, data.notes) == (f"Keras's cache ({cache})", ())
     assert server.requests == 0
 
 
 def test_a_download_is_verified_kept_and_found_the_next_time(alone, genuine, serve, monkeypatch):
     server = serve(reply(genuine))
     data = load_mnist()
-    cache = mnist._keras_cache()
+    cache = mnist.keras_cache()
     assert data.name == "MNIST" and data.source == f"Keras's download ({mnist.MNIST_URL})"
     assert len(data.notes) == 1 and "cache" in data.notes[0]
     assert cache.read_bytes() == genuine
@@ -197,18 +207,19 @@ def test_a_download_is_verified_kept_and_found_the_next_time(alone, genuine, ser
     assert server.requests == 1
 
 
-def test_no_download_when_it_is_switched_off(alone, genuine, serve):
+def test_no_download_when_it_is_switched_off_which_is_described(alone, genuine, serve):
     server = serve(reply(genuine))
     data = load_mnist(download=False)
     assert data.name == "drawn digits" and len(data.notes) == 1
     assert server.requests == 0
+    text = describe_source(data)
+    assert "Keras's cache" in text and "no such file" in text
+    assert "drawn digits" in text and "110 images to train on" in text
 
 
 def test_a_broken_cache_is_named_left_alone_and_passed_over(alone, genuine, serve):
     serve(reply(genuine))
-    cache = mnist._keras_cache()
-    cache.parent.mkdir(parents=True)
-    cache.write_bytes(genuine[:10_000])
+    cache = cached(genuine[:10_000])
     data = load_mnist()
     assert data.name == "MNIST" and data.source.startswith("Keras's download")
     assert cache.read_bytes() == genuine[:10_000]
@@ -246,43 +257,36 @@ def test_the_split_is_the_first_5000_the_last_55000_and_the_test_set(alone, genu
                 array[0] = 1
 
 
-def test_describe_source_says_what_is_used_and_why(alone):
-    text = describe_source(load_mnist(download=False))
-    assert "Keras's cache" in text and "no such file" in text
-    assert "drawn digits" in text and "110 images to train on" in text
-
-
 # Files that are not MNIST.
 
 
-def faulty_files(lookalike):
-    arrays = arrays_like_mnist(1_000, 100)
-    return {
-        "no such file": None,
-        "not an ordinary file": Path,
-        "not a whole .npz": b"",
-        "not a whole .npz file": lookalike[: len(lookalike) // 2],
-        "must hold exactly x_train, y_train": npz({"x_train": arrays["x_train"]}),
-        "x_train must hold 60,000 images of 28 x 28, but its shape is 1,000 x 28 x 28": npz(arrays),
-        "its checksum is": lookalike,
-    }
+FAULTS = {
+    "no such file": None,
+    "not an ordinary file": Path,
+    "not a whole .npz": lambda lookalike: b"",
+    "not a whole .npz file": lambda lookalike: lookalike[: len(lookalike) // 2],
+    "must hold exactly x_train, y_train": lambda lookalike: npz({"x_train": np.zeros(3)}),
+    "x_train must hold 60,000 images of 28 x 28, but its shape is 1,000 x 28 x 28": (
+        lambda lookalike: npz(arrays_like_mnist(1_000, 100))
+    ),
+    "its checksum is": lambda lookalike: lookalike,
+}
 
 
-@pytest.mark.parametrize("fault", list(faulty_files(b"")))
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_faulty_file_is_named_left_alone_and_passed_over(alone, monkeypatch, lookalike, fault):
-    content = faulty_files(lookalike[0])[fault]
-    file = alone / "chosen.npz"
-    if content is Path:
+    make, content, file = FAULTS[fault], None, alone / "chosen.npz"
+    if make is Path:
         file.mkdir()
-    elif content is not None:
+    elif make is not None:
+        content = make(lookalike[0])
         file.write_bytes(content)
     monkeypatch.setenv("NORMLIB_MNIST", str(file))
     data = load_mnist(download=False)
     assert data.name == "drawn digits"
     assert data.notes[0].startswith(f"NORMLIB_MNIST ({file}) was passed over: ")
     assert fault in data.notes[0] and data.notes[0].endswith(".")
-    if isinstance(content, bytes):
-        assert file.read_bytes() == content
+    assert content is None or file.read_bytes() == content
 
 
 def test_a_device_that_never_ends_is_not_read(alone):
@@ -326,7 +330,7 @@ def test_a_useless_answer_is_named_and_nothing_is_kept(alone, serve, answer, fau
     serve(answer)
     data = load_mnist()
     assert data.name == "drawn digits" and fault in data.notes[-1]
-    assert not mnist._keras_cache().parent.exists()
+    assert not mnist.keras_cache().parent.exists()
 
 
 def test_an_endless_answer_is_cut_off(alone, serve, monkeypatch):
@@ -342,16 +346,9 @@ def test_an_endless_answer_is_cut_off(alone, serve, monkeypatch):
 
 def test_a_failure_is_not_tried_again_and_threads_share_one_load(alone, serve):
     server = serve(lambda send, stop: stop.wait(30))
-    found = []
-    threads = [
-        threading.Thread(target=lambda: found.append(load_mnist(time_limit=0.3))) for _ in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 8 and len(set(map(id, found))) == 1
-    assert load_mnist() is found[0]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: load_mnist(time_limit=0.3), range(8)))
+    assert len(set(map(id, [*found, load_mnist()]))) == 1
     assert server.requests == 1
 
 
@@ -395,20 +392,16 @@ def small():
 def test_an_upload_in_the_right_layout_is_used(small):
     data = read_upload(npz(small))
     assert (data.name, data.source, data.notes) == ("uploaded data", "uploaded", ())
-    counts = [len(data.train_labels), len(data.validation_labels), len(data.test_labels)]
-    assert counts == [1_100, 100, 100]
+    assert counts(data) == [1_100, 100, 100]
     assert np.array_equal(data.validation_images[..., 0], small["x_train"][:100])
     assert data.checksum != read_upload(npz({**small, "y_test": small["y_test"][::-1]})).checksum
+    columns = {name: np.asfortranarray(array) for name, array in small.items()}
+    assert b"'fortran_order': True" in npy(columns["x_train"])
+    assert read_upload(npz(columns)).checksum == data.checksum
 
 
 def test_an_upload_of_mnist_is_called_mnist(genuine):
     assert read_upload(genuine).name == "MNIST"
-
-
-def test_arrays_stored_column_by_column_are_read_right(small):
-    columns = {name: np.asfortranarray(array) for name, array in small.items()}
-    assert b"'fortran_order': True" in npy(columns["x_train"])
-    assert read_upload(npz(columns)).checksum == read_upload(npz(small)).checksum
 
 
 def header(text, version=b"\x01\x00"):
@@ -506,26 +499,19 @@ def test_an_upload_over_the_size_limit_is_refused(small):
 def test_a_zip_bomb_takes_no_memory(small):
     bomb = lying_zip(small, 64 * 2**20)
     assert len(bomb) < 2**20
-    tracemalloc.start()
-    try:
-        data = read_upload(bomb)  # what it says is there is there; the rest is never unpacked
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    # What it says is there is there; the rest is never unpacked.
+    data, peak = peak_memory(lambda: read_upload(bomb))
     assert data.checksum == read_upload(npz(small)).checksum
     assert peak < 16 * 2**20
 
 
 def test_a_zip_of_very_many_files_is_refused_before_it_is_listed():
-    crowd = npz({f"m{number}": b"" for number in range(10_000)})
-    tracemalloc.start()
-    try:
+    def refused(crowd):
         with pytest.raises(ValueError, match="must hold exactly x_train"):
             read_upload(crowd)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 2**20
+
+    crowd = npz({f"m{number}": b"" for number in range(10_000)})
+    assert peak_memory(lambda: refused(crowd))[1] < 2**20
 
 
 def test_an_upload_never_runs_a_pickle(tmp_path, small):
@@ -571,12 +557,3 @@ def test_the_real_mnist_is_recognized(monkeypatch):
     # The mean of all 60,000 training pictures, scaled to 0..1, as it is quoted everywhere.
     images = np.concatenate([data.validation_images, data.train_images])
     assert images.mean() / 255 == pytest.approx(0.1307, abs=5e-5)
-
-
-def test_data_needs_no_tensorflow():
-    code = "import sys, normlib.mnist; print('tensorflow' in sys.modules)"
-    root = Path(mnist.__file__).parents[1]
-    found = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
-    )
-    assert found.stdout.strip() == "False"

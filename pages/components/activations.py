@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import streamlit as st
 
-from normlib.config import METHODS, TrainConfig
+from normlib.config import TrainConfig
 from pages.components import charts, controls, image_grids, page, server, source
+from pages.lab.latex import FORMULAS
 from pages.lab.run_names import describe
 from pages.lab.words import percent, title
 
@@ -236,7 +237,7 @@ def show_code(methods: Sequence[str]) -> None:
     if "weight" in methods:
         functions.append(normalize.weight_norm)
     if functions:
-        formulas = [METHODS[method].formula for method in methods if method != "none"]
+        formulas = [FORMULAS[method] for method in methods if method != "none"]
         source.show_source(*functions, formula=r" \qquad ".join(formulas), key="code")
 
 

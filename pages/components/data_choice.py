@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from normlib.mnist import UPLOAD_LIMIT, Dataset, read_upload
+from normlib.mnist import Dataset
 from pages.components import server
+from pages.lab.upload import UPLOAD_LIMIT, read_upload
 
 
 def when_loaded(draw: Callable[[], None], until_then: str) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -63,7 +63,7 @@ def one_norm_for_the_kernel(v, g):
     return g * v / tf.norm(v)
 
 
-def constant_outside_the_root(v, g):
+def a_constant_outside_the_root(v, g):
     """Divides by ||v|| + 0.001, as one might to be safe from zero."""
     return g * v / (normalize.direction(v)[1] + 1e-3)
 
@@ -73,18 +73,15 @@ def mean_of_the_squares(v, g):
     return g * v / tf.sqrt(tf.reduce_mean(tf.square(v), axis=range(v.shape.rank - 1)))
 
 
-MISTAKES: dict[str, Callable] = {
-    "statistics as constants": statistics_as_constants,
-    "wrong axes": wrong_axes,
-    "epsilon outside the root": epsilon_outside_the_root,
-    "unbiased variance": unbiased_variance,
-}
-WEIGHT_MISTAKES: dict[str, Callable] = {
-    "norm as a constant": norm_as_a_constant,
-    "one norm for the kernel": one_norm_for_the_kernel,
-    "a constant outside the root": constant_outside_the_root,
-    "mean of the squares": mean_of_the_squares,
-}
+def _named(*functions: Callable) -> dict[str, Callable]:
+    return {function.__name__.replace("_", " "): function for function in functions}
+
+
+MISTAKES = _named(statistics_as_constants, wrong_axes, epsilon_outside_the_root, unbiased_variance)
+WEIGHT_MISTAKES = _named(
+    *(norm_as_a_constant, one_norm_for_the_kernel),
+    *(a_constant_outside_the_root, mean_of_the_squares),
+)
 
 
 def mistakes(method: str) -> dict[str, Callable]:
@@ -95,8 +92,7 @@ def mistakes(method: str) -> dict[str, Callable]:
 # --- the four-way check -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class CheckRow:
+class CheckRow(NamedTuple):
     """One gradient, found in four ways; all arrays have its shape.
 
     name: x, gamma, beta, v or g. smallest_scale: differences are relative to the largest number
@@ -113,11 +109,13 @@ class CheckRow:
     @property
     def differences(self) -> dict[tuple[str, str], float]:
         """The largest relative difference between each two of `WAYS`."""
-        ways = dict(zip(WAYS, (self.by_hand, self.tape, self.central, self.library), strict=True))
-        return {
-            (one, other): self._relative(ways[one], ways[other])
-            for one, other in itertools.combinations(WAYS, 2)
-        }
+        ways = dict(zip(WAYS, self[1:5], strict=True))
+        found = {}
+        for one, other in itertools.combinations(WAYS, 2):
+            a, b = ways[one], ways[other]
+            scale = max(np.max(np.abs(a)), np.max(np.abs(b)), self.smallest_scale)
+            found[one, other] = float(np.max(np.abs(a - b)) / scale)
+        return found
 
     @property
     def worst(self) -> float:
@@ -126,10 +124,6 @@ class CheckRow:
     @property
     def agrees(self) -> bool:
         return self.worst <= TOLERANCE
-
-    def _relative(self, a: np.ndarray, b: np.ndarray) -> float:
-        scale = max(np.max(np.abs(a)), np.max(np.abs(b)), self.smallest_scale)
-        return float(np.max(np.abs(a - b)) / scale)
 
 
 def check(
@@ -176,62 +170,41 @@ def check(
     names = {"weight": ("v", "g"), "rms": ("x", "gamma")}.get(method, ("x", "gamma", "beta"))
     tensors = (x, gamma, beta)[: len(names)]
     by_hand: Sequence[tf.Tensor]
+    op: Callable
     if method == "weight":
-        right, library = normalize.weight_norm, reference.tf_weight_norm
+        op = mistakes(method)[mistake] if mistake else normalize.weight_norm
+        library = reference.tf_weight_norm
         by_hand = gradients.weight_norm_backward(dz, x, gamma)
         root = float(tf.reduce_min(normalize.direction(x)[1]))
     else:
         options = {"groups": groups} if method == "group" else {}
         library = partial(getattr(reference, f"keras_{method}_norm"), epsilon=epsilon, **options)
-        view, axes = _averaged(method, x, groups)
-        _, _, variance = normalize.standardize(view, axes, epsilon, center=method != "rms")
+        view = partial(normalize.split_channels, groups=groups) if options else tf.identity
+        axes, center = normalize.AXES[method](x.shape.rank), method != "rms"
+        _, _, variance = normalize.standardize(view(x), axes, epsilon, center)
         root = float(tf.sqrt(tf.reduce_min(variance) + epsilon))
-        by_hand = gradients.backward(
-            method, x, gamma, beta if tensors[2:] else None, epsilon, dz, groups
-        )
+        known = beta if tensors[2:] else None
+        by_hand = gradients.backward(method, x, gamma, known, epsilon, dz, groups)
 
-        def right(x, gamma, beta=None):
-            return normalize.apply(method, x, gamma, beta, epsilon, groups)
+        def op(x, gamma, beta=None):
+            if mistake is None:
+                return normalize.apply(method, x, gamma, beta, epsilon, groups)
+            x_hat = mistakes(method)[mistake](view(x), axes, epsilon, center)
+            return normalize.scale_shift(tf.reshape(x_hat, x.shape), gamma, beta)
 
-    under_test = right if mistake is None else _with(mistake, method, epsilon, groups)
     # z bends on the scale of the smallest root, and is linear in gamma and beta: any step will do.
     steps = (1e-5 * root, 1e-3, 1e-3)
     scales = (float(tf.reduce_max(tf.abs(dz * gamma))) / root, *[float(tf.reduce_max(abs(dz)))] * 2)
-    tape = _tape(under_test, tensors, dz)
-    central = _central_differences(under_test, tensors, dz, steps)
-    others = _tape(library, tensors, dz)
-    rows = zip(names, by_hand, tape, central, others, scales, strict=False)
+    ways = (
+        by_hand,
+        reference.with_gradients(op, tensors, dz)[1:],
+        _central_differences(op, tensors, dz, steps),
+        reference.with_gradients(library, tensors, dz)[1:],
+    )
     return [
-        CheckRow(name, a.numpy(), b.numpy(), c.numpy(), d.numpy(), 1e-3 * scale)
-        for name, a, b, c, d, scale in rows
+        CheckRow._make((name, *(way[i].numpy() for way in ways), 1e-3 * scales[i]))
+        for i, name in enumerate(names)
     ]
-
-
-def _averaged(method: str, x: tf.Tensor, groups: int) -> tuple[tf.Tensor, tuple[int, ...]]:
-    """x in the shape that `standardize` sees, and the axes that the method averages."""
-    view = normalize.split_channels(x, groups) if method == "group" else x
-    return view, normalize.AXES[method](x.shape.rank)
-
-
-def _with(mistake: str, method: str, epsilon: float, groups: int) -> Callable:
-    """The method's op with a wrong `standardize`."""
-    wrong = mistakes(method)[mistake]
-    if method == "weight":
-        return wrong
-
-    def op(x, gamma, beta=None):
-        view, axes = _averaged(method, x, groups)
-        x_hat = wrong(view, axes, epsilon, center=method != "rms")
-        return normalize.scale_shift(tf.reshape(x_hat, x.shape), gamma, beta)
-
-    return op
-
-
-def _tape(op: Callable, tensors: Sequence[tf.Tensor], dz: tf.Tensor) -> list[tf.Tensor]:
-    with tf.GradientTape() as tape:
-        tape.watch(tensors)
-        z = op(*tensors)
-    return tape.gradient(z, tensors, dz)
 
 
 def _central_differences(op, tensors, dz, steps) -> list[tf.Tensor]:

@@ -7,7 +7,7 @@ a convolution has positions too, and there some of the answers change (see `HOLD
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -15,12 +15,8 @@ import tensorflow as tf
 from normlib import normalize
 
 TRANSFORMATIONS = (
-    "all weights re-scaled",
-    "all filters re-centered",
-    "one filter re-scaled",
-    "all data re-scaled",
-    "all data re-centered",
-    "one example re-scaled",
+    *("all weights re-scaled", "all filters re-centered", "one filter re-scaled"),
+    *("all data re-scaled", "all data re-centered", "one example re-scaled"),
 )
 
 # In the order of TRANSFORMATIONS: does the output stay the same?
@@ -46,8 +42,7 @@ HOLDS_FOR_CONVOLUTION = {
 }
 
 
-@dataclass(frozen=True)
-class Invariance:
+class Invariance(NamedTuple):
     """One cell of the table.
 
     deviation: the largest change of an output, relative to the largest output.
@@ -82,8 +77,7 @@ def table(
     seed: of the kernel and the data that are added; they are as large as what they are added to.
     Raises ValueError for an unknown method.
     """
-    unknown = [method for method in methods if method not in HOLDS]
-    if unknown:
+    if unknown := [method for method in methods if method not in HOLDS]:
         raise ValueError(f"There is no table of invariances for {', '.join(unknown)}.")
     x, w = tf.cast(images, tf.float64), tf.cast(kernel, tf.float64)
     convolution = w.shape.rank == 4
@@ -93,18 +87,19 @@ def table(
     for method in methods:
         layer = _layer(method, convolution, epsilon, groups)
         before = layer(x, w)
-        for i, name in enumerate(TRANSFORMATIONS):
-            change = float(tf.reduce_max(tf.abs(layer(*changed[name]) - before)))
-            largest = float(tf.reduce_max(tf.abs(before)))
+        largest = float(tf.reduce_max(tf.abs(before)))
+        papers = PAPER.get(method, (None,) * len(TRANSFORMATIONS))
+        told = zip(TRANSFORMATIONS, changed, holds[method], papers, strict=True)
+        for name, arguments, exact, paper in told:
+            change = float(tf.reduce_max(tf.abs(layer(*arguments) - before)))
             # One example through batch norm, or a batch of blanks, is 0 before and after.
             deviation = change / largest if largest else (np.inf if change else 0.0)
-            paper = PAPER[method][i] if method in PAPER else None
-            rows.append(Invariance(method, name, deviation, holds[method][i], paper))
+            rows.append(Invariance(method, name, deviation, exact, paper))
     return rows
 
 
-def _transformed(x, w, factor, seed) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-    """Data and kernel after each of the transformations."""
+def _transformed(x, w, factor, seed) -> Sequence[tuple[tf.Tensor, tf.Tensor]]:
+    """Data and kernel after each of the `TRANSFORMATIONS`."""
     rng = np.random.default_rng(seed)
     one_filter = rng.standard_normal([*w.shape[:-1], 1]) * float(tf.math.reduce_std(w))
     # In a convolution every pixel is the same feature, so all are moved by one number.
@@ -112,27 +107,20 @@ def _transformed(x, w, factor, seed) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
     one_example = one_example * float(tf.math.reduce_std(x))
     first = np.where(np.arange(max(x.shape[0], w.shape[-1])) == 0, factor, 1.0)
     per_example = first[: x.shape[0]].reshape([-1] + [1] * (x.shape.rank - 1))
-    changed = (
-        (x, w * factor),
-        (x, w + one_filter),
-        (x, w * first[: w.shape[-1]]),
-        (x * factor, w),
-        (x + one_example, w),
-        (x * per_example, w),
-    )
-    return dict(zip(TRANSFORMATIONS, changed, strict=True))
+    weights = ((x, w * factor), (x, w + one_filter), (x, w * first[: w.shape[-1]]))
+    return *weights, (x * factor, w), (x + one_example, w), (x * per_example, w)
 
 
 def _layer(method: str, convolution: bool, epsilon: float, groups: int) -> Callable:
     """(images, kernel) -> normalized output, with gamma = 1 and beta = 0."""
 
-    def weighted_sum(x, w):
-        return tf.nn.conv2d(x, w, strides=1, padding="VALID") if convolution else x @ w
+    def layer(x, w):
+        if method == "weight":
+            w = normalize.weight_norm(w, 1.0)
+        z = tf.nn.conv2d(x, w, strides=1, padding="VALID") if convolution else x @ w
+        if method in ("none", "weight"):
+            return z
+        by = "position" if method == "layer per position" else method
+        return normalize.apply(by, z, None, None, epsilon, groups)
 
-    if method == "weight":
-        ones = tf.constant(1.0, tf.float64)
-        return lambda x, w: weighted_sum(x, normalize.weight_norm(w, ones))
-    if method == "none":
-        return weighted_sum
-    by = "position" if method == "layer per position" else method
-    return lambda x, w: normalize.apply(by, weighted_sum(x, w), None, None, epsilon, groups)
+    return layer

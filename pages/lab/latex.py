@@ -1,4 +1,4 @@
-"""Numbers and sums as LaTeX, as a person writes them."""
+"""Numbers, sums and the methods' formulas as LaTeX, as a person writes them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,17 @@ from pages.lab import words
 
 APPROXIMATELY = r"\approx"
 _MOST_TERMS = 6  # in a written-out sum; of more only the first two and the last
+_BATCH = r"z = \gamma_c \frac{x - \mu_c}{\sqrt{\sigma_c^2 + \epsilon}} + \beta_c"
+FORMULAS: dict[str, str] = {
+    "none": r"z = x",
+    "batch": _BATCH,
+    "weight": r"w_c = g_c \frac{v_c}{\lVert v_c \rVert}",
+    "layer": r"z = \gamma \frac{x - \mu_n}{\sqrt{\sigma_n^2 + \epsilon}} + \beta",
+    "group": r"z = \gamma_c \frac{x - \mu_{n,g}}{\sqrt{\sigma_{n,g}^2 + \epsilon}} + \beta_c",
+    "instance": r"z = \gamma_c \frac{x - \mu_{n,c}}{\sqrt{\sigma_{n,c}^2 + \epsilon}} + \beta_c",
+    "rms": r"z = \gamma \frac{x}{\sqrt{\overline{x^2}_n + \epsilon}}",
+    "tf_batch": _BATCH,
+}
 _LINE = 20  # characters of a written-out sum on one line, so that a telephone can show it
 
 

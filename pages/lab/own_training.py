@@ -83,7 +83,7 @@ def train_own(
 
 
 def _network(exercise: str, function: Callable[..., Any], config: TrainConfig) -> SmallCNN:
-    network = SmallCNN.from_config(config)
+    network = SmallCNN(config)
     if STANDS_FOR[exercise] == "weight":
         network.conv_kernel = _OwnKernel(function, network.conv_kernel)
     else:

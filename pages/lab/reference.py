@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from statistics import median
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -21,9 +22,7 @@ import tensorflow as tf
 
 from normlib import normalize
 
-KERAS_EPSILON = 1e-3
-KERAS_RMS_EPSILON = 1e-6
-KERAS_MOMENTUM = 0.99
+KERAS_EPSILON, KERAS_RMS_EPSILON, KERAS_MOMENTUM = 1e-3, 1e-6, 0.99
 
 
 # --- the library's functions, as pure callables ------------------------------------------------
@@ -42,21 +41,18 @@ def fused_batch_norm(x, gamma, beta, epsilon):
 
 def keras_batch_norm(x, gamma, beta, epsilon):
     """Keras's `BatchNormalization`, in training."""
-    layer = _keras("BatchNormalization", x, gamma, beta, epsilon=epsilon)
-    return _call(layer, x, gamma, beta, training=True)[0]
+    return _keras("BatchNormalization", x, gamma, beta, True, epsilon=epsilon)[0]
 
 
 def keras_layer_norm(x, gamma, beta, epsilon, axes=None):
     """Keras's `LayerNormalization`, over all axes but the first unless given."""
-    axes = tuple(range(1, x.shape.rank)) if axes is None else axes
-    layer = _keras("LayerNormalization", x, gamma, beta, axis=axes, epsilon=epsilon)
-    return _call(layer, x, gamma, beta)[0]
+    axes = axes or tuple(range(1, x.shape.rank))
+    return _keras("LayerNormalization", x, gamma, beta, axis=axes, epsilon=epsilon)[0]
 
 
 def keras_group_norm(x, gamma, beta, epsilon, groups):
     """Keras's `GroupNormalization`."""
-    layer = _keras("GroupNormalization", x, gamma, beta, groups=groups, epsilon=epsilon)
-    return _call(layer, x, gamma, beta)[0]
+    return _keras("GroupNormalization", x, gamma, beta, groups=groups, epsilon=epsilon)[0]
 
 
 def keras_instance_norm(x, gamma, beta, epsilon):
@@ -66,9 +62,8 @@ def keras_instance_norm(x, gamma, beta, epsilon):
 
 def keras_rms_norm(x, gamma, epsilon, axes=None):
     """Keras's `RMSNormalization`, over all axes but the first unless given."""
-    axes = tuple(range(1, x.shape.rank)) if axes is None else axes
-    layer = _built("RMSNormalization", tuple(x.shape), x.dtype.name, axis=axes, epsilon=epsilon)
-    return _call(layer, x, gamma)[0]
+    axes = axes or tuple(range(1, x.shape.rank))
+    return _keras("RMSNormalization", x, gamma, None, axis=axes, epsilon=epsilon)[0]
 
 
 def tf_weight_norm(v, g):
@@ -78,8 +73,7 @@ def tf_weight_norm(v, g):
 
 def keras_moving_statistics(x, momentum):
     """The moving mean and variance (C,) of Keras's batch norm after one batch, from 0 and 1."""
-    layer = _keras("BatchNormalization", x, None, None, momentum=momentum)
-    return _call(layer, x, training=True)[1]
+    return _keras("BatchNormalization", x, None, None, True, momentum=momentum)[1]
 
 
 def fused_moving_statistics(x, momentum):
@@ -105,9 +99,14 @@ def moving_statistics(x, momentum, unbiased=False):
     return (1 - momentum) * mean, momentum + (1 - momentum) * variance
 
 
-def _keras(kind, x, gamma, beta, **options) -> keras.Layer:
-    has = {"scale": gamma is not None, "center": beta is not None}
-    return _built(kind, tuple(x.shape), x.dtype.name, **has, **options)
+def _keras(kind, x, gamma, beta, training=None, **options):
+    """The output and the new state of a Keras layer with these parameters, which may be traced."""
+    if kind != "RMSNormalization":
+        options |= {"scale": gamma is not None, "center": beta is not None}
+    layer = _built(kind, tuple(x.shape), x.dtype.name, **options)
+    parameters = [p for p in (gamma, beta) if p is not None]
+    call = {} if training is None else {"training": training}
+    return layer.stateless_call(parameters, layer.non_trainable_variables, x, **call)
 
 
 @lru_cache(maxsize=32)  # a layer cannot be made inside a tf.function, only found there
@@ -115,12 +114,6 @@ def _built(kind: str, shape: tuple[int, ...], dtype: str, **options) -> keras.La
     layer = getattr(keras.layers, kind)(dtype=dtype, **options)
     layer.build(shape)
     return layer
-
-
-def _call(layer, x, *parameters, **options):
-    """The output and the new state of a Keras layer with these parameters, which may be traced."""
-    parameters = [p for p in parameters if p is not None]
-    return layer.stateless_call(parameters, layer.non_trainable_variables, x, **options)
 
 
 # --- own against the library's ------------------------------------------------------------------
@@ -147,26 +140,15 @@ class Comparison:
     library_milliseconds: float
 
 
-@dataclass(frozen=True)
-class _Side:
+class _Side(NamedTuple):
     """One operation at its settings, and what it should compute."""
 
     name: str
-    words: str  # its settings other than epsilon
-    op: Callable  # on the tensors of the comparison, and epsilon
+    settings: str
+    op: Callable  # of the tensors of the comparison
     formula: Callable  # the same from `normalize`, to be run in float64
-    epsilon: float | None
-    moving: Callable | None = None  # (x, momentum) -> moving mean, moving variance
-    momentum: float = 0.9
-    unbiased: bool = False  # the moving variance
-
-    @property
-    def settings(self) -> str:
-        epsilon = "" if self.epsilon is None else f"epsilon {self.epsilon:g}"
-        return ", ".join(filter(None, (self.words, epsilon)))
-
-    def run(self, op: Callable, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-        return op(*tensors) if self.epsilon is None else op(*tensors, self.epsilon)
+    moving: Callable | None = None  # x -> moving mean, moving variance
+    true_moving: Callable | None = None
 
 
 def compare(
@@ -200,76 +182,72 @@ def compare(
     }
     rows = []
     for kind, own, library in _pairs(epsilon, momentum, groups, library_defaults):
-        kind, _, count = kind.partition(" ")
-        tensors = inputs[kind][: int(count or 3)]
+        tensors = inputs[kind][: 2 if "RMS" in own.name else 3]
         names = ["output", "dv", "dg"] if kind == "kernel" else ["output", "dx", "dgamma", "dbeta"]
         names = names[: len(tensors) + 1]
-        if own.moving and library.moving:
+        if library.moving:
             names += ["moving mean", "moving variance"]
         r = tf.constant(rng.standard_normal(tensors[0].shape), tf.float32)
-        (mine, my_truth, my_time), (theirs, their_truth, their_time) = (
-            _measure(side, tensors, r, repeats) for side in (own, library)
-        )
+        mine, my_truth, my_time = _measure(own, tensors, r, repeats)
+        theirs, their_truth, their_time = _measure(library, tensors, r, repeats)
         rows.append(
             Comparison(
-                own.name,
-                library.name,
-                own.settings,
-                library.settings,
+                *(own.name, library.name, own.settings, library.settings),
                 _largest(names, mine, theirs),
                 _largest(names, mine, my_truth),
                 _largest(names, theirs, their_truth),
-                my_time,
-                their_time,
+                *(my_time, their_time),
             )
         )
     return rows
 
 
 def _pairs(epsilon, momentum, groups, defaults) -> list[tuple[str, _Side, _Side]]:
-    """The inputs, the lab's side and the library's; "examples 2" is those without beta."""
+    """What gamma and beta belong to, the lab's side and the library's."""
+    there = (KERAS_EPSILON, KERAS_RMS_EPSILON, KERAS_MOMENTUM)
+    keras_epsilon, rms_epsilon, keras_momentum = there if defaults else (epsilon, epsilon, momentum)
 
-    def own(name, words, op, **options) -> _Side:
-        op = partial(op, **options)
-        return _Side(name, words, op, op, epsilon)
+    def side(name, words, op, like=None, epsilon=epsilon, **options) -> _Side:
+        """like: the lab's side that has the formula; this is the lab's own where not given."""
+        op = partial(op, epsilon=epsilon, **options)
+        formula = partial(like.formula, epsilon=epsilon) if like else op
+        return _Side(name, ", ".join(filter(None, (words, f"epsilon {epsilon:g}"))), op, formula)
 
-    def theirs(name, words, op, like: _Side, default=KERAS_EPSILON, **options) -> _Side:
-        used = default if defaults and default is not None else epsilon
-        return _Side(name, words, partial(op, **options), like.formula, used)
+    def moves(side: _Side, statistics, momentum, unbiased=False) -> _Side:
+        truth = partial(moving_statistics, momentum=momentum, unbiased=unbiased)
+        return side._replace(moving=partial(statistics, momentum=momentum), true_moving=truth)
 
-    words, theirs_momentum = f"momentum {momentum:g}", KERAS_MOMENTUM if defaults else momentum
-    batch = own("batch norm", words, normalize.batch_norm)
-    batch = replace(batch, moving=moving_statistics, momentum=momentum)
-    tf_batch = theirs("tf.nn.batch_normalization", "", tf_batch_norm, batch, default=None)
+    theirs = partial(side, epsilon=keras_epsilon)
+    everything, words = "over H, W, C", f"momentum {momentum:g}"
+    batch = moves(side("batch norm", words, normalize.batch_norm), moving_statistics, momentum)
+    tf_batch = side("tf.nn.batch_normalization", "", tf_batch_norm, batch)
     words += ", moving variance unbiased"
     fused = theirs("tf.nn.fused_batch_norm", words, fused_batch_norm, batch)
-    fused = replace(fused, moving=fused_moving_statistics, momentum=momentum, unbiased=True)
-    words = f"momentum {theirs_momentum:g}"
+    fused = moves(fused, fused_moving_statistics, momentum, unbiased=True)
+    words = f"momentum {keras_momentum:g}"
     keras_batch = theirs("keras BatchNormalization", words, keras_batch_norm, batch)
-    keras_batch = replace(keras_batch, moving=keras_moving_statistics, momentum=theirs_momentum)
+    keras_batch = moves(keras_batch, keras_moving_statistics, keras_momentum)
 
-    layer = own("layer norm", "over H, W, C", normalize.layer_norm)
-    layer_c = own("layer norm per position", "over C", normalize.layer_norm, axes=-1)
-    keras_layer_c = theirs("keras LayerNormalization", "over C", keras_layer_norm, layer_c, axes=-1)
-    keras_layer = theirs("keras LayerNormalization", "over H, W, C", keras_layer_norm, layer)
+    layer = side("layer norm", everything, normalize.layer_norm)
+    layer_c = side("layer norm per position", "over C", normalize.layer_norm, axes=-1)
+    group = side("group norm", f"{groups} groups", normalize.group_norm, groups=groups)
+    instance = side("instance norm", "", normalize.instance_norm)
+    rms = side("RMS norm", everything, normalize.rms_norm)
+    rms_c = side("RMS norm per position", "over C", normalize.rms_norm, axes=-1)
+    name = "keras LayerNormalization"
+    keras_layer = theirs(name, everything, keras_layer_norm, layer)
+    keras_layer_c = theirs(name, "over C", keras_layer_norm, layer_c, axes=-1)
+    name = "keras GroupNormalization"
+    one_group = theirs(name, "1 group", keras_group_norm, layer, groups=1)
+    keras_group = theirs(name, f"{groups} groups", keras_group_norm, group, groups=groups)
+    keras_instance = theirs(name, "C groups", keras_instance_norm, instance)
+    name = "keras RMSNormalization"
+    keras_rms = side(name, everything, keras_rms_norm, rms, rms_epsilon)
+    keras_rms_c = side(name, "over C", keras_rms_norm, rms_c, rms_epsilon, axes=-1)
 
-    group_norm = "keras GroupNormalization"
-    one_group = theirs(group_norm, "1 group", keras_group_norm, layer, groups=1)
-    group = own("group norm", f"{groups} groups", normalize.group_norm, groups=groups)
-    keras_group = theirs(group_norm, f"{groups} groups", keras_group_norm, group, groups=groups)
-    instance = own("instance norm", "", normalize.instance_norm)
-    keras_instance = theirs(group_norm, "C groups", keras_instance_norm, instance)
-
-    rms = own("RMS norm", "over H, W, C", normalize.rms_norm)
-    rms_c = own("RMS norm per position", "over C", normalize.rms_norm, axes=-1)
-    rms_name = "keras RMSNormalization"
-    keras_rms = theirs(rms_name, "over H, W, C", keras_rms_norm, rms, KERAS_RMS_EPSILON)
-    keras_rms_c = theirs(rms_name, "over C", keras_rms_norm, rms_c, KERAS_RMS_EPSILON, axes=-1)
-
-    words, op = "one norm per output channel", normalize.weight_norm
-    weight = _Side("weight norm", words, op, op, None)
-    tf_weight = _Side("tf.nn.l2_normalize", words, tf_weight_norm, op, None)
-
+    op = normalize.weight_norm
+    weight = _Side("weight norm", "one norm per output channel", op, op)
+    tf_weight = weight._replace(name="tf.nn.l2_normalize", op=tf_weight_norm)
     examples = "channels" if defaults else "examples"  # Keras's default gamma is (C,)
     return [
         ("channels", batch, tf_batch),
@@ -280,39 +258,35 @@ def _pairs(epsilon, momentum, groups, defaults) -> list[tuple[str, _Side, _Side]
         ("channels", layer, one_group),
         ("channels", group, keras_group),
         ("channels", instance, keras_instance),
-        (f"{examples} 2", rms, keras_rms_c if defaults else keras_rms),
-        ("channels 2", rms_c, keras_rms_c),
-        ("kernel 2", weight, tf_weight),
+        (examples, rms, keras_rms_c if defaults else keras_rms),
+        ("channels", rms_c, keras_rms_c),
+        ("kernel", weight, tf_weight),
     ]
 
 
 def _measure(side: _Side, tensors, r, repeats: int):
     """What the side gives, what its formula gives in float64, and the median milliseconds."""
-
-    @tf.function(autograph=False)
-    def forward_and_backward(*tensors):
-        return _with_gradients(partial(side.run, side.op), tensors, r)
-
-    side.run(side.op, tensors)  # makes the Keras layer
-    results, times = forward_and_backward(*tensors), []  # the first call builds the graph
+    side.op(*tensors)  # makes the Keras layer
+    both_ways = tf.function(partial(with_gradients, side.op), autograph=False)
+    results, times = both_ways(tensors, r), []  # the first call builds the graph
     for _ in range(repeats):
         start = time.perf_counter()
-        forward_and_backward(*tensors)
+        both_ways(tensors, r)
         times.append(1000 * (time.perf_counter() - start))
     exact = [tf.cast(t, tf.float64) for t in tensors]
-    truth = _with_gradients(partial(side.run, side.formula), exact, tf.cast(r, tf.float64))
-    if side.moving:
-        results = [*results, *side.moving(tensors[0], side.momentum)]
-        truth = [*truth, *moving_statistics(exact[0], side.momentum, side.unbiased)]
+    truth = with_gradients(side.formula, exact, tf.cast(r, tf.float64))
+    if side.moving and side.true_moving:
+        results = [*results, *side.moving(tensors[0])]
+        truth = [*truth, *side.true_moving(exact[0])]
     return [t.numpy() for t in results], [t.numpy() for t in truth], median(times)
 
 
-def _with_gradients(op: Callable, tensors, r) -> list[tf.Tensor]:
-    """z, and the gradients of sum(z * r) in each of the tensors."""
+def with_gradients(op: Callable, tensors: Sequence[tf.Tensor], dz: tf.Tensor) -> list[tf.Tensor]:
+    """z, and the gradients of sum(z * dz) in each of the tensors."""
     with tf.GradientTape() as tape:
         tape.watch(tensors)
-        z = op(tensors)
-    return [z, *tape.gradient(z, tensors, r)]
+        z = op(*tensors)
+    return [z, *tape.gradient(z, tensors, dz)]
 
 
 def _largest(names: Sequence[str], a, b) -> dict[str, float]:

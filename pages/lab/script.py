@@ -21,7 +21,7 @@ from normlib.run import Run
 
 # From the ground up, as a file is read; what stands later may use what stands before.
 MODULES = (
-    *("normlib.config", "normlib.runtime", "normlib.arguments", "normlib.normalize"),
+    *("normlib.config", "normlib.runtime", "normlib.normalize"),
     *("normlib.gradients", "normlib.fast", "normlib.layers", "normlib.cnn", "normlib.training"),
     "pages.lab.script_main",
 )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from normlib.config import METHODS, TrainConfig
+from normlib.config import TrainConfig
 from pages.components import charts, controls, image_grids, page, source, theme
 from pages.lab import report
+from pages.lab.latex import FORMULAS
 from pages.lab.words import minus, percent, points
 
 SHOWN = {
@@ -69,7 +70,7 @@ def show() -> None:
         layers.constant_kernel,
         layers.WeightNorm,
         normalize.weight_norm,
-        formula=METHODS["weight"].formula,
+        formula=FORMULAS["weight"],
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from normlib.config import METHODS as ALL_METHODS
 from pages.components import charts, controls, number_table, page, theme
 from pages.components.charts import Chart
 from pages.components.number_table import GAP, Mark
@@ -116,9 +115,11 @@ def blocks(values: np.ndarray, shared: np.ndarray, cell: Cell) -> list[Mark]:
 
 def averaged(method: str) -> str:
     """Which numbers share a mean, in words."""
-    if method == "group":
-        return f"all positions of one group of {CHANNELS // GROUPS} channels of one example"
-    return ALL_METHODS["layer" if method == "rms" else method].averages
+    return {
+        "batch": "all examples and positions of one channel",
+        "group": f"all positions of one group of {CHANNELS // GROUPS} channels of one example",
+        "instance": "all positions of one channel of one example",
+    }.get(method, "all positions and channels of one example")
 
 
 def answer(steps: Steps, cell: Cell) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from pages.components import controls, number_table, source
-from pages.lab import arithmetic, words
+from pages.lab import arithmetic, latex, words
 from pages.lab.arithmetic import Steps
 
 FEATURES = 3
@@ -121,9 +121,8 @@ def show_code(method: str, averaged: str = "") -> None:
     averaged: which numbers share a mean, in words; those of a table where not given.
     """
     from normlib import normalize
-    from normlib.config import METHODS
 
-    formula = METHODS[method].formula
+    formula = latex.FORMULAS[method]
     if method == "weight":
         source.show_source(normalize.weight_norm, normalize.direction, formula=formula)
         return
