@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MOST_IMAGES = int(page.PAGES["activations"].limits["batch"])
 DIGITS, DIGITS_PER_PICTURE = 32, 8
+FRESH = "Fresh: the first weights of this seed"
 
 
 class Origin(NamedTuple):
@@ -151,12 +152,20 @@ def draw_controls() -> tuple[Origin, tuple[str, ...], float, str]:
 
     What cannot be shown gets a sentence and is not among the methods.
     """
+    from pages.lab import activations
+
     with page.control_box():
         _, epsilon, _ = page.control_row("batch", "eps", "stage")
         chosen = page.methods_control()
     origin, told = _origin()
     caption = charts.caption_for("batch", "eps", "seed", more=told)
-    return origin, _possible(chosen, origin), epsilon, caption
+    possible = []
+    for method in chosen:
+        if sentence := activations.refusal(network(origin), origin.layer, method):
+            st.info(f"{title(method)} is not shown. {sentence}", icon=":material/info:")
+        else:
+            possible.append(method)
+    return origin, tuple(possible), epsilon, caption
 
 
 def _origin() -> tuple[Origin, str]:
@@ -176,19 +185,6 @@ def _origin() -> tuple[Origin, str]:
         controls.put("weights", "fresh")
     weights = "fresh" if run is None else f"{run.key}@{index + 1}"
     return Origin(data, controls.get("seed"), controls.get("batch"), layer, weights), told
-
-
-def _possible(methods: tuple[str, ...], origin: Origin) -> tuple[str, ...]:
-    """The methods that can stand in this layer; what cannot be shown gets a sentence."""
-    from pages.lab import activations
-
-    possible = []
-    for method in methods:
-        if sentence := activations.refusal(network(origin), origin.layer, method):
-            st.info(f"{title(method)} is not shown. {sentence}", icon=":material/info:")
-        else:
-            possible.append(method)
-    return tuple(possible)
 
 
 # ---- below the picture -----------------------------------------------------------------------
@@ -217,9 +213,9 @@ def _pictures(origin: Origin) -> list[str]:
     from PIL import Image
 
     every, links = images(origin), []
-    for start in range(0, len(every), DIGITS_PER_PICTURE):
-        file, part = io.BytesIO(), every[start : start + DIGITS_PER_PICTURE]
-        columns = min(len(every), DIGITS_PER_PICTURE)
+    columns = min(len(every), DIGITS_PER_PICTURE)
+    for start in range(0, len(every), columns):
+        file, part = io.BytesIO(), every[start : start + columns]
         Image.fromarray(image_grids.digits(part, columns)).save(file, "PNG")
         links.append(f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}")
     return links
@@ -250,8 +246,8 @@ def draw_origin_controls() -> None:
         first, second = st.columns(2)
         with first:
             controls.control("seed")
-        if controls.visible("weights"):
-            with second:
+        with second:
+            if controls.visible("weights"):
                 _weights_control()
 
 
@@ -267,9 +263,7 @@ def _weights_control() -> None:
 
     def words(key: str) -> str:
         one = runs.get(key) or (run if key == chosen else None)
-        if one is None:
-            return "Fresh: the first weights of this seed"
-        return _trained_words(one.config, one.test_accuracy)
+        return _trained_words(one.config, one.test_accuracy) if one else FRESH
 
     st.session_state["_run"] = chosen
     st.selectbox(

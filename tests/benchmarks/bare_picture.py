@@ -19,7 +19,7 @@ def charts() -> dict[int, Chart]:
     origin = activations.Origin(server.data().checksum, 0, 64, "conv", "fresh")
     epsilon = CONTROLS["eps"].default
     return {
-        batch: histograms.look(origin._replace(batch=batch), FOUR_METHODS, epsilon).chart
+        batch: histograms.look(origin._replace(batch=batch), FOUR_METHODS, epsilon)[0]
         for batch in BATCH_SIZES
         if batch <= activations.MOST_IMAGES
     }

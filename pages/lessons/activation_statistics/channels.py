@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pages.components.charts import Chart
-    from pages.lab.activations import Summary
+    from pages.lessons.activation_statistics.charts import Seen
 
 QUESTION = (
     "Which method gives every single channel the same mean and the same standard deviation, and "
@@ -58,9 +57,7 @@ def show_every_channel(origin: Origin, methods: tuple[str, ...], epsilon: float)
 @st.cache_resource(max_entries=256, show_spinner=False)
 def look(origin: Origin, methods: tuple[str, ...], epsilon: float) -> tuple[Chart, str]:
     seen = {method: activations.look(origin, method, epsilon) for method in methods}
-    chart = spread(seen, origin.unit)
-    chart.sent  # noqa: B018 (converted now, and not when it is looked at)
-    return chart, answer_to(seen, origin.unit)
+    return spread(seen, origin.unit), answer_to(seen, origin.unit)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
@@ -68,15 +65,11 @@ def every_channel(origin: Origin, methods: tuple[str, ...], epsilon: float) -> p
     """The full table, percentiles and all; made only when somebody opens it."""
     import pandas as pd
 
-    tables = []
-    for method in methods:
-        table = activations.channel_table(origin, method, epsilon)
-        table.insert(0, "method", title(method))
-        tables.append(table)
-    return pd.concat(tables, ignore_index=True)
+    tables = {title(m): activations.channel_table(origin, m, epsilon) for m in methods}
+    return pd.concat(tables, names=["method"]).reset_index("method").reset_index(drop=True)
 
 
-def answer_to(seen: Mapping[str, Mapping[str, Summary]], unit: str) -> str:
+def answer_to(seen: Seen, unit: str) -> str:
     paragraphs = []
     for method, steps in seen.items():
         z = steps["normalized"]

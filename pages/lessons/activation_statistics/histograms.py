@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
     from pages.components.charts import Chart
     from pages.lab.activations import Summary
-
-    Seen = Mapping[str, Mapping[str, Summary]]  # method -> step -> summary
+    from pages.lessons.activation_statistics.charts import Seen
 
 QUESTION = (
     "The same digits go through the same weights. Which methods give the numbers a mean of 0 and a "
@@ -32,28 +31,22 @@ TITLES = {
 }
 
 
-class Shown(NamedTuple):
-    chart: Chart
-    dead: dict[str, tuple[int, int]]  # by method: how many units of how many
-    answer: str
-    table: pa.Table
-
-
 def show() -> None:
     origin, methods, epsilon, caption = activations.draw_controls()
     if methods:
-        shown = look(origin, methods, epsilon)
-        charts.show(shown.chart, caption, "histograms")
-        if any(off for off, _ in shown.dead.values()):
-            show_dead_units(shown.dead, origin.unit)
-        page.answer(shown.answer)
-        show_table(shown.table)
+        chart, dead, answer, table = look(origin, methods, epsilon)
+        charts.show(chart, caption, "histograms")
+        if any(off for off, _ in dead.values()):
+            show_dead_units(dead, origin.unit)
+        page.answer(answer)
+        show_table(table)
         activations.show_digits(origin)
         activations.show_code(methods)
     activations.draw_origin_controls()
 
 
 def show_dead_units(dead: Mapping[str, tuple[int, int]], unit: str) -> None:
+    """dead: by method, how many units of how many."""
     for column, (method, (off, of)) in zip(st.columns(len(dead)), dead.items(), strict=True):
         column.metric(
             title(method),
@@ -66,13 +59,14 @@ def show_dead_units(dead: Mapping[str, tuple[int, int]], unit: str) -> None:
 
 
 @st.cache_resource(max_entries=384, show_spinner=False)  # some 60 kB each
-def look(origin: Origin, methods: tuple[str, ...], epsilon: float) -> Shown:
-    """The picture, ready to be sent, and the words and the table under it."""
+def look(
+    origin: Origin, methods: tuple[str, ...], epsilon: float
+) -> tuple[Chart, dict[str, tuple[int, int]], str, pa.Table]:
+    """The picture, its dead units, the words and the table under it."""
     seen = {method: activations.look(origin, method, epsilon) for method in methods}
     chart = histograms(seen, {step: TITLES[step] for step in next(iter(seen.values()))})
-    chart.sent  # noqa: B018 (converted now, and not when it is looked at)
     dead = {m: (int(s["relu"].dead.sum()), len(s["relu"].dead)) for m, s in seen.items()}
-    return Shown(chart, dead, answer_to(seen, origin, epsilon), charts.arrow(table_of(seen)))
+    return chart, dead, answer_to(seen, origin, epsilon), charts.arrow(table_of(seen))
 
 
 # ---- the answer ------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -15,12 +14,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pages.lab.activations import Summary
+    from pages.lessons.activation_statistics.charts import Seen
 
 STEPS = {"before": "Before", "normalized": "Normalized", "relu": "After ReLU"}
 NUMBERS = ("Mean", "Std", "Min", "15 %", "50 %", "85 %", "Max")
 
 
-def table_of(seen: Mapping[str, Mapping[str, Summary]]) -> pd.DataFrame:
+def table_of(seen: Seen) -> pd.DataFrame:
     """One row per step; methods whose numbers are the same as they are shown share it."""
     shared: dict[tuple, tuple[dict[str, Any], list[str]]] = {}
     for method, steps in seen.items():
@@ -44,22 +44,14 @@ def shared_by(methods: list[str], others: list[str]) -> str:
 
 def row_of(step: str, summary: Summary) -> dict[str, Any]:
     statistics = (
-        summary.overall_mean,
-        summary.overall_std,
-        summary.minimum.min(),
-        *summary.percentiles,
-        summary.maximum.max(),
+        *(summary.overall_mean, summary.overall_std, summary.minimum.min()),
+        *(*summary.percentiles, summary.maximum.max()),
     )
     dead = f"{int(summary.dead.sum())} of {len(summary.dead)}" if step == "relu" else ""
     # 5e-9 is 0 with the rounding of float32, and 0 has no sign.
     numbers = {name: round(float(x), 6) + 0.0 for name, x in zip(NUMBERS, statistics, strict=True)}
-    return {
-        "Step": STEPS[step],
-        "Method": "",
-        **numbers,
-        "Zeros": summary.zero_share,
-        "Dead": dead,
-    }
+    row = {"Step": STEPS[step], "Method": "", **numbers}
+    return row | {"Zeros": summary.zero_share, "Dead": dead}
 
 
 def show_table(table: pa.Table) -> None:
