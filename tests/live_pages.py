@@ -68,11 +68,12 @@ class Puppet:
 def opened(name: str, browser: str = "first", session=(), **parameters: str) -> AppTest:
     """A page of `page.PAGES` as a deep link opens it, in a browser of that name.
 
-    session: what the session has from before."""
+    session: what the session has from before. The answers are shown unless a parameter says no.
+    """
     app = AppTest.from_file(page.ROOT / page.PAGES[name].file, default_timeout=120)
     for key, value in ({"_session": browser} | dict(session)).items():
         app.session_state[key] = value
-    app.query_params.update(parameters)
+    app.query_params.update({"answers": "on"} | parameters)
     return ran(app)
 
 

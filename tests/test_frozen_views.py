@@ -76,7 +76,7 @@ def page(state: str) -> AppTest:
     name, _, query = state.rpartition(" ")
     file = Path(__file__).parents[1] / "pages" / f"{PAGES[name]}.py"
     app = AppTest.from_file(file, default_timeout=60)
-    for key, value in parse_qsl(query):
+    for key, value in parse_qsl(f"answers=on&{query}"):
         app.query_params[key] = value
     app.run()
     folded = [one.key for one in blocks(app.main) if one.type == "expander" and one.key]

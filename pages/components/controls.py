@@ -28,7 +28,7 @@ from pages.components.control_table import FOUR_METHODS as FOUR_METHODS
 from pages.lab import words
 
 _ALIASES = {row.config_field: name for name, row in CONTROLS.items() if row.config_field}
-_FRAME = ("present", "hide")  # parameters of the frame around a page, not controls on it
+_FRAME = ("present", "hide", "answers")  # parameters of the frame around a page, not controls on it
 
 
 @dataclass
@@ -43,6 +43,7 @@ class _State:
     marks: dict[str, tuple[float, ...]] = field(default_factory=dict)  # of sliders, with a link's
     present: str = ""
     hide: tuple[str, ...] = ()
+    answers: bool = False  # whether the link shows them all
     notices: list[str] = field(default_factory=list)
     addresses: deque[dict[str, str]] = field(default_factory=lambda: deque(maxlen=20))  # ours
     links: dict[str, dict[str, str]] = field(default_factory=dict)  # page -> its link on screen
@@ -125,6 +126,8 @@ def _read_address(state: _State, address: Mapping[str, str]) -> None:
         if known != parts:
             state.notices.append("Present takes on, off, or the names of the controls to keep.")
         state.present = ",".join(known)
+    if "answers" in address:
+        state.answers = address["answers"].lower() in ON
     if "hide" in address:
         state.hide = tuple(part for part in _parts(address["hide"]) if part in CONTROLS)
 
@@ -167,6 +170,8 @@ def link_parameters(
         parameters["present"] = state.present
     if state.hide:
         parameters["hide"] = ",".join(state.hide)
+    if state.answers:
+        parameters["answers"] = "on"
     return parameters
 
 
@@ -192,6 +197,11 @@ def set_presenting(on: bool) -> None:
     """Switch the presentation on or off; the next run shows it."""
     _state().present = "on" if on else ""
     write_address()
+
+
+def shows_answers() -> bool:
+    """Whether the link shows the answer of every view (`answers=on`), asked for or not."""
+    return _state().answers
 
 
 def visible(name: str) -> bool:

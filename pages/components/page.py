@@ -169,6 +169,7 @@ def _lesson(view: str, lessons: Mapping[str, Lesson]) -> None:
         key = next(iter(lessons))
         if len(lessons) > 1:
             key = controls.control(view, label_visibility="collapsed")
+        st.session_state["_lesson"] = (view, key)
         lesson = lessons[key]
         asked = lesson.QUESTION if isinstance(lesson.QUESTION, str) else lesson.QUESTION()
         st.info(asked, icon=":material/psychology_alt:", title="Predict first")
@@ -219,8 +220,18 @@ def _link_on_screen() -> str:
     return address() if st.session_state.get("_link_on_screen") else ""
 
 
-def answer(text: str) -> None:
-    """The answer, in words computed from what is on screen."""
+def answer(text: str, part: str = "") -> None:
+    """The answer, in words computed from what is on screen.
+
+    A button stands there until it is asked for, once for each lesson in a session. part: which of
+    several answers of one lesson it is.
+    """
+    answered = st.session_state.setdefault("_answered", set())
+    this = (*st.session_state.get("_lesson", ()), part)
+    if this not in answered and not controls.shows_answers():
+        show = {"on_click": answered.add, "args": (this,)}
+        st.button("Show the answer", icon=":material/key:", key=f"_answer_{part}", **show)
+        return
     st.success(words.minus(text), icon=":material/check_circle:", title="What the picture says")
 
 

@@ -120,5 +120,6 @@ def in_training() -> None:
         f"From the same weights and batches the losses differ by {rounded(first, 2)} at step 1 and "
         f"by at most {rounded(max(largest), 2)} in {every * len(largest):,} steps: rounding that "
         "each step hands on to the next. The test accuracies end "
-        f"{points(found.mean)} apart on average, {found.settled}."
+        f"{points(found.mean)} apart on average, {found.settled}.",
+        part="training",
     )
