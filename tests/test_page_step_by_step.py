@@ -151,6 +151,12 @@ def test_the_arrows_keep_their_scale_while_v_doubles():
     assert doubled["w1"] == pytest.approx((1.2, 1.6))
 
 
+def test_a_kernel_of_zeros_has_no_arrows_and_an_answer():
+    app = opened(method="weight", v="0_0_0_0_0_0")
+    assert "has no direction" in app.success[0].value
+    assert len(app.get("vega_lite_chart")) == 3
+
+
 @pytest.mark.parametrize("show", ["table", "relu", "undo"])
 def test_rms_norm_has_no_beta(show):
     app = opened(method="rms", show=show, beta="1", affine="undo" if show == "undo" else "own")

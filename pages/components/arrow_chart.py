@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pages.components import charts, controls, theme
 
@@ -14,44 +15,42 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Domain = tuple[tuple[float, float], tuple[float, float]]
+Arrow = tuple[str, str, ArrayLike, ArrayLike]  # name, group, start, tip
+SIZE = 270  # of the picture, in pixels
 _HEAD = "M0,0L0.55,1.3L-0.55,1.3Z"  # of an arrow that points up and ends in its tip
 
 
 def panel(
-    title: str,
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    thick: str = "",
-    domain: Domain | None = None,
-    size: int = 270,
+    title: str, arrows: Sequence[Arrow], *, thick: str, domain: Domain | None = None
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Arrows from (x0, y0), the origin where not given, to (x, y), for `charts.Chart`.
+    """Arrows with their names beside them, for `charts.Chart`. A group, of four at most, has one
+    colour.
 
-    rows: series (its name, written beside the arrow), x, y, and x0, y0; group: what has one
-    colour, at most four; each series where not given.
     thick: what the names of the arrows drawn thick begin with.
     domain: of x and y, as far as the arrows stay within it, so that it stays while they change.
     """
-    data = charts.frame(list(rows))
-    for start in ("x0", "y0"):
-        data[start] = data[start].fillna(0.0) if start in data else 0.0
-    if domain is None or not all(
-        data[end].between(*domain[axis]).all() for axis, end in ((0, "x"), (1, "y"))
-    ):
-        reach = charts.round_up(1.15 * float(np.abs(data[["x", "y", "x0", "y0"]].to_numpy()).max()))
+    ends = np.array([(start, tip) for _, _, start, tip in arrows], float).reshape(-1, 2, 2)
+    start, tip = ends[:, 0], ends[:, 1]
+    low, high = np.transpose(domain or [(0, 0)] * 2)
+    if domain is None or not ((low <= tip) & (tip <= high)).all():
+        reach = charts.round_up(1.15 * float(np.abs(ends).max()))
         domain = ((-reach, reach), (-reach, reach))
-    # Angles in Vega are degrees clockwise from straight up.
-    data["turn"] = np.degrees(np.arctan2(data["x"] - data["x0"], data["y"] - data["y0"]))
-    data["full"] = [name.startswith(thick) for name in data["series"]]
+    moved = tip - start
     # A name stands at the tip, or, where the arrow begins at another's tip, at its middle.
-    if "group" not in data:
-        data["group"] = data["series"]
-    middle = (data["x0"] != 0) | (data["y0"] != 0)
-    for end, start in (("x", "x0"), ("y", "y0")):
-        data[f"{end}_name"] = np.where(middle, (data[end] + data[start]) / 2, data[end])
-    data["moves"] = (data["x"] != data["x0"]) | (data["y"] != data["y0"])
-    size = round(1.4 * size) if controls.presenting() else size
-    return _arrows_spec(title, domain, tuple(dict.fromkeys(data["group"])), size), data
+    named = np.where(start.any(axis=1, keepdims=True), (start + tip) / 2, tip)
+    names, groups = [arrow[0] for arrow in arrows], [arrow[1] for arrow in arrows]
+    data = {
+        "series": names,
+        "group": groups,
+        **{"x": tip[:, 0], "y": tip[:, 1], "x0": start[:, 0], "y0": start[:, 1]},
+        **{"x_name": named[:, 0], "y_name": named[:, 1]},
+        # Angles in Vega are degrees clockwise from straight up.
+        "turn": np.degrees(np.arctan2(moved[:, 0], moved[:, 1])),
+        "moves": moved.any(axis=1),
+        "full": [name.startswith(thick) for name in names],
+    }
+    size = round(1.4 * SIZE) if controls.presenting() else SIZE
+    return _arrows_spec(title, domain, tuple(dict.fromkeys(groups)), size), charts.frame(data)
 
 
 @charts.spec

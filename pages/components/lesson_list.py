@@ -6,7 +6,7 @@ the page that the link opens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import mean
 from typing import Any
@@ -24,7 +24,7 @@ class Lesson:
 
     page, state: where its link leads, and the settings there that are not at their default.
     task: what to do on that page.
-    answer: what the page shows, and why; called when it is shown.
+    told: the answer; {as-run} and {as-written} stand for weight norm's accuracies.
     start: whether it is a good one to begin with.
     """
 
@@ -35,8 +35,13 @@ class Lesson:
     state: Mapping[str, Any]
     question: str
     task: str
-    answer: Callable[[], str]
+    told: str
     start: bool = False
+
+    def answer(self) -> str:
+        """What the page shows, and why, with the accuracies of the recorded runs in it."""
+        columns = {one: report.recorded(one)["columns"]["weight"] for one in report.SETTINGS}
+        return self.told.format(**{one: mean(of["accuracy"]) for one, of in columns.items()})
 
 
 def show() -> None:
@@ -77,104 +82,66 @@ def _show_lesson(lesson: Lesson) -> None:
             st.markdown(lesson.answer())
 
 
-def _why_weight_norm_lost() -> str:
-    run, written = (
-        mean(report.recorded(setting)["columns"]["weight"]["accuracy"])
-        for setting in ("as-run", "as-written")
-    )
-    return (
-        "A bad program. The filters of the report's weight norm never learned: all thirty are the "
-        f"same box. Trained that way again, the network reads {run:.1%} of the test digits; with "
-        f"v and g trained, as the equations say, {written:.1%}."
-    )
-
-
 LESSONS: tuple[Lesson, ...] = (
     Lesson(
-        "outlier",
-        "One outlier",
-        5,
-        "steps",
+        *("outlier", "One outlier", 5, "steps"),
         {"method": "batch", "x": TABLES["outlier"]},
         "One number of a table is far too large. Which results does it spoil: those in its row, "
         "those in its column, or all?",
         "See which cells are highlighted. Then change the method to layer norm.",
-        lambda: (
-            "With batch norm its column: the mean goes over all examples of one feature. With "
-            "layer norm its row: the mean goes over all features of one example."
-        ),
+        "With batch norm its column: the mean goes over all examples of one feature. With "
+        "layer norm its row: the mean goes over all features of one example.",
         start=True,
     ),
     Lesson(
-        "one",
-        "A batch of one",
-        8,
-        "activations",
+        *("one", "A batch of one", 8, "activations"),
         {"batch": 1, "stage": "hidden", "methods": ("batch", "layer")},
         "The batch is a single digit. What does batch norm leave of it in the hidden layer?",
         "Compare batch norm with layer norm. Then move the batch size to 2.",
-        lambda: (
-            "Nothing. Each unit has one number, which is its own mean: x − μ is 0, and only β is "
-            "left, whatever the digit shows. Layer norm averages over the units of one digit and "
-            "needs no second one."
-        ),
+        "Nothing. Each unit has one number, which is its own mean: x − μ is 0, and only β is "
+        "left, whatever the digit shows. Layer norm averages over the units of one digit and "
+        "needs no second one.",
         start=True,
     ),
     Lesson(
-        "rate",
-        "A hundred times faster",
-        10,
-        "compare",
+        *("rate", "A hundred times faster", 10, "compare"),
         {"lr": 1.0, "placement": "conv and dense", "epochs": 2, "seeds": "3"},
         "The learning rate is a hundred times the report's. Which trainings survive?",
         "Press Train all. Then, in More settings, normalize the convolution only, and train again.",
-        lambda: (
-            "Batch norm and layer norm, with every seed. When the weights before them grow, so "
-            "does the root they are divided by: a step that is too long corrects itself. Weight "
-            "norm is a gamble: a long step of v corrects itself too, but nothing holds g. With "
-            "normalization after the convolution only, none survives, because the dense layer's "
-            "weights grow without check."
-        ),
+        "Batch norm and layer norm, with every seed. When the weights before them grow, so "
+        "does the root they are divided by: a step that is too long corrects itself. Weight "
+        "norm is a gamble: a long step of v corrects itself too, but nothing holds g. With "
+        "normalization after the convolution only, none survives, because the dense layer's "
+        "weights grow without check.",
         start=True,
     ),
     Lesson(
-        "mates",
-        "Batch-mates",
-        8,
-        "batch_lab",
+        *("mates", "Batch-mates", 8, "batch_lab"),
         {"lab": "mates"},
         "One digit is read 200 times, each time with different batch-mates. Does the answer "
         "depend on them?",
         "Find the method whose answers are a cloud. Then let all mates be 1s.",
-        lambda: (
-            "Only with batch norm, and only while it uses the batch's own mean and variance: they "
-            "come from all digits of the batch. With moving statistics, layer norm, weight norm "
-            "or none, each digit is read by itself."
-        ),
+        "Only with batch norm, and only while it uses the batch's own mean and variance: they "
+        "come from all digits of the batch. With moving statistics, layer norm, weight norm "
+        "or none, each digit is read by itself.",
     ),
     Lesson(
-        "check",
-        "A check that proves nothing",
-        6,
-        "backward",
+        *("check", "A check that proves nothing", 6, "backward"),
         {"pass": "check", "method": "batch", "mistake": "statistics as constants"},
         "A backward pass treats mean and root as constants. The gradients of γ and β are "
         "right to the last digit. Is it correct?",
         "Find the row that fails. Then take the mistake out.",
-        lambda: (
-            "No. γ and β act after the mean and the root are known, so their gradients cannot "
-            "notice. The gradient of x goes through both, and it is wrong. Check x."
-        ),
+        "No. γ and β act after the mean and the root are known, so their gradients cannot "
+        "notice. The gradient of x goes through both, and it is wrong. Check x.",
     ),
     Lesson(
-        "filters",
-        "Why weight norm lost",
-        8,
-        "report",
+        *("filters", "Why weight norm lost", 8, "report"),
         {"part": "weight"},
         f"In the report weight norm came last, with {report.PUBLISHED['weight'].accuracy:.1%}. "
         "A bad method, or a bad program?",
         "Look at the thirty filters after training.",
-        _why_weight_norm_lost,
+        "A bad program. The filters of the report's weight norm never learned: all thirty are the "
+        "same box. Trained that way again, the network reads {as-run:.1%} of the test digits; with "
+        "v and g trained, as the equations say, {as-written:.1%}.",
     ),
 )

@@ -62,13 +62,8 @@ def turn_chart(turn: Turn) -> Chart:
     """v, dw and dv, and v after one step."""
     v, dw, dv = turn.v, turn.dw, turn.dv
     after = v - dv
-    from_v = {"x0": v[0], "y0": v[1]}
-    arrows = [
-        {"series": "v", "x": v[0], "y": v[1]},
-        {"series": "v − dv", "x": after[0], "y": after[1]},
-        {"series": "−dw", "x": v[0] - dw[0], "y": v[1] - dw[1]} | from_v,
-        {"series": "−dv", "x": after[0], "y": after[1]} | from_v,
-    ]
+    lines = {"v": (0 * v, v), "v − dv": (0 * v, after), "−dw": (v, v - dw), "−dv": (v, after)}
+    arrows = [(name, name, *ends) for name, ends in lines.items()]
     named = {"v": v, "dw": dw, "along v": turn.along, "dv": dv, "v − dv": after}
     summary = (
         f"From v = (1, 0) the gradient dw = ({dw[0]:.3g}, {dw[1]:.3g}) leaves "

@@ -71,15 +71,10 @@ def kernel_chart(steps: WeightSteps, cell: tuple[int, int]) -> Chart:
 def arrows(steps: WeightSteps) -> tuple[dict[str, Any], pd.DataFrame]:
     """v and w of each output from the origin; an arrow of length 0 is left out."""
     drawn = [
-        {
-            "series": f"{name}{number + 1}",
-            "group": str(number + 1),
-            "x": float(values[0, number]),
-            "y": float(values[1, number]),
-        }
-        for number in range(steps.v.shape[1])
-        for name, values in (("v", steps.v), ("w", steps.w))
-        if values[:, number].any()
+        (f"{name}{number}", number, (0.0, 0.0), of)
+        for index, number in enumerate(number_table.counted(parts.FEATURES))
+        for name, of in (("v", steps.v[:, index]), ("w", steps.w[:, index]))
+        if of.any()
     ]
     return arrow_chart.panel("Arrows: v dashed, w thick", drawn, thick="w", domain=PLANE)
 
