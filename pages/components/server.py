@@ -54,9 +54,6 @@ class _Background(threading.Thread):
             self.error = error  # raised again by wait, where somebody sees it
             raise
 
-    def is_done(self) -> bool:
-        return not self.is_alive() and self.error is None
-
     def wait(self) -> None:
         self._wanted.set()
         self.join()
@@ -97,7 +94,7 @@ class WarmUp:
         return not self._data.is_alive()
 
     def tensorflow_is_here(self) -> bool:
-        return self._imports.is_done()
+        return not self._imports.is_alive() and self._imports.error is None
 
     def wait(self, for_tensorflow: bool) -> None:
         (self._imports if for_tensorflow else self._data).wait()
@@ -121,8 +118,7 @@ def warm_up() -> WarmUp:
 def wait_for_tensorflow() -> None:
     """Return when TensorFlow, normlib and the data are loaded; a spinner says so until then.
 
-    Every page that computes calls it once, before it imports pandas or any normlib module that
-    needs TensorFlow.
+    Every page that computes calls it before it imports pandas or what needs TensorFlow.
     """
     loading = warm_up()
     if not loading.tensorflow_is_here():
@@ -144,10 +140,7 @@ def data() -> Dataset:
 
 
 def data_with(checksum: str) -> Dataset:
-    """The data with this checksum: the server's, or what a session has uploaded and uses.
-
-    KeyError where that session has gone.
-    """
+    """The server's data or what a session uploaded and uses; KeyError where that one has gone."""
     loaded = warm_up().dataset
     return loaded if loaded is not None and loaded.checksum == checksum else _uploads[checksum]
 

@@ -85,8 +85,7 @@ class Experiment:
 
     status is "queued", "running", "finished", "stopped", "diverged", "failed", or "interrupted":
     begun by a server that died, and to be submitted again.  run is the result, where there is one.
-    recorded says in words when and on what a run that ships with the package was made; it is ""
-    for all others.
+    recorded says when and on what a run that ships with the package was made; "" for all others.
     """
 
     def __init__(
