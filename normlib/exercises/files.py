@@ -80,7 +80,8 @@ def _parts(text: str) -> dict[str, str]:
         body = ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {}
-    lines, parts = text.splitlines(), {}
+    lines = text.splitlines()
+    parts: dict[str, str] = {}
     for node in body:
         names: list[str] = []
         if isinstance(node, ast.FunctionDef):

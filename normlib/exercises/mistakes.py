@@ -111,7 +111,7 @@ def _normalized(
             mean = tf.zeros_like(mean)
         variance = tf.reduce_mean(tf.square(x - mean), axes, keepdims=True)
         if wrong == "unbiased variance":
-            variance *= n / (n - 1)
+            variance = variance * n / (n - 1)
         if wrong in ("statistics as constants", "variance as a constant"):
             variance = tf.stop_gradient(variance)
     outside = ("epsilon forgotten", "epsilon beside the root", "epsilon after the division")
@@ -148,7 +148,7 @@ def _moments(
     squares = tf.square(x if wrong == "mean of the squares" else x - mean)
     variance = tf.reduce_mean(squares, axes)
     if wrong in ("unbiased variance", "moving variance unbiased"):
-        variance *= n / (n - 1)
+        variance = variance * n / (n - 1)
     if wrong == "standard deviation":
         variance = tf.sqrt(variance)
     if wrong == "sum for a mean":

@@ -18,8 +18,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-import tensorflow as tf
-
 from normlib.exercises.checks import Stopped, in_words
 from pages.lab.basic_ops import (
     BUILTINS,
@@ -30,6 +28,7 @@ from pages.lab.basic_ops import (
     Op,
     as_many,
     broadcast,
+    is_tensor,
     items,
     matmul,
     single,
@@ -50,7 +49,7 @@ class Limits(NamedTuple):
     seconds: float
 
 
-CHECKING, TRAINING = Limits(1e5, 1e6, 1), Limits(2e6, 8e7, 60)
+CHECKING, TRAINING = Limits(1e5, 1e6, 1), Limits(2e6, 4e7, 60)
 
 
 def function_of(text: str, name: str, limits: Limits = CHECKING) -> Callable[..., Any]:
@@ -256,7 +255,7 @@ class _Program:
                 return self._value(chosen, local)
             case ast.Subscript():
                 value, index = self._value(node.value, local), self._index(node.slice, local)
-                if isinstance(value, tuple) or tf.is_tensor(value):
+                if isinstance(value, tuple) or is_tensor(value):
                     pick = operator.itemgetter(index)
                     return self._op(node, (pick, as_many), (value,), {})
                 _refuse(node, "only tensors and tuples can be indexed")
@@ -274,7 +273,7 @@ class _Program:
             if not (isinstance(left, tuple) and isinstance(right, tuple) and run is operator.add):
                 _refuse(node, "a tuple can only be added to a tuple")
             return self._tuple(node, left + right)
-        if tf.is_tensor(left) or tf.is_tensor(right):
+        if is_tensor(left) or is_tensor(right):
             if run in (operator.floordiv, operator.mod):
                 _refuse(node, "`//` and `%` are for numbers, not for tensors")
             bound = matmul if run is operator.matmul else broadcast
@@ -291,14 +290,14 @@ class _Program:
             right = self._value(other, local)
             if isinstance(op, ast.Is | ast.IsNot) and right is None:
                 outcome = (left is None) is isinstance(op, ast.Is)
-            elif type(op) not in _COMPARE or (len(node.ops) > 1 and tf.is_tensor(left)):
+            elif type(op) not in _COMPARE or (len(node.ops) > 1 and is_tensor(left)):
                 _refuse(node, "this comparison is not understood here")
-            elif any(isinstance(item, tuple) or tf.is_tensor(item) for item in _flat(left, right)):
+            elif any(isinstance(item, tuple) or is_tensor(item) for item in _flat(left, right)):
                 _refuse(node, "tuples of tensors cannot be compared")
             else:
-                bound = broadcast if tf.is_tensor(left) or tf.is_tensor(right) else single
+                bound = broadcast if is_tensor(left) or is_tensor(right) else single
                 outcome = self._op(node, (_COMPARE[type(op)], bound), (left, right), {})
-            if not tf.is_tensor(outcome) and not outcome:
+            if not is_tensor(outcome) and not outcome:
                 return False
             left = right
         return outcome
@@ -307,7 +306,7 @@ class _Program:
         return self._is_true(node, self._value(node, local))
 
     def _is_true(self, node: ast.expr, value: Any) -> bool:
-        if tf.is_tensor(value) and value.shape.rank != 0:
+        if is_tensor(value) and value.shape.rank != 0:
             _refuse(node, "`if` needs one number, and this is a tensor")
         return bool(value)
 
@@ -326,9 +325,9 @@ class _Program:
         if dotted.startswith("tf."):
             _refuse(node, f"`{dotted}` is not among the basic ops")
         value = self._value(node.value, local)
-        if tf.is_tensor(value) and node.attr == "shape":
+        if is_tensor(value) and node.attr == "shape":
             return tuple(value.shape)
-        if tf.is_tensor(value) and node.attr == "dtype":
+        if is_tensor(value) and node.attr == "dtype":
             return value.dtype
         _refuse(node, f"`.{node.attr}` is not understood; a tensor has .shape and .dtype here")
 
@@ -366,7 +365,7 @@ class _Program:
                 f"these are too many numbers; a tensor has at most {self.limits.tensor:,.0f} here",
             )
         result = self._safely(node, run, *values, **named)
-        if tf.is_tensor(result) and (0 in result.shape or result.shape.rank > MOST_AXES):
+        if is_tensor(result) and (0 in result.shape or result.shape.rank > MOST_AXES):
             _refuse(node, f"a tensor of shape {tuple(result.shape)} is not understood here")
         if isinstance(result, tuple):
             return self._tuple(node, result)
