@@ -108,6 +108,12 @@ def sql(path: Path, *queries: str) -> list[tuple]:
         return answer
 
 
+def assert_keeps(store: Store, run: Run) -> None:
+    assert store.save(run)
+    assert_same(store.load(run.key), run)
+    assert store.problem == ""
+
+
 def set_aside(home: Path) -> list[Path]:
     return sorted(home.glob("runs-set-aside-*.sqlite3"))
 
@@ -137,9 +143,7 @@ def test_a_run_comes_back_whole_after_a_restart(store, status):
     assert store.save(run)
     store.close()
     assert_same(store.load(run.key), run)
-    late = make_run(1, status, weights=[{}, {"v": np.zeros(3)}])  # the first were too many to keep
-    assert store.save(late)
-    assert_same(store.load(late.key), late)
+    assert_keeps(store, make_run(1, status, weights=[{}, {"v": np.zeros(3)}]))  # without the first
     assert fine(store)
 
 
@@ -354,15 +358,13 @@ def test_a_file_that_is_no_store_is_set_aside_unharmed(opened, tmp_path, spoil, 
     assert aside.read_bytes() == before
     assert reason in store.notice
     assert aside.name in store.notice
-    assert store.problem == ""
-    assert store.save(make_run())
-    assert_same(store.load(make_run().key), make_run())
+    assert_keeps(store, make_run())
 
 
 def test_an_empty_file_is_a_new_store(opened, tmp_path):
     (tmp_path / "runs.sqlite3").touch()
-    store = opened(tmp_path)
-    assert store.save(make_run()) and fine(store)
+    assert_keeps(opened(tmp_path), make_run())
+    assert set_aside(tmp_path) == []
 
 
 def filled(home: Path, number: int = 12) -> tuple[list[Run], Path]:
@@ -397,9 +399,7 @@ def test_no_damage_stops_the_store_or_changes_a_run(opened, tmp_path, seed):
     assert None not in found or store.notice
     assert "damaged" in store.notice or seed is not None
     for run in (make_run(99), *runs):  # what was lost can be trained and kept again
-        assert store.save(run)
-        assert_same(store.load(run.key), run)
-    assert store.problem == ""
+        assert_keeps(store, run)
     for aside in set_aside(tmp_path):
         # The newest pages may have been written before the damage was met: none is cut off.
         assert aside.stat().st_size >= size // 2
@@ -444,9 +444,7 @@ def test_a_deleted_or_replaced_folder_is_begun_anew_while_the_app_runs(store):
     for path in store.home.iterdir():
         path.unlink()
     store.home.rmdir()
-    assert store.save(run)
-    assert_same(store.load(run.key), run)
-    assert store.problem == ""
+    assert_keeps(store, run)
 
 
 # Disks that refuse
@@ -461,8 +459,7 @@ def test_a_home_that_cannot_be_made_is_a_problem_and_no_more(opened, tmp_path):
     assert store.load(run.key) is None
     assert store.list() == []
     (tmp_path / "file").unlink()
-    assert store.save(run)
-    assert store.problem == ""
+    assert_keeps(store, run)
 
 
 def python(code: str, *arguments: object, **options) -> list[str]:
@@ -516,9 +513,7 @@ def test_a_full_disk_is_a_problem_until_there_is_room_again(store):
     assert store.load(refused.key) is None
     assert_same(store.load(kept.key), kept)
     raw(store, "PRAGMA max_page_count = 1000000")
-    assert store.save(refused)
-    assert store.problem == ""
-    assert_same(store.load(refused.key), refused)
+    assert_keeps(store, refused)
 
 
 def test_a_file_held_by_another_program_is_a_problem_until_it_lets_go(
@@ -530,8 +525,7 @@ def test_a_file_held_by_another_program_is_a_problem_until_it_lets_go(
         other.execute("BEGIN IMMEDIATE")
         assert not store.save(make_run())
         assert "another program is holding the file" in store.problem
-    assert store.save(make_run())
-    assert store.problem == ""
+    assert_keeps(store, make_run())
 
 
 # Other processes, and kills
