@@ -104,18 +104,20 @@ def cell_text(value: float) -> str:
 
 
 def chart(
+    method: str,
     drawn: Mapping[str, Sequence[Mark]],
-    color: str,
     summary: str,
-    axes: Sequence[str],
     listed: Mapping[str, np.ndarray],
     *more: tuple[dict[str, Any], pd.DataFrame],
+    axes: Sequence[str] = ("example", "feature"),
 ) -> charts.Chart:
     """Pictures of cells side by side. drawn: title -> what stands in it; more: panels after them.
 
-    color: of the highlighted cells. axes, listed: of the chart's table, which has a row per number:
-    its place on the axes, counted from 1, and title -> an array that broadcasts to the first.
+    method: gives the highlighted cells their colour. listed, axes: of the chart's table, which has
+    a row per number: its place on the axes, counted from 1, and title -> an array that broadcasts
+    to the first.
     """
+    color = theme.color(method)
     # All are as high as the highest, so that their rows align.
     rows = max(mark["bottom"] for marks in drawn.values() for mark in marks)
     panels = [

@@ -7,7 +7,7 @@ import streamlit as st
 
 from normlib.config import TrainConfig
 from normlib.mnist import Dataset
-from pages.components import charts, controls, number_table, page, server, source, theme, turns
+from pages.components import charts, controls, number_table, page, server, source, turns
 from pages.components.charts import Chart
 from pages.lab import backward, words
 from pages.lab.arithmetic import Steps, equal, normalization_steps
@@ -67,14 +67,13 @@ def bias_chart(before: Steps, after: Steps, bias: float, column: int) -> Chart:
         return number_table.table(steps.x, highlighted=biased, below=means, own_column=column)
 
     return number_table.chart(
+        before.method,
         {
             "x": table(before),
             f"x with {words.rounded(bias)} added to F{column + 1}": table(after),
             "z; highlighted: as before": number_table.table(after.z, highlighted=same),
         },
-        theme.color(before.method),
         f"With the bias {same.sum()} of {same.size} z are what they were without.",
-        ("example", "feature"),
         {"x": before.x, "x with the bias": after.x, "z": before.z, "z with the bias": after.z},
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from pages.components import charts, controls, number_table, page, source, theme
+from pages.components import charts, controls, number_table, page, source
 from pages.components.charts import Chart
 from pages.lab import arithmetic, backward, words
 from pages.lab.backward import BackwardSteps
@@ -73,10 +73,9 @@ def terms_chart(steps: BackwardSteps, cell: tuple[int, int]) -> Chart:
     terms = term_bars.panel(f"dx of E{cell[0] + 1}, F{cell[1] + 1}", bars, reach)
     told = ", ".join(f"{label} {words.rounded(value)}" for label, value in bars.items())
     return number_table.chart(
+        forward.method,
         drawn,
-        theme.color(forward.method),
         f"Example {cell[0] + 1}, feature {cell[1] + 1}: {told}.",
-        ("example", "feature"),
         {"averaged with the chosen cell": shared, "x_hat": forward.x_hat, "dz": steps.dz} | arrays,
         terms,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from pages.components import charts, controls, number_table, page, theme
+from pages.components import charts, controls, number_table, page
 from pages.components.charts import Chart
 from pages.components.number_table import GAP, Mark
 from pages.lab import arithmetic, words
@@ -81,11 +81,11 @@ def blocks_chart(steps: Steps, cell: Cell) -> Chart:
         f"example {cell[0] + 1}, {place}, channel {cell[3] + 1}."
     )
     return number_table.chart(
+        steps.method,
         {"x": blocks(steps.x, shared, cell), "x̂": blocks(steps.x_hat, shared, cell)},
-        theme.color(steps.method),
         summary,
-        ("example", "row", "column", "channel"),
         {"averaged with the chosen cell": shared, "x": steps.x, "x_hat": steps.x_hat},
+        axes=("example", "row", "column", "channel"),
     )
 
 

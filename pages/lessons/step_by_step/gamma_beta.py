@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from pages.components import charts, controls, number_table, page, theme
+from pages.components import charts, controls, number_table, page
 from pages.components.charts import Chart
 from pages.lab import words
 from pages.lab.arithmetic import Steps, equal
@@ -66,13 +66,9 @@ def undone_chart(steps: Steps) -> Chart:
         "x̂, normalized": number_table.table(steps.x_hat),
         f"{parts.formula(steps.method)}; highlighted: equals x": z,
     }
-    return number_table.chart(
-        drawn,
-        theme.color(steps.method),
-        f"{back.sum()} of {back.size} z equal their x.",
-        ("example", "feature"),
-        {one: getattr(steps, one) for one in ("x", "x_hat", "gamma", "beta", "z")},
-    )
+    listed = {one: getattr(steps, one) for one in ("x", "x_hat", "gamma", "beta", "z")}
+    summary = f"{back.sum()} of {back.size} z equal their x."
+    return number_table.chart(steps.method, drawn, summary, listed)
 
 
 def answer(steps: Steps, undo: bool, example: int) -> str:

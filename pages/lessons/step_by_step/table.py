@@ -6,7 +6,7 @@ from functools import partial
 
 import streamlit as st
 
-from pages.components import charts, controls, number_table, page, theme
+from pages.components import charts, controls, number_table, page
 from pages.components.charts import Chart
 from pages.lab import arithmetic, words
 from pages.lab.arithmetic import Steps
@@ -67,20 +67,16 @@ def steps_chart(steps: Steps, cell: tuple[int, int]) -> tuple[Chart, list[float]
         "x̂": table(steps.x_hat),
         parts.formula(steps.method): table(steps.z, below=parts.parameters(steps)),
     }
-    arrays = {one: getattr(steps, one) for one in ("x", "mean", "variance", "root", "x_hat", "z")}
+    listed = {"averaged with the chosen cell": shared} | {
+        one: getattr(steps, one) for one in ("x", "mean", "variance", "root", "x_hat", "z")
+    }
     summary = (
         f"{words.title(steps.method)} on {words.count(rows, 'example')} of {columns} features. "
         f"Highlighted: {words.count(int(shared.sum()), 'cell')}, averaged with {name(cell)}: "
         f"x = {words.rounded(steps.x[cell])}, x̂ = {words.rounded(steps.x_hat[cell])}, "
         f"z = {words.rounded(steps.z[cell])}."
     )
-    chart = number_table.chart(
-        drawn,
-        theme.color(steps.method),
-        summary,
-        ("example", "feature"),
-        {"averaged with the chosen cell": shared} | arrays,
-    )
+    chart = number_table.chart(steps.method, drawn, summary, listed)
     return chart, [number_table.width(marks) for marks in drawn.values()]
 
 

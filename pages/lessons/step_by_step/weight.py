@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from pages.components import arrow_chart, charts, controls, number_table, page, theme
+from pages.components import arrow_chart, charts, controls, number_table, page
 from pages.components.charts import Chart
 from pages.lab import arithmetic, words
 from pages.lab.arithmetic import WeightSteps
@@ -59,12 +59,12 @@ def kernel_chart(steps: WeightSteps, cell: tuple[int, int]) -> Chart:
         f"{new_lengths}."
     )
     return number_table.chart(
+        "weight",
         {"v, ‖v‖ and g": table(steps.v, below=lengths_of), "w = g v / ‖v‖": table(steps.w)},
-        theme.color("weight"),
         summary,
-        ("input", "output"),
         {"v": steps.v} | lengths_of | {"w": steps.w},
         *([arrows(steps)] if rows == 2 else []),
+        axes=("input", "output"),
     )
 
 
