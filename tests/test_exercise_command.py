@@ -45,7 +45,8 @@ def test_what_hangs_or_ends_the_process_costs_one_exercise():
     loop, end, unbiased, library, right, missing = run_apart(SUBMISSION, names, seconds=8)
     assert loop["output"] == "It took more than 8 seconds." and loop["status"] == "failed"
     assert end["output"] == "Goodbye"
-    assert "✗ Values in float64. For x = [[4], [5]]" in unbiased["output"]
+    difference = "For x = [[4, 5], [7, 5]]: variance is [4.5, 0]; it should be [2.25, 0]."
+    assert f"✗ Values in float64. {difference}" in unbiased["output"]
     assert "unbiased variance: The variance divides by n - 1" in unbiased["output"]
     assert "✗ Only basic ops. It uses batch_normalization, moments." in library["output"]
     assert right == {

@@ -159,6 +159,12 @@ HOSTILE = {
         return tf.range(10 ** 9)
         return tf.random.normal((10 ** 9,))
         return tf.reduce_mean(tf.shape(x)[0:0]) * x
+        y = tf.tile(x, (6000, 1)); y = y ** y; return x * tf.reduce_sum(y ** y)
+        y = tf.ones((300, 300), x.dtype) * x[0, 0]; return x * tf.reduce_sum(y @ y @ y)
+        return x * tf.reduce_prod(tf.reduce_prod(tf.tile(x, (6000, 1)), 1))
+        return tf.ones(tf.cast(tf.stack((tf.sqrt(-1.0), 2.0)), tf.int32))
+        return tf.ones(tf.cast((9000000, 9000000), tf.int64) * 1000)
+        return x[10 ** 15 : -(10 ** 15) : -1]
     """,
     "numbers": """
         return x * 9 ** 9 ** 9
@@ -179,6 +185,9 @@ HOSTILE = {
         return range(0, 10, 0)
         return tf.constant(10 ** 12, tf.int32)
         return ~x
+        y = tf.shape(x) ** -1; return x * tf.cast(y[0], x.dtype)
+        y = tf.math.divide_no_nan(tf.shape(x), 0); return x * tf.cast(y[0], x.dtype)
+        return x * tf.cast(tf.math.reciprocal(tf.shape(x) * 0)[0], x.dtype)
         return x & x
         return -(1, 2)
         return abs((1, 2))

@@ -23,6 +23,7 @@ class Mistake(NamedTuple):
 _TABLE, _CONV = "Step_by_step?show=table", "Step_by_step?show=convolution"
 _UNDO, _CHECK = "Step_by_step?show=undo", "Backward_pass?pass=check&mistake="
 _STOPPED = f"{_CHECK}statistics-as-constants"
+_UNBIASED = f"{_CHECK}unbiased-variance"
 _KERNEL_STOPPED = f"{_CHECK}norm-as-a-constant&method=weight"
 _TERMS, _EPSILON = "Backward_pass?pass=terms", "Activation_statistics?view=microscope"
 _INFERENCE, _WEIGHT = "Batch_size_lab?lab=inference", "Step_by_step?method=weight"
@@ -30,18 +31,14 @@ _INFERENCE, _WEIGHT = "Batch_size_lab?lab=inference", "Step_by_step?method=weigh
 MISTAKES: dict[str, Mistake] = {
     name: Mistake(name, sentence, lesson)
     for name, sentence, lesson in (
-        ("mean per example", "The numbers of each example share a mean; here others do.", _TABLE),
+        ("mean per example", "Each example got a mean of its own: average over others.", _TABLE),
         ("one mean for all", "All numbers share one mean; each group needs its own.", _TABLE),
         ("mean over the batch only", "Positions do not share a mean here, and should.", _CONV),
-        ("mean over positions only", "This is instance norm: examples do not share a mean.", _CONV),
+        ("mean over positions only", "This is instance norm: only positions share a mean.", _CONV),
         ("mean over channels only", "Each position has a mean of its own here.", _CONV),
         ("mean over the batch", "This is batch norm: the examples share a mean.", _CONV),
         ("mean not subtracted", "The mean is left in: this is RMS norm.", _TABLE),
-        (
-            "unbiased variance",
-            "The variance divides by n - 1; here it divides by n.",
-            f"{_CHECK}unbiased-variance",
-        ),
+        ("unbiased variance", "The variance divides by n - 1; it should by n.", _UNBIASED),
         ("standard deviation", "This is the root of the variance, not the variance.", _TABLE),
         ("sum for a mean", "The squares are added up and not averaged.", _TABLE),
         ("mean of the squares", "The mean is not subtracted before squaring.", _TABLE),

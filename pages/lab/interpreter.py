@@ -94,8 +94,6 @@ _HINTS = {
     "ImportFrom": "`import` is not needed: tf is here already",
     "With": "`with` is not needed: gradients are found outside",
     "ClassDef": "a class is not needed: a function does it",
-    "Delete": "`del` is not understood here",
-    "AsyncFunctionDef": "`async` is not understood here",
     "Lambda": "write a function with `def`, not with `lambda`",
     "FunctionDef": "write functions at the left margin, one below the other",
     "Expr": "a line that only calls something changes nothing here: give the result a name",

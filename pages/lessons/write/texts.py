@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -84,7 +85,7 @@ def files() -> None:
             for suffix in (".py", ".ipynb"):
                 st.download_button(
                     f"All twelve ({suffix})",
-                    assignment(suffix, shelf().texts),
+                    partial(assignment, suffix, dict(shelf().texts)),  # when it is pressed
                     f"normalizations{suffix}",
                     on_click="ignore",
                     icon=":material/download:",
@@ -100,7 +101,7 @@ def files() -> None:
 def _use(name: str, content: bytes) -> None:
     """Take every exercise that the file has, with the functions that it uses."""
     try:
-        if len(content) > 100 * MOST_CHARACTERS:
+        if len(content) > 20 * MOST_CHARACTERS:
             raise ValueError(f"{name} is too large.")
         text = source_of(name, content.decode())
     except UnicodeDecodeError:
