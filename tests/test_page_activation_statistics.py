@@ -344,3 +344,8 @@ def test_a_bar_that_is_cut_off_has_its_share_beside_it_and_rows_share_their_axes
     assert bars["height"].max() == pytest.approx(0.72)  # cut off at the top of the row
     assert "0 to 0.125: 91.25%" in set(bars["words"])
     assert "the tallest bar (2.5 to 2.62) holds 100%" in chart.summary
+
+
+def test_a_method_that_a_link_asks_for_beside_a_hidden_control_is_not_shown():
+    app = opened("activations", view="invariances", methods="layer,tf_batch", hide="methods")
+    assert not app.exception and "TensorFlow" not in str([table.value for table in app.table])

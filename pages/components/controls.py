@@ -285,12 +285,12 @@ def control(
     state = _state()
     if name not in state.controls:
         raise KeyError(f"Name {name!r} among the controls of page {state.page!r} in page.PAGES.")
-    if not visible(name):
-        return get(name)
     row = _row(name)
     if choices:
         row = replace(row, choices={one: row.choices[one] for one in row.choices if one in choices})
-        _keep_to(name, tuple(row.choices))
+        _keep_to(name, tuple(row.choices))  # also where a link hides the control
+    if not visible(name):
+        return get(name)
     # The value is the widget's default too: a browser that has not drawn an earlier run, because
     # the next one came too soon, takes it from here. Once drawn, a widget keeps its own.
     common = {"label": label or row.label, "key": name, "help": row.help or None, **widget}
