@@ -76,3 +76,13 @@ def puppet(drawn, serve, workers):
     serve(Experiments(drawn, train=puppet, workers=workers))
     yield puppet
     puppet.go.set()
+
+
+@pytest.fixture
+def untimed(monkeypatch) -> None:
+    """Leave out what a reproduction of the report measures besides its trainings."""
+    from pages.lab import report, reproduce
+
+    costs = dict.fromkeys(report.COLUMNS, 4.0)
+    monkeypatch.setattr(reproduce, "step_milliseconds", lambda setting, data: costs)
+    monkeypatch.setattr(reproduce, "drawn_digits_losses", lambda setting: {})

@@ -65,11 +65,8 @@ def test_bad_input_gets_one_sentence_before_the_work(command, words, untrained, 
 
 
 def test_report_writes_both_files_and_says_that_these_are_other_images(
-    home, drawn, monkeypatch, capsys
+    home, drawn, untimed, capsys
 ):
-    costs = dict.fromkeys(report.COLUMNS, 4.0)
-    monkeypatch.setattr(reproduce, "step_milliseconds", lambda setting, data: costs)
-    monkeypatch.setattr(reproduce, "drawn_digits_losses", lambda setting: {})
     numbers, tables = home / "report.json", home / "report.md"
     options = f"--seeds 1 --epochs 1 --json {numbers} --markdown {tables}"
     assert lab.main(["report", *options.split()]) == 0

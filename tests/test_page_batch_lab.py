@@ -1,14 +1,13 @@
 """The batch size lab: recorded at once, live on demand, words from its numbers, hostile links."""
 
 import re
-import threading
 import time
 from dataclasses import replace
 
 import live_pages
 import numpy as np
 import pytest
-from live_pages import Ready, charts, pressed, ran, words
+from live_pages import charts, pressed, ran, words
 from streamlit.testing.v1 import AppTest
 
 from normlib.config import METHODS
@@ -21,11 +20,11 @@ from pages.lab.queue import Experiments
 RECORDED, LIVE = "badge[:material/inventory_2: Recorded]", "badge[:material/memory: Live]"
 
 
-class Puppet:
+class Puppet(live_pages.Puppet):
     """Trains in no time once a test lets it; its accuracy tells the settings apart."""
 
     def __init__(self) -> None:
-        self.go = threading.Event()
+        super().__init__()
         self.configs = []
         self.failing = None
 
@@ -44,18 +43,17 @@ class Puppet:
         return Run(config, data.name, data.checksum, "finished", "", [2.3] * 10, [], right, 1.0)
 
 
-@pytest.fixture
-def puppet(drawn, monkeypatch) -> Puppet:
-    puppet = Puppet()
-    monkeypatch.setattr(server, "_warm_up", Ready(drawn))
-    monkeypatch.setattr(server, "_experiments", Experiments(drawn, train=puppet, workers=2))
+@pytest.fixture(autouse=True)
+def puppet(drawn, serve):
     live_sweep._ended.clear()
+    puppet = Puppet()
+    serve(Experiments(drawn, train=puppet, workers=2))
     yield puppet
     puppet.go.set()
 
 
 @pytest.fixture
-def small_upload(drawn, monkeypatch) -> None:
+def small_upload(drawn, serve, monkeypatch) -> None:
     """Real trainings on 1,000 drawn digits, with 100 to test."""
 
     def shorter(config, data, **watching):
@@ -64,9 +62,8 @@ def small_upload(drawn, monkeypatch) -> None:
 
     test = {"test_images": drawn.test_images[:100], "test_labels": drawn.test_labels[:100]}
     few = replace(drawn, checksum="1" * 64, **test)
-    monkeypatch.setattr(server, "_warm_up", Ready(few))
-    monkeypatch.setattr(server, "_experiments", Experiments(few, train=shorter, workers=2))
-    live_sweep._ended.clear()
+    monkeypatch.setattr(server, "_warm_up", live_pages.Ready(few))
+    serve(Experiments(few, train=shorter, workers=2))
 
 
 def opened(**parameters: str) -> AppTest:
@@ -104,7 +101,7 @@ def test_a_cold_link_shows_a_recorded_picture_and_its_answer(view, pictures, pla
     assert not app.warning
 
 
-def test_the_page_opens_on_training_against_inference(puppet):
+def test_the_page_opens_on_training_against_inference():
     study = studies.recorded_studies()[studies.small("conv").only_used()]
     app = opened()
     assert f"{study.own[1]:.1%} in batches of 1" in answer(app)
@@ -112,8 +109,10 @@ def test_the_page_opens_on_training_against_inference(puppet):
     assert "784 positions" in answer(app)
 
 
-def test_recalibrating_brings_the_third_line_and_its_gain(puppet):
+def test_recalibrating_brings_the_third_line_and_its_gain():
     app = opened(placement="conv-and-dense", momentum="0.99")
+    assert "A batch of 1 on a dense layer" in answer(app)
+    assert "9.6% is the share of that digit" in answer(app)
     assert "Recalibrated" not in answer(app)
     pressed(app, "recalibrate")
     config = replace(studies.small("conv and dense"), momentum=0.99)
@@ -130,21 +129,14 @@ def test_recalibrating_brings_the_third_line_and_its_gain(puppet):
 
 
 @pytest.mark.parametrize("along", ["momentum", "batch"])
-def test_the_other_axes_are_recorded_too(along, puppet):
+def test_the_other_axes_are_recorded_too(along):
     app = opened(against=along, recalibrated="on")
-    assert charts(app) == 2
-    assert "Recalibrated" in answer(app)
-
-
-def test_a_batch_of_one_on_a_dense_layer_is_explained_with_its_number(puppet):
-    app = opened(placement="conv-and-dense")
-    assert "A batch of 1 on a dense layer" in answer(app)
-    assert "9.6% is the share of that digit" in answer(app)
+    assert charts(app) == 2 and "Recalibrated" in answer(app)
 
 
 @pytest.mark.parametrize("placement", ["conv", "conv and dense"])
 @pytest.mark.parametrize("digit", [None, 1])
-def test_mates_are_counted_from_the_recorded_cloud(placement, digit, puppet):
+def test_mates_are_counted_from_the_recorded_cloud(placement, digit):
     seen = studies.recorded_mates(placement, 8, digit, studies.PINNED)
     who = "random" if digit is None else str(digit)
     app = opened(lab="mates", mates=who, crowd="8", placement=placement.replace(" ", "-"))
@@ -162,7 +154,7 @@ def test_mates_are_counted_from_the_recorded_cloud(placement, digit, puppet):
         {"lab": "cliff", "methods": "group"},
     ],
 )
-def test_what_is_not_recorded_says_so_and_offers_to_train(parameters, puppet):
+def test_what_is_not_recorded_says_so_and_offers_to_train(parameters):
     app = opened(**parameters)
     assert not charts(app)
     assert "ecorded are" in words(app)
@@ -170,7 +162,7 @@ def test_what_is_not_recorded_says_so_and_offers_to_train(parameters, puppet):
 
 
 @pytest.mark.parametrize("parameters", [{"mates": "0"}, {"pinned": "5"}, {"crowd": "5"}])
-def test_mates_that_are_not_recorded_show_the_nearest_that_are(parameters, puppet):
+def test_mates_that_are_not_recorded_show_the_nearest_that_are(parameters):
     app = opened(lab="mates", **parameters)
     assert "press **Train here**" in app.info[1].value
     assert not app.button(key="_train_mates").disabled
@@ -179,7 +171,7 @@ def test_mates_that_are_not_recorded_show_the_nearest_that_are(parameters, puppe
     assert f"with {mates}:** this 4" in answer(app)
 
 
-def test_the_paper_preset_shows_its_two_sizes_beside_its_setting(puppet):
+def test_the_paper_preset_shows_its_two_sizes_beside_its_setting():
     app = opened(lab="sweep")
     app.button[1].click().run()
     assert not app.exception
@@ -193,14 +185,14 @@ def test_the_paper_preset_shows_its_two_sizes_beside_its_setting(puppet):
     assert RECORDED in words(app)
 
 
-def test_the_cliff_tells_what_is_usable_where_it_is_normalized_elsewhere(puppet):
+def test_the_cliff_tells_what_is_usable_where_it_is_normalized_elsewhere():
     there = sweeps.usable(sweeps.rows(sweeps.PLANS["rates-dense"], sweeps.recorded_outcomes()))
     text = answer(opened(lab="cliff"))
     assert "**Normalized elsewhere** (Convolution and dense" in text
     assert f"batch norm {there['batch'].low:g} to {there['batch'].high:g}" in text
 
 
-def test_recorded_mnist_is_not_shown_as_the_servers_digits(puppet):
+def test_recorded_mnist_is_not_shown_as_the_servers_digits():
     app = opened(lab="mates")
     assert "about MNIST, which this server does not have" in words(app)
     assert not app.get("image")
@@ -255,41 +247,39 @@ def test_a_training_that_fails_is_told_once_and_not_asked_for_again(puppet):
 def test_stop_stops_feeding_and_training(puppet):
     app = opened(lab="sweep")
     pressed(app, "_run_sizes")
-    queue = server.experiments()
-    assert [one for one in queue.earlier(100) if one.status in ("queued", "running")]
+    assert {one.status for one in server.experiments().earlier(100)} & {"queued", "running"}
     pressed(app, "_stop_sizes")
-    for one in queue.earlier(100):
-        assert queue.find(one.key) is None or queue.find(one.key).wait_until_over(10)
+    finish()
     started = len(puppet.configs)
     assert started <= live_sweep.AT_A_TIME
     ran(app)
     assert len(puppet.configs) == started
     assert not app.button(key="_run_sizes").disabled
-    assert RECORDED in words(app)
-    assert answer(app)
+    assert RECORDED in words(app) and answer(app)
 
 
 def test_half_a_sweep_draws_no_conclusion(puppet):
     app = opened(lab="cliff", methods="none,batch")
     pressed(app, "_run_cliff")
     puppet.go.set()
-    for experiment in server.experiments().earlier(100):
-        found = server.experiments().find(experiment.key)
-        assert found.wait_until_over(10)
+    finish()
     pressed(app, "_stop_cliff")
-    assert charts(app)
-    assert not app.success
+    assert charts(app) and not app.success
     assert "The answer comes with the last one" in words(app)
+
+
+def finish() -> None:
+    """Wait for what is in the queue."""
+    for one in server.experiments().earlier(100):
+        found = server.experiments().find(one.key)
+        assert found is None or found.wait_until_over(120)
 
 
 def trained(app: AppTest, button: str) -> AppTest:
     """The page after its networks were trained for real."""
     pressed(app, button)
-    for one in server.experiments().earlier(10):
-        assert server.experiments().find(one.key).wait_until_over(120)
-    app.run()
-    assert not app.exception
-    assert LIVE in words(app)
+    finish()
+    assert LIVE in words(ran(app))
     assert "drawn digits (not MNIST)" in words(app)
     assert "nan" not in words(app)
     return app
@@ -320,40 +310,40 @@ def test_any_digit_meets_any_mates_on_this_machine(small_upload):
 
 
 @pytest.mark.parametrize(
-    "parameters",
+    "link",
     [
-        {"lab": "nowhere"},
-        {"lab": "mates", "crowd": "1"},
-        {"lab": "mates", "crowd": "1e9"},
-        {"lab": "mates", "pinned": "-1"},
-        {"lab": "mates", "mates": "<script>"},
-        {"momentum": "2"},
-        {"momentum": "nan"},
-        {"against": "'; DROP TABLE runs"},
-        {"from": "elsewhere"},
-        {"held": "nothing"},
-        {"recalibrated": "perhaps"},
+        "lab=nowhere",
+        "lab=mates&crowd=1",
+        "lab=mates&crowd=1e9",
+        "lab=mates&pinned=-1",
+        "lab=mates&mates=<script>",
+        "momentum=2",
+        "momentum=nan",
+        "against='; DROP TABLE runs",
+        "from=elsewhere",
+        "held=nothing",
+        "recalibrated=perhaps",
     ],
 )
-def test_an_impossible_link_gets_a_sentence_and_a_page(parameters, puppet):
-    app = opened(**parameters)
+def test_an_impossible_link_gets_a_sentence_and_a_page(link):
+    app = opened(**dict(part.split("=") for part in link.split("&")))
     assert "it takes" in app.warning[0].value
     assert charts(app)
 
 
 @pytest.mark.parametrize(
-    "parameters",
+    "link",
     [
-        {"lab": "cliff", "methods": "instance", "placement": "conv-and-dense"},
-        {"lab": "cliff", "methods": ""},
-        {"lab": "sweep", "methods": "none,batch,weight,layer,group"},
-        {"lab": "mates", "crowd": "5"},
-        {"lab": "inference", "momentum": "0.123", "against": "momentum"},
-        {"lab": "inference", "batch": "512"},
-        {"lab": "sweep", "from": "live"},
-        {"lab": "inference", "hide": "batch,momentum,placement,against,lab"},
-        {"lab": "mates", "present": "on"},
+        "lab=cliff&methods=instance&placement=conv-and-dense",
+        "lab=cliff&methods=",
+        "lab=sweep&methods=none,batch,weight,layer,group",
+        "lab=mates&crowd=5",
+        "lab=inference&momentum=0.123&against=momentum",
+        "lab=inference&batch=512",
+        "lab=sweep&from=live",
+        "lab=inference&hide=batch,momentum,placement,against,lab",
+        "lab=mates&present=on",
     ],
 )
-def test_a_possible_but_odd_link_shows_a_page_without_a_fault(parameters, puppet):
-    opened(**parameters)
+def test_a_possible_but_odd_link_shows_a_page_without_a_fault(link):
+    opened(**dict(part.split("=") for part in link.split("&")))

@@ -39,7 +39,7 @@ def test_a_steady_difference_is_settled_where_the_seeds_alone_differ_by_more():
     assert found.mean == pytest.approx(0.55)
     assert found.low == pytest.approx(0.55 - 5.643 * 0.05 / 3**0.5, abs=1e-4)
     assert found.high == pytest.approx(0.55 + 5.643 * 0.05 / 3**0.5, abs=1e-4)
-    assert (found.status, found.pairs) == ("differs", "in every pair")
+    assert (found.status, found.settled) == ("differs", "in every pair")
     assert verdict(other, one).status == "differs"
     assert verdict(other, one).high == -found.low
 

@@ -66,16 +66,13 @@ _TYPES = {
 }
 
 
-def file(
-    label: str, name: str, content: Callable[[], str | bytes], about: str = "", key: str = ""
-) -> None:
+def file(label: str, name: str, content: Callable[[], str | bytes], about: str = "") -> None:
     """A button for one file, whose content is made when it is pressed."""
     st.download_button(
         label,
         content,
         name,
         _TYPES[name.rpartition(".")[2]],
-        key=key or None,
         help=about or None,
         on_click="ignore",
         icon=":material/download:",
@@ -95,21 +92,18 @@ def run_files(run: Run, key: str) -> None:
             f"{stem}_history.csv",
             lambda: export.history_csv(run),
             "One line per step; epoch results in the line of the epoch's end.",
-            f"{key}_history",
         )
         file(
             "Settings (JSON)",
             f"{stem}_settings.json",
             lambda: export.config_json(run.config),
             "Every setting of this training.",
-            f"{key}_settings",
         )
         file(
             "Whole run (JSON)",
             f"{stem}_run.json",
             lambda: export.run_json(run),
             "Settings, every loss, and all that was recorded.",
-            f"{key}_run",
         )
         if data is None:
             return
@@ -118,16 +112,10 @@ def run_files(run: Run, key: str) -> None:
             repeats,
             lambda: script.write(run.config, data, run),
             "Plain TensorFlow that repeats this run without the lab.",
-            f"{key}_script",
         )
         if data.name != "MNIST":
-            file(
-                "Data (NPZ)",
-                "data.npz",
-                lambda: export.data_npz(data),
-                "The images that the script needs.",
-                f"{key}_data",
-            )
+            about = "The images that the script needs."
+            file("Data (NPZ)", "data.npz", lambda: export.data_npz(data), about)
 
 
 def curve_files(stem: str, key: str) -> None:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from normlib.run import Run
-from pages.lab import results, words
+from pages.lab import words
 from pages.lab.verdict import Verdict, verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(NamedTuple):
     """What finished series say, each by its mean over the seeds that all of them have.
 
     losses: of the last epoch, in the report's unit; accuracies: of the test, 0 to 1.
@@ -28,23 +26,11 @@ class Comparison:
     seeds: int
     losses: dict[str, float]
     accuracies: dict[str, float]
+    lowest: str
+    highest: str
+    best: str
+    worst: str
     against: dict[str, Verdict]
-
-    @property
-    def lowest(self) -> str:
-        return min(self.losses, key=self.losses.__getitem__)
-
-    @property
-    def highest(self) -> str:
-        return max(self.losses, key=self.losses.__getitem__)
-
-    @property
-    def best(self) -> str:
-        return max(self.accuracies, key=self.accuracies.__getitem__)
-
-    @property
-    def worst(self) -> str:
-        return min(self.accuracies, key=self.accuracies.__getitem__)
 
 
 def compare(runs: Mapping[str, Sequence[Run]]) -> Comparison | None:
@@ -60,20 +46,22 @@ def compare(runs: Mapping[str, Sequence[Run]]) -> Comparison | None:
     shared = sorted(set.intersection(*map(set, whole.values()))) if whole else []
     if len(whole) < 2 or not shared:
         return None
-    ends = {
-        name: [seeds[seed].epochs[-1].report_loss for seed in shared]
-        for name, seeds in whole.items()
-    }
-    right = {
-        name: [seeds[seed].test_accuracy or 0.0 for seed in shared] for name, seeds in whole.items()
-    }
+    paired = {name: [seeds[seed] for seed in shared] for name, seeds in whole.items()}
+    ends = {name: [run.epochs[-1].report_loss for run in runs] for name, runs in paired.items()}
     losses = {name: float(np.mean(values)) for name, values in ends.items()}
+    right = {
+        name: float(np.mean([run.test_accuracy for run in runs])) for name, runs in paired.items()
+    }
     lowest = min(losses, key=losses.__getitem__)
     return Comparison(
-        epochs=len(next(iter(whole.values()))[shared[0]].epochs),
+        epochs=len(paired[lowest][0].epochs),
         seeds=len(shared),
         losses=losses,
-        accuracies={name: float(np.mean(values)) for name, values in right.items()},
+        accuracies=right,
+        lowest=lowest,
+        highest=max(losses, key=losses.__getitem__),
+        best=max(right, key=right.__getitem__),
+        worst=min(right, key=right.__getitem__),
         against={name: verdict(ends[lowest], ends[name]) for name in whole if name != lowest},
     )
 
@@ -88,37 +76,35 @@ def report_losses(runs: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
     the batch size. Columns: Epoch, then the names of the series, as text. Where not every seed
     came so far, the cell says how many did.
     """
-    epochs = max((len(run.epochs) for seeds in runs.values() for run in seeds), default=0)
-    table: dict[str, list[str]] = {"Epoch": [str(epoch + 1) for epoch in range(epochs)]}
+    import pandas as pd
+
+    epochs = range(max((len(run.epochs) for seeds in runs.values() for run in seeds), default=0))
+    table = {"Epoch": [str(epoch + 1) for epoch in epochs]}
     for name, seeds in runs.items():
-        table[words.title(name)] = [
-            _span(
-                [run.epochs[epoch].report_loss for run in seeds if epoch < len(run.epochs)],
-                len(seeds),
-                loss,
-            )
-            for epoch in range(epochs)
-        ]
-    return results.frame(table)
+        ends = [[one.report_loss for one in run.epochs] for run in seeds]
+        reached = ([each[epoch] for each in ends if epoch < len(each)] for epoch in epochs)
+        table[words.title(name)] = [_span(values, len(seeds), loss) for values in reached]
+    return pd.DataFrame(table)
 
 
 def accuracy_and_time(runs: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
     """Test accuracy and total time, one column per series, as the report's second table."""
+    import pandas as pd
+
     table = {"": ["Test accuracy", "Total time", "Images per second"]}
     for name, seeds in runs.items():
         right = [run.test_accuracy for run in seeds if run.test_accuracy is not None]
-        accuracy = _span(right, len(seeds), lambda share: f"{100 * share:.2f}%")
+        accuracy = _span(right, len(seeds), lambda share: words.percent(share, 2))
         if len(right) < len(seeds):
-            ends = ", ".join(
-                dict.fromkeys(one.status for one in seeds if one.test_accuracy is None)
-            )
+            statuses = (one.status for one in seeds if one.test_accuracy is None)
+            ends = ", ".join(dict.fromkeys(statuses))
             accuracy = f"{accuracy}, the rest {ends}" if right else ends
         table[words.title(name)] = [
             accuracy,
             f"{np.mean([run.seconds for run in seeds]):.1f} s",
             f"{np.mean([run.images_per_second for run in seeds]):,.0f}",
         ]
-    return results.frame(table)
+    return pd.DataFrame(table)
 
 
 def _span(values: Sequence[float], seeds: int, text: Callable[[float], str]) -> str:

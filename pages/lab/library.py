@@ -37,14 +37,11 @@ def label(pair: Comparison) -> str:
 
 def rows(pairs: Sequence[Comparison], quantity: str) -> list[dict[str, str | float]]:
     """label, series, value: this quantity's difference and both sides' errors, pair by pair."""
+    series = ("between the two", "own ops' error", "library's error")
     return [
-        {"label": label(pair), "series": series, "value": values[name]}
-        for pair, name in _having(pairs, quantity)
-        for series, values in (
-            ("between the two", pair.differences),
-            ("own ops' error", pair.own_errors),
-            ("library's error", pair.library_errors),
-        )
+        {"label": name, "series": one, "value": value}
+        for name, *values in _sides(pairs, quantity)
+        for one, value in zip(series, values, strict=True)
     ]
 
 
@@ -84,33 +81,28 @@ class Found:
     level: int
     count: int
 
-    @property
-    def factor(self) -> float:
-        """How many times as large as the rounding the difference is."""
-        return self.difference / self.rounding if self.rounding else float("inf")
-
 
 def found(pairs: Sequence[Comparison], quantity: str) -> Found:
     """The facts of one quantity; every quantity has a pair that has it."""
-    named = _having(pairs, quantity)
-    errors = [(pair.own_errors[name], pair.library_errors[name]) for pair, name in named]
-    widest, name = max(named, key=lambda one: one[0].differences[one[1]])
+    sides = _sides(pairs, quantity)
+    widest, difference, *_ = max(sides, key=lambda one: one[1])
     return Found(
-        widest=label(widest),
-        difference=widest.differences[name],
-        rounding=max(max(each) for each in errors),
-        closer=sum(own < library for own, library in errors),
-        level=sum(own == library for own, library in errors),
-        count=len(errors),
+        widest,
+        difference,
+        rounding=max(max(own, library) for _, _, own, library in sides),
+        closer=sum(own < library for _, _, own, library in sides),
+        level=sum(own == library for _, _, own, library in sides),
+        count=len(sides),
     )
 
 
-def _having(pairs: Sequence[Comparison], quantity: str) -> list[tuple[Comparison, str]]:
-    """The pairs that have the quantity, and its name there: weight norm's are dv and dg."""
-    named = []
+def _sides(pairs: Sequence[Comparison], quantity: str) -> list[tuple[str, float, float, float]]:
+    """(label, difference, own error, library's error) of the pairs that have the quantity."""
+    sides = []
     for pair in pairs:
         weight_norm = {"dx": "dv", "dgamma": "dg"} if "dv" in pair.differences else {}
         name = weight_norm.get(quantity, quantity)
         if name in pair.differences:
-            named.append((pair, name))
-    return named
+            errors = (pair.own_errors[name], pair.library_errors[name])
+            sides.append((label(pair), pair.differences[name], *errors))
+    return sides

@@ -97,48 +97,34 @@ def _check(setting: str) -> None:
 
 
 class Cell(NamedTuple):
-    """What one place of a table holds: the published number, and ours, one per seed.
+    """What one place of a table says; "–" where there is no number.
 
-    As text: `printed`, `ours` (the mean over the seeds, and half of their range where there are
-    several) and `off`, the difference; "–" where there is none.
+    ours: the mean over the seeds and, where there are several, half of their range.
+    off: ours minus the published number.
     """
 
-    kind: str  # "loss", "accuracy" (0..1) or "seconds"
-    published: float | None
-    values: tuple[float, ...] = ()
+    printed: str
+    ours: str
+    off: str
 
-    @property
-    def printed(self) -> str:
-        return "–" if self.published is None else self._number(self.published) + self._unit
 
-    @property
-    def ours(self) -> str:
-        if not self.values:
-            return "–"
-        half_range = (max(self.values) - min(self.values)) / 2
-        spread = f" ±{self._number(half_range)}" if len(self.values) > 1 else ""
-        return self._number(self._mean) + spread + self._unit
+def cell(kind: str, published: float | None, values: Sequence[float]) -> Cell:
+    """kind: "loss", "accuracy" (0..1) or "seconds". values: ours, one per seed."""
+    scale, digits, unit = {"loss": (1, 4, ""), "accuracy": (100, 2, "%"), "seconds": (1, 1, " s")}[
+        kind
+    ]
 
-    @property
-    def off(self) -> str:
-        if self.published is None or not self.values:
-            return "–"
-        unit = " points" if self.kind == "accuracy" else self._unit
-        return self._number(self._mean - self.published, "+") + unit
-
-    @property
-    def _mean(self) -> float:
-        return sum(self.values) / len(self.values)
-
-    @property
-    def _unit(self) -> str:
-        return {"loss": "", "accuracy": "%", "seconds": " s"}[self.kind]
-
-    def _number(self, value: float, sign: str = "") -> str:
-        """With as many digits as the report; no sign before a zero."""
-        value = round(value, 1 if self.kind == "seconds" else 4) + 0.0
-        scale, digits = {"loss": (1, 4), "accuracy": (100, 2), "seconds": (1, 1)}[self.kind]
+    def text(value: float, sign: str = "") -> str:
+        value = round(value, 1 if kind == "seconds" else 4) + 0.0  # no minus before a zero
         return minus(f"{scale * value:{sign if value else ''}.{digits}f}")
+
+    printed, ours, off = "–" if published is None else text(published) + unit, "–", "–"
+    if values:
+        mean, half_range = sum(values) / len(values), (max(values) - min(values)) / 2
+        ours = text(mean) + f" ±{text(half_range)}" * (len(values) > 1) + unit
+        if published is not None:
+            off = text(mean - published, "+") + (" points" if kind == "accuracy" else unit)
+    return Cell(printed, ours, off)
 
 
 class Table(NamedTuple):
@@ -174,7 +160,7 @@ def _cell(kind: str, epoch: int, published: Published, column: Column) -> Cell:
     if kind == "loss":
         printed = printed[epoch] if epoch < len(printed) else None
         ours = [losses[epoch] for losses in ours if epoch < len(losses)]
-    return Cell(kind, printed, tuple(value for value in ours if value is not None))
+    return cell(kind, printed, [value for value in ours if value is not None])
 
 
 def table_rows(table: Table, own: Table) -> list[dict[str, str]]:
@@ -183,14 +169,13 @@ def table_rows(table: Table, own: Table) -> list[dict[str, str]]:
     own: this machine's, shown where it has any.
     """
     names = ["", "Published", "Recorded", "Difference"]
-    if any(cell.values for _, cells in own.rows for cell in cells):
+    if any(cell.ours != "–" for _, cells in own.rows for cell in cells):
         names += ["This machine", "Its difference"]
     rows = []
     for (label, cells), (_, mine) in zip(table.rows, own.rows, strict=True):
         rows.append([f"**{label}**"] + [""] * (len(names) - 1))
         for method, cell, live in zip(table.columns, cells, mine, strict=True):
-            row = [title(method), cell.printed, cell.ours, cell.off, live.ours, live.off]
-            rows.append(row[: len(names)])
+            rows.append([title(method), *cell, live.ours, live.off][: len(names)])
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 

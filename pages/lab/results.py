@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from normlib.config import TrainConfig
-from normlib.run import EpochResult, Run
-from pages.lab.experiment import LIVE
+from normlib.run import Run
+from pages.lab.experiment import LIVE, Snapshot
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,22 +23,7 @@ GUESSING = 0.15  # a test accuracy below: one digit in ten is right by chance
 SMOOTHED_SHARE, SMOOTHED_LEAST = 0.04, 5
 MOST_POINTS = 400  # a line on a screen shows no more
 
-
-class Watched(Protocol):
-    """What a run and a snapshot of one under way have in common."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def config(self) -> TrainConfig: ...
-    @property
-    def status(self) -> str: ...
-    @property
-    def losses(self) -> Sequence[float]: ...
-    @property
-    def epochs(self) -> Sequence[EpochResult]: ...
-    @property
-    def recorded(self) -> Mapping[str, Sequence]: ...
+Watched = Run | Snapshot
 
 
 # ---- curves ----------------------------------------------------------------------------------
@@ -82,13 +67,8 @@ def _smoothed(values: np.ndarray, shown: np.ndarray) -> np.ndarray:
 
 def losses(curves: Mapping[str, Curve]) -> pd.DataFrame:
     """Loss per step. Columns: method, step (from 1), loss, smoothed."""
-    return _stacked(
-        {
-            name: {"step": one.steps, "loss": one.losses, "smoothed": one.smoothed}
-            for name, one in curves.items()
-        },
-        ("step", "loss", "smoothed"),
-    )
+    columns = ("step", "loss", "smoothed")
+    return _stacked({name: dict(zip(columns, one, strict=True)) for name, one in curves.items()})
 
 
 def loss_bands(seeds: Mapping[str, Sequence[Curve]]) -> pd.DataFrame:
@@ -107,21 +87,18 @@ def loss_bands(seeds: Mapping[str, Sequence[Curve]]) -> pd.DataFrame:
             }
             for name, curves in seeds.items()
             if curves
-        },
-        ("step", "low", "mid", "high"),
+        }
     )
 
 
 def accuracies(runs: Mapping[str, Watched]) -> pd.DataFrame:
     """Validation accuracy per epoch. Columns: method, epoch, accuracy (0 to 1)."""
-    return _rows(
-        ("method", "epoch", "accuracy"),
-        (
-            (name, result.epoch, result.validation_accuracy)
-            for name, run in runs.items()
-            for result in run.epochs
-        ),
+    rows = (
+        (name, result.epoch, result.validation_accuracy)
+        for name, run in runs.items()
+        for result in run.epochs
     )
+    return _rows(("method", "epoch", "accuracy"), rows)
 
 
 def accuracy_bands(runs: Mapping[str, Sequence[Watched]]) -> pd.DataFrame:
@@ -153,14 +130,10 @@ def percentiles(runs: Mapping[str, Watched], unit: str) -> pd.DataFrame:
 
     unit: "conv_input" or "hidden_input". Columns: method, step, low, mid, high.
     """
-    return _rows(
-        ("method", "step", "low", "mid", "high"),
-        (
-            (name, step, *values)
-            for name, run in runs.items()
-            for step, values in _recorded(run, unit)
-        ),
+    rows = (
+        (name, step, *values) for name, run in runs.items() for step, values in _recorded(run, unit)
     )
+    return _rows(("method", "step", "low", "mid", "high"), rows)
 
 
 def drift(runs: Mapping[str, Watched], unit: str) -> dict[str, float]:
@@ -183,28 +156,19 @@ def dead_units(runs: Mapping[str, Watched], layer: str) -> pd.DataFrame:
 
     Columns: method, step, share (0 to 1).
     """
-    return _rows(
-        ("method", "step", "share"),
-        (
-            (name, step, share)
-            for name, run in runs.items()
-            for step, share in _recorded(run, f"dead_{layer}")
-        ),
-    )
+    rows = ((name, *row) for name, run in runs.items() for row in _recorded(run, f"dead_{layer}"))
+    return _rows(("method", "step", "share"), rows)
 
 
 def gradient_norms(run: Watched) -> pd.DataFrame:
     """The length of the loss's gradient in each layer's kernel. Columns: method, step, norm."""
-    layers = ("Convolution", "Dense layer", "Output layer")
-    return _rows(
-        ("method", "step", "norm"),
-        (
-            (layer, step, norms[index])
-            for index, layer in enumerate(layers)
-            for step, norms in _recorded(run, "gradient_norms")
-            if norms[index] > 0
-        ),
+    rows = (
+        (layer, step, norms[index])
+        for index, layer in enumerate(("Convolution", "Dense layer", "Output layer"))
+        for step, norms in _recorded(run, "gradient_norms")
+        if norms[index] > 0
     )
+    return _rows(("method", "step", "norm"), rows)
 
 
 def used_statistics(config: TrainConfig) -> tuple[str, ...]:
@@ -223,14 +187,12 @@ def moving_statistics(run: Watched, statistic: str, channel: int) -> pd.DataFram
     Columns: method ("Moving", "The batch's own"), step, value.
     """
     kept = "mean" if statistic == "mean" else "variance"
-    return _rows(
-        ("method", "step", "value"),
-        (
-            (name, step, values[channel])
-            for name, kind in (("The batch's own", "batch"), ("Moving", "moving"))
-            for step, values in _recorded(run, f"{kind}_{kept}")
-        ),
+    rows = (
+        (name, step, values[channel])
+        for name, kind in (("The batch's own", "batch"), ("Moving", "moving"))
+        for step, values in _recorded(run, f"{kind}_{kept}")
     )
+    return _rows(("method", "step", "value"), rows)
 
 
 def moving_distance(run: Watched) -> tuple[float, float]:
@@ -238,17 +200,16 @@ def moving_distance(run: Watched) -> tuple[float, float]:
 
     Root mean square over the channels; at the first and at the last recorded step.
     """
-    distances = []
-    for index in (0, -1):
-        moving, batch = (
-            np.array(run.recorded[name][index]) for name in ("moving_mean", "batch_mean")
-        )
-        variance = np.array(run.recorded["batch_variance"][index])
-        distances.append(float(np.sqrt(np.mean((moving - batch) ** 2 / (variance + 1e-12)))))
-    return distances[0], distances[1]
+    moving, batch, variance = (
+        np.array(run.recorded[name])[[0, -1]]
+        for name in ("moving_mean", "batch_mean", "batch_variance")
+    )
+    first, last = np.sqrt(np.mean((moving - batch) ** 2 / (variance + 1e-12), axis=1))
+    return float(first), float(last)
 
 
-def _recorded(run: Watched, name: str) -> Iterable[tuple[int, Any]]:
+def _recorded(run: Watched, name: str) -> Iterable[tuple]:
+    """(step, what was recorded then), ..."""
     return zip(run.recorded.get("step", ()), run.recorded.get(name, ()), strict=False)
 
 
@@ -300,27 +261,15 @@ def course(run: Run) -> Course:
 # ---- rows ------------------------------------------------------------------------------------
 
 
-def _stacked(
-    series: Mapping[str, Mapping[str, np.ndarray]], columns: Sequence[str]
-) -> pd.DataFrame:
+def _stacked(series: Mapping[str, Mapping[str, np.ndarray]]) -> pd.DataFrame:
     """The columns of all series one below the other, "method" before them."""
-    lengths = [len(one[columns[0]]) for one in series.values()]
-    stacked: dict[str, Sequence | np.ndarray] = {
-        "method": np.repeat(np.array(list(series), object), lengths)
-    }
-    for column in columns:
-        stacked[column] = np.concatenate([np.zeros(0), *(one[column] for one in series.values())])
-    return frame(stacked)
+    import pandas as pd
+
+    parts = [pd.DataFrame({"method": name, **columns}) for name, columns in series.items()]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"method": []})
 
 
 def _rows(columns: Sequence[str], rows: Iterable[Sequence]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(list(rows), columns=list(columns))
-
-
-def frame(columns: Mapping[str, Sequence | np.ndarray]) -> pd.DataFrame:
-    """These columns as a DataFrame."""
-    import pandas as pd
-
-    return pd.DataFrame(columns)

@@ -63,7 +63,12 @@ def train_all(
             return keep(run), run.message or run.status
         return keep(run), f"{run.test_accuracy:.2%} in {run.seconds:.0f} s"
 
-    began, line = time.monotonic(), _Line()
+    live, width = sys.stderr.isatty(), shutil.get_terminal_size().columns - 1
+
+    def tell(line: str, end: str = "\n") -> None:
+        print(f"\r{line:<{width}}" if live else line, end=end, file=sys.stderr, flush=True)
+
+    began = time.monotonic()
     with ThreadPoolExecutor(min(cores(), max(1, len(configs)))) as pool:
         futures = {pool.submit(one, config): config for config in configs}
         going = set(futures)
@@ -73,15 +78,14 @@ def train_all(
                 for future in over:
                     under_way.pop(futures[future], None)
                     told = _trouble(future) or future.result()[1]
-                    line.write(f"{name(futures[future]):>12}  {told}", "\n")
+                    tell(f"{name(futures[future]):>12}  {told}")
                 done = len(futures) - len(going)
                 words = [f"{done} of {len(futures)} done, {time.monotonic() - began:.0f} s"]
                 for config, now in list(under_way.items()):
                     share = f"{now.step / now.steps:.0%}"
                     words.append(f"{name(config)} {share}, loss {now.losses[-1]:.3f}")
-                if sys.stderr.isatty():
-                    most = shutil.get_terminal_size().columns - 1
-                    line.write(" · ".join(words)[:most], "" if going else "\n")
+                if live:
+                    tell(" · ".join(words)[:width], "" if going else "\n")
         except KeyboardInterrupt:
             print("\nStopping. What is finished is kept.", file=sys.stderr)
             stop.set()
@@ -99,14 +103,3 @@ def _trouble(future: Future) -> str:
     """Why a training failed, in a line; "" if it did not."""
     error = future.exception()
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}" if error else ""
-
-
-class _Line:
-    """A line on stderr that is written over itself until it gets an end."""
-
-    width = 0
-
-    def write(self, line: str, end: str) -> None:
-        start = f"\r{' ' * self.width}\r" if self.width else ""
-        print(f"{start}{line}", end=end, file=sys.stderr, flush=True)
-        self.width = 0 if end else len(line)

@@ -54,19 +54,6 @@ class Verdict:
         return self.status == "differs"
 
     @property
-    def agreeing(self) -> int:
-        """In how many pairs the difference has the sign of the mean."""
-        return sum(one * self.mean > 0 for one in self.differences)
-
-    @property
-    def pairs(self) -> str:
-        """`in every pair`, `in 2 of 3 pairs`, `in the one pair`."""
-        if len(self.differences) == 1:
-            return "in the one pair"
-        every = self.agreeing == len(self.differences)
-        return "in every pair" if every else f"in {self.agreeing} of {len(self.differences)} pairs"
-
-    @property
     def settled(self) -> str:
         """`in every pair`; `level within ±0.2`; `in 2 of 3 pairs: not settled`.
 
@@ -74,10 +61,13 @@ class Verdict:
         """
         if self.status == "level":
             return f"level within ±{number(self.margin)}" if self.margin else "no difference"
+        count = len(self.differences)
+        agreeing = sum(one * self.mean > 0 for one in self.differences)
+        pairs = f"in {agreeing} of {count} pairs" if agreeing < count else "in every pair"
+        pairs = "in the one pair" if count == 1 else pairs
         if self.differs:
-            return self.pairs
-        agree = self.agreeing == len(self.differences)
-        return f"{self.pairs}, too few to settle it" if agree else f"{self.pairs}: not settled"
+            return pairs
+        return f"{pairs}, too few to settle it" if agreeing == count else f"{pairs}: not settled"
 
 
 def verdict(first: Sequence[float], second: Sequence[float], margin: float = 0.0) -> Verdict:
@@ -85,14 +75,13 @@ def verdict(first: Sequence[float], second: Sequence[float], margin: float = 0.0
 
     margin: a difference so small that it counts as none.
     """
-    # Sorted, so that no rounding depends on the order of the seeds.
-    sorted_differences = sorted(a - b for a, b in zip(first, second, strict=True))
-    count = len(sorted_differences)
-    mean = math.fsum(sorted_differences) / count
-    reach = math.inf
-    if count >= FEWEST_PAIRS:
-        reach = quantile(count - 1) * float(np.std(sorted_differences, ddof=1)) / math.sqrt(count)
     differences = tuple(a - b for a, b in zip(first, second, strict=True))
+    count = len(differences)
+    mean, reach = math.fsum(differences) / count, math.inf
+    if count >= FEWEST_PAIRS:
+        # Sorted, so that no rounding depends on the order of the seeds.
+        deviation = float(np.std(sorted(differences), ddof=1))
+        reach = quantile(count - 1) * deviation / math.sqrt(count)
     return Verdict(differences, mean, mean - reach, mean + reach, margin)
 
 

@@ -37,9 +37,8 @@ def show() -> None:
         f"fastest fifty in a row, trained alone ({recorded['machine'].rpartition(', ')[0]})."
     )
     none, batch, layer = columns.values()
-    pairs = [(batch, layer, level) for level in LEVELS]
-    pairs += [(one, none, LEVELS[-1]) for one in (batch, layer)]
-    sentences = [speed(*pair) for pair in pairs]
+    sentences = [speed(batch, layer, level) for level in LEVELS]
+    sentences += [speed(one, none, LEVELS[-1]) for one in (batch, layer)]
     sentences += [accuracy(batch, layer), cost(batch, none), cost(layer, none)]
     page.answer("\n".join(f"- {sentence}" for sentence in sentences))
     st.caption(
@@ -50,25 +49,21 @@ def show() -> None:
 
 
 def row(column: Column) -> dict[str, str]:
-    steps = {level: report.mean_steps(column, level) for level in LEVELS}
-    return {
-        "": title(column["method"]),
-        **{
-            f"Steps to {level:.0%}": "never" if mean is None else f"{mean:,.0f}"
-            for level, mean in steps.items()
-        },
-        "Test accuracy": percent(report.mean_accuracy(column), 2),
-        "Per step": f"{column['milliseconds_per_step']:.1f} ms",
-    }
+    cells = {"": title(column["method"])}
+    for level in LEVELS:
+        mean = report.mean_steps(column, level)
+        cells[f"Steps to {level:.0%}"] = "never" if mean is None else f"{mean:,.0f}"
+    cells["Test accuracy"] = percent(report.mean_accuracy(column), 2)
+    return cells | {"Per step": f"{column['milliseconds_per_step']:.1f} ms"}
 
 
 def speed(one: Column, other: Column, level: float) -> str:
     """Which of two methods reaches the level sooner, and whether the pairs settle it."""
     a, b = in_sentence(one["method"]), in_sentence(other["method"])
     race = report.race(one, other, level)
+    if race.first is None and race.second is None:
+        return f"To {level:.0%}: neither {a} nor {b} gets there with every seed."
     if race.verdict is None:
-        if race.first is None and race.second is None:
-            return f"To {level:.0%}: neither {a} nor {b} gets there with every seed."
         there, not_there = (b, a) if race.first is None else (a, b)
         return f"To {level:.0%}: only {there} gets there with every seed, not {not_there}."
     faster = title(one["method"] if race.verdict.mean < 0 else other["method"])

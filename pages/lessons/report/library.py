@@ -76,10 +76,11 @@ def answer(found: library.Found, quantity: str, defaults: bool) -> str:
             f"ops are closer to the truth in {found.closer} of {found.count} pairs, the library in "
             f"{other}, and {found.level} are level."
         )
-    if found.factor > 2:
+    if found.difference > 2 * found.rounding:
         return (
             f"{text} Rounding explains {rounding} at most: two things of the same name differ by "
-            f"{found.factor:,.0f} times that, because epsilon, momentum and axes are not the same."
+            f"{found.difference / found.rounding:,.0f} times that, because epsilon, momentum and "
+            "axes are not the same."
         )
     return f"{text} For this quantity the defaults change no more than rounding does."
 
@@ -101,18 +102,13 @@ def in_training() -> None:
     ]
     left, right = st.columns(2)
     with left:
-        charts.show(
-            charts.curves(losses, "step", "loss", "Step", "Loss", log=True),
-            report.caption(recorded, f"mean of {every} steps", seeds=1),
-            key="library_losses",
-        )
+        chart = charts.curves(losses, "step", "loss", "Step", "Loss", log=True)
+        caption = report.caption(recorded, f"mean of {every} steps", seeds=1)
+        charts.show(chart, caption, "library_losses")
     with right:
         axes = ("step", "difference", "Step", "Difference of the losses")
-        charts.show(
-            charts.curves(differences, *axes, log=True),
-            report.caption(recorded, f"the largest of {every} steps", seeds=1),
-            key="library_difference",
-        )
+        caption = report.caption(recorded, f"the largest of {every} steps", seeds=1)
+        charts.show(charts.curves(differences, *axes, log=True), caption, "library_difference")
     own, of_library = (report.column(recorded, method) for method in ("batch", "tf_batch"))
     first = abs(own["first_losses"][0] - of_library["first_losses"][0])
     found = report.accuracy_verdict(own, of_library)

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.components import charts, controls, page, server, trainings
+from pages.components import charts, controls, downloads, page, server, trainings
 from pages.lab import report
 from pages.lab.queue import Experiment
 from pages.lab.words import in_sentence, listed, points, rounded, title
@@ -39,15 +39,8 @@ def show() -> None:
     page.answer(answer())
     with st.expander("Reproduce it", icon=":material/replay:"):
         st.code(f"python -m pages.lab report --setting {setting}", language="bash", wrap_lines=True)
-        st.download_button(
-            "Recorded numbers",
-            json.dumps(report.recorded(setting)),
-            f"report-{setting}.json",
-            "application/json",
-            icon=":material/download:",
-            on_click="ignore",
-            key="download_report",
-        )
+        name = f"report-{setting}.json"
+        downloads.file("Recorded numbers", name, lambda: json.dumps(report.recorded(setting)))
 
 
 def with_this_machine(setting: str) -> None:
@@ -74,8 +67,9 @@ def with_this_machine(setting: str) -> None:
 def tables(setting: str, own: Mapping[str, Mapping[str, Any]]) -> None:
     """The three tables, with this machine's columns as far as they are."""
     recorded = report.recorded(setting)
-    both = list(zip(report.tables(recorded["columns"]), report.tables(own), strict=True))
-    for tab, (table, mine) in zip(st.tabs([one.name for one, _ in both]), both, strict=True):
+    shown = report.tables(recorded["columns"])
+    tabs = st.tabs([table.name for table in shown])
+    for tab, table, mine in zip(tabs, shown, report.tables(own), strict=True):
         with tab:
             st.markdown(f"**{table.name}. {table.title}**")
             rows = charts.frame(report.table_rows(table, mine))
@@ -94,12 +88,12 @@ def tables(setting: str, own: Mapping[str, Mapping[str, Any]]) -> None:
 def so_far(experiment: Experiment) -> dict[str, list]:
     """A column of a reproduction as far as this training has come."""
     run = experiment.run
-    over = run is not None and run.test_accuracy is not None
-    return {
-        "loss": [[epoch.report_loss for epoch in experiment.snapshot().epochs]],
-        "accuracy": [run.test_accuracy] if run and over else [],
-        "seconds": [run.seconds] if run and over else [],
+    column: dict[str, list] = {
+        "loss": [[epoch.report_loss for epoch in experiment.snapshot().epochs]]
     }
+    if run is not None and run.test_accuracy is not None:
+        column |= {"accuracy": [run.test_accuracy], "seconds": [run.seconds]}
+    return column
 
 
 def machine_controls(setting: str, found: Mapping[str, Experiment]) -> None:

@@ -87,9 +87,8 @@ def answer(constant: np.ndarray, trained: np.ndarray) -> str:
     run, written = (report.recorded(setting) for setting in SHOWN)
     none = report.column(run, "none")
     with_constant, with_trained = (report.column(one, "weight") for one in (run, written))
-    means = [
-        percent(report.mean_accuracy(column), 2) for column in (with_constant, with_trained, none)
-    ]
+    columns = (with_constant, with_trained, none)
+    means = [percent(report.mean_accuracy(column), 2) for column in columns]
     found = report.accuracy_verdict(with_trained, none)
     still = "still" if report.moved(constant) < 1e-4 else "no longer"
     return (
