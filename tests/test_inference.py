@@ -21,34 +21,24 @@ def own_logits(net, images):
     return net.forward(images, training=False, own_statistics=True)["logits"].numpy()
 
 
-def right_in(net, images, labels, batches) -> float:
-    read = np.stack([own_logits(net, images[batch]).argmax(1) for batch in batches])
-    return float(np.mean(read == labels[np.array(batches)]))
-
-
-def test_accuracy_in_batches_is_that_of_each_batch_alone(run, drawn):
-    net, size = inference.network(run), 12
+@pytest.mark.parametrize(("size", "one_class"), [(12, False), (4, True)])
+def test_accuracy_in_batches_is_that_of_each_batch_alone(size, one_class, run, drawn):
+    net = inference.network(run)
     images, labels = drawn.test_images, drawn.test_labels
-    order = np.random.default_rng([0, size]).permutation(len(images))
-    batches = order[: len(order) // size * size].reshape(-1, size)
-    found = inference.accuracy_in_batches(net, images, labels, size)
-    assert found == pytest.approx(right_in(net, images, labels, batches))
-
-
-def test_sorted_batches_hold_one_class_each(run, drawn):
-    net, size = inference.network(run), 4
-    images, labels = drawn.test_images, drawn.test_labels
-    of_a_class = [np.flatnonzero(labels == digit) for digit in range(10)]
-    batches = [b for each in of_a_class for b in each[: len(each) // size * size].reshape(-1, size)]
-    found = inference.accuracy_in_batches(net, images, labels, size, one_class=True)
-    assert found == pytest.approx(right_in(net, images, labels, batches))
+    groups = [np.random.default_rng([0, size]).permutation(len(images))]
+    if one_class:
+        groups = [np.flatnonzero(labels == digit) for digit in range(10)]
+    whole = [group[: len(group) // size * size].reshape(-1, size) for group in groups]
+    right = [own_logits(net, images[b]).argmax(1) == labels[b] for b in np.concatenate(whole)]
+    found = inference.accuracy_in_batches(net, images, labels, size, one_class)
+    assert found == pytest.approx(np.mean(right))
 
 
 def test_too_few_images_give_no_accuracy_and_never_nan(run, drawn):
     few = replace(drawn, test_images=drawn.test_images[:100], test_labels=drawn.test_labels[:100])
-    net = inference.network(run)
-    assert inference.accuracy_in_batches(net, *inference.evaluated(few), 256) is None
-    assert inference.accuracy_in_batches(net, *inference.evaluated(few), 32, one_class=True) is None
+    net, seen = inference.network(run), inference.evaluated(few)
+    assert inference.accuracy_in_batches(net, *seen, 256) is None
+    assert inference.accuracy_in_batches(net, *seen, 32, one_class=True) is None
     seen = inference.mates({"batch": net}, few, 712, 32, None)
     assert (seen.pinned, seen.sorted) == (99, None)
     found = inference.study(run, few)
@@ -59,11 +49,8 @@ def test_too_few_images_give_no_accuracy_and_never_nan(run, drawn):
 def test_recalibration_is_the_plain_average_over_the_batches(run, drawn):
     net, size = inference.network(run), 40
     images = drawn.train_images[:200]
-    means, variances = [], []
-    for start in range(0, 200, size):
-        conv = net.forward(images[start : start + size], training=False)["conv"].numpy()
-        means.append(conv.mean((0, 1, 2), dtype=np.float64))
-        variances.append(conv.var((0, 1, 2), dtype=np.float64))
+    conv = net.forward(images, training=False)["conv"].numpy().reshape(5, -1, 30)
+    means, variances = (by(conv, 1, dtype=np.float64) for by in (np.mean, np.var))
     assert inference.recalibrate(net, images, size) == 5
     np.testing.assert_allclose(net.conv_norm.moving_mean, np.mean(means, 0), atol=1e-6)
     np.testing.assert_allclose(net.conv_norm.moving_variance, np.mean(variances, 0), rtol=1e-5)
@@ -75,8 +62,7 @@ def test_recalibration_changes_no_weight_and_not_the_run(run, drawn):
     inference.recalibrate(net, drawn.train_images[:100], 50)
     for name, array in net.weights().items():
         assert np.array_equal(array, before[name]) == ("moving" not in name), name
-    for name, array in run.weights[-1].items():
-        np.testing.assert_array_equal(array, before[name])
+        np.testing.assert_array_equal(run.weights[-1][name], before[name])
 
 
 def test_each_cloud_point_is_a_forward_pass_of_its_whole_batch(run, drawn):
@@ -119,18 +105,15 @@ def test_pooled_moments_are_those_of_all_the_numbers_together():
     moments = x.mean((1, 2)), x.var((1, 2))
     batches = np.array([[0, 1, 2], [5, 3, 0]])
     mean, variance = inference.pooled(moments, batches)
-    for row, batch in enumerate(batches):
-        np.testing.assert_allclose(mean[row], x[batch].mean((0, 1, 2)))
-        np.testing.assert_allclose(variance[row], x[batch].var((0, 1, 2)))
+    np.testing.assert_allclose(mean, [x[batch].mean((0, 1, 2)) for batch in batches])
+    np.testing.assert_allclose(variance, [x[batch].var((0, 1, 2)) for batch in batches])
 
 
 def test_mates_are_drawn_without_the_pinned_one_and_without_repeats():
     labels = np.arange(60) % 10
     mates = inference.draw_mates(labels, 3, 6, digit=3)
-    assert mates.shape == (200, 5)
-    assert (labels[mates] == 3).all()
-    assert not (mates == 3).any()
-    assert all(len(set(batch)) == 5 for batch in mates.tolist())
+    assert mates.shape == (200, 5) and all(len(set(batch)) == 5 for batch in mates.tolist())
+    assert (labels[mates] == 3).all() and not (mates == 3).any()
     np.testing.assert_array_equal(mates, inference.draw_mates(labels, 3, 6, digit=3))
     with pytest.raises(ValueError, match="only 5 such images"):
         inference.draw_mates(labels, 3, 7, digit=3)
@@ -189,11 +172,7 @@ def test_momentum_left_the_recorded_weights_alone():
 
 @pytest.mark.parametrize(
     ("asked", "nearest"),
-    [
-        ((8, None, 712), (8, None, 712)),
-        ((8, 3, 712), (8, 1, 712)),
-        ((20, 1, 5), (8, 1, 712)),
-    ],
+    [((8, None, 712), (8, None, 712)), ((8, 3, 712), (8, 1, 712)), ((20, 1, 5), (8, 1, 712))],
 )
 def test_the_nearest_recorded_mates_say_what_they_are(asked, nearest):
     seen = studies.recorded_mates("conv", *asked)

@@ -14,18 +14,8 @@ from pages.lessons.train.outcome import outcome
 
 def run(losses=(2.0, 1.0), report=0.01, accuracy=0.9, status="finished", message="", **config):
     epochs = [EpochResult(1, report, report * 64, 0.8, 1.0)] if report else []
-    return Run(
-        TrainConfig(**config),
-        "MNIST",
-        "0" * 64,
-        status,
-        message=message,
-        losses=list(losses),
-        epochs=epochs,
-        test_accuracy=accuracy,
-        seconds=2.0,
-        images_per_second=100.0,
-    )
+    result = (status, message, list(losses), epochs, accuracy, 2.0, 100.0)
+    return Run(TrainConfig(**config), "MNIST", "0" * 64, *result)
 
 
 def seeds(*reports, **more):
@@ -132,9 +122,8 @@ def test_seeds_are_compared_pair_by_pair():
     assert "ompared seed by seed, batch norm ends below no normalization." in words
     across = seeds(0.0055, 0.008, 0.009)
     words = verdict({"batch": best, "none": paired, "layer": across})
-    assert (
-        "below no normalization; 3 seeds are not enough to tell batch norm and layer norm" in words
-    )
+    not_told_apart = "below no normalization; 3 seeds are not enough to tell batch norm and layer"
+    assert not_told_apart in words
 
 
 def test_only_seeds_that_all_have_are_compared():
@@ -173,12 +162,10 @@ def test_the_report_table_has_a_column_per_series_and_a_row_per_epoch():
 def test_a_table_says_where_seeds_are_missing_and_keeps_exploded_numbers_short():
     broken = run(report=0, accuracy=None, status="diverged", seed=2)
     runs = {"weight": [*seeds(57933.9115, 2.327917184773896e18), broken]}
-    assert comparison.report_losses(runs)["Weight norm"][0] == (
-        "1.16e18 (57900–2.33e18), 2 of 3 seeds"
-    )
-    assert comparison.accuracy_and_time(runs)["Weight norm"][0] == (
-        "90.00% (90.00%–90.00%), 2 of 3 seeds, the rest diverged"
-    )
+    losses, ends = comparison.report_losses(runs), comparison.accuracy_and_time(runs)
+    assert losses["Weight norm"][0] == "1.16e18 (57900–2.33e18), 2 of 3 seeds"
+    told = "90.00% (90.00%–90.00%), 2 of 3 seeds, the rest diverged"
+    assert ends["Weight norm"][0] == told
 
 
 # ---- names -----------------------------------------------------------------------------------
@@ -186,14 +173,13 @@ def test_a_table_says_where_seeds_are_missing_and_keeps_exploded_numbers_short()
 
 def test_the_name_of_a_curve_tells_only_what_differs_and_counts():
     base = TrainConfig(train_size=500)
-    describe = run_names.describe
-    assert describe(replace(base, normalization="layer"), base) == "Layer norm"
-    assert describe(replace(base, batch_size=8), base) == "Batch norm, batch 8"
-    idle = replace(base, normalization="none", epsilon=0.5, momentum=0.1)
-    assert describe(idle, base) == "No normalization"
-    assert describe(replace(base, center=False, scale=False), base).endswith(
-        ", neither centered nor scaled"
-    )
+    for changes, name in (
+        ({"normalization": "layer"}, "Layer norm"),
+        ({"batch_size": 8}, "Batch norm, batch 8"),
+        ({"normalization": "none", "epsilon": 0.5, "momentum": 0.1}, "No normalization"),
+        ({"center": False, "scale": False}, "Batch norm, neither centered nor scaled"),
+    ):
+        assert run_names.describe(replace(base, **changes), base) == name
 
 
 @pytest.mark.parametrize(("change", "name"), run_names.SURGERY.items())

@@ -66,9 +66,8 @@ def test_rows_hold_the_mean_and_the_extremes_of_the_seeds():
     sweep = Sweep("batch_size", (4, 8), ("none", "batch"))
     found = outcomes(sweep, lambda method, value, seed: 0.5 + 0.1 * seed)
     picture = sweeps.rows(sweep, found)
-    assert [(row.method, row.value) for row in picture] == [
-        (method, value) for method in sweep.methods for value in sweep.values
-    ]
+    places = [(row.method, row.value) for row in picture]
+    assert places == [("none", 4), ("none", 8), ("batch", 4), ("batch", 8)]
     for row in picture:
         assert (row.low, row.mean, row.high) == pytest.approx((0.5, 0.6, 0.7))
     del found[sweep.config("batch", 8, 2).only_used()]
@@ -91,9 +90,8 @@ def test_overlapping_seeds_are_not_called_a_difference():
     apart = {"none": 0.1, "batch": 0.3}
     found = outcomes(sweep, lambda m, v, seed: 0.5 + apart[m] * (v == 256) + 0.05 * seed)
     picture = sweeps.rows(sweep, found)
-    at_256, at_2 = sweeps.ahead(picture, 256), sweeps.ahead(picture, 2)
-    assert (at_256.best.method, at_256.beaten, at_256.overlapping) == ("batch", ("none",), ())
-    assert (at_2.beaten, at_2.overlapping) == ((), ("batch",))
+    assert sweeps.ahead(picture, 256)[1:] == (("none",), ())
+    assert sweeps.ahead(picture, 2)[1:] == ((), ("batch",))
     assert sweeps.changes(sweep, picture) == pytest.approx({"none": -0.1, "batch": -0.3})
     text = sweep_answer.answer(sweep, picture, found, MNIST)
     assert "At batch size 256 batch norm has the least error, less than no normalization" in text

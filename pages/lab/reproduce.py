@@ -131,15 +131,10 @@ def first_losses(run: Run) -> list[float]:
 
 def filters(run: Run) -> np.ndarray:
     """The convolution's filters at the end of a run, (30, 5, 5). ValueError without weights."""
-    if not any(run.weights):
-        raise ValueError("The weights of the weight-norm column were not kept: no filters to show.")
-    weights = run.weights[-1]
-    if "conv_kernel/w" in weights:
-        w = weights["conv_kernel/w"]
-    else:
-        v, g = weights["conv_kernel/v"], weights["conv_kernel/g"]
-        w = g * v / np.sqrt((v**2).sum(axis=tuple(range(v.ndim - 1))))
-    return np.moveaxis(w[:, :, 0, :], -1, 0)
+    from pages.lab import inference
+
+    kernel = inference.network(run).conv_kernel().numpy()
+    return np.moveaxis(kernel[:, :, 0, :], -1, 0)
 
 
 def steps_to(accuracies: Sequence[float], level: float) -> int | None:

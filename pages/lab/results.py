@@ -68,7 +68,7 @@ def _smoothed(values: np.ndarray, shown: np.ndarray) -> np.ndarray:
 def losses(curves: Mapping[str, Curve]) -> pd.DataFrame:
     """Loss per step. Columns: method, step (from 1), loss, smoothed."""
     columns = ("step", "loss", "smoothed")
-    return _stacked({name: dict(zip(columns, one, strict=True)) for name, one in curves.items()})
+    return _stacked(columns, dict(curves))
 
 
 def loss_bands(seeds: Mapping[str, Sequence[Curve]]) -> pd.DataFrame:
@@ -77,18 +77,13 @@ def loss_bands(seeds: Mapping[str, Sequence[Curve]]) -> pd.DataFrame:
     seeds: for each series curves of one length. mid is the mean over the seeds, low and high are
     the smallest and the largest.
     """
-    return _stacked(
-        {
-            name: {
-                "step": curves[0].steps,
-                "low": np.min([one.smoothed for one in curves], axis=0),
-                "mid": np.mean([one.smoothed for one in curves], axis=0),
-                "high": np.max([one.smoothed for one in curves], axis=0),
-            }
-            for name, curves in seeds.items()
-            if curves
-        }
-    )
+    spread = (np.min, np.mean, np.max)
+    series = {
+        name: (curves[0].steps, *(of([one.smoothed for one in curves], axis=0) for of in spread))
+        for name, curves in seeds.items()
+        if curves
+    }
+    return _stacked(("step", "low", "mid", "high"), series)
 
 
 def accuracies(runs: Mapping[str, Watched]) -> pd.DataFrame:
@@ -218,9 +213,8 @@ def _recorded(run: Watched, name: str) -> Iterable[tuple]:
 
 def confusion(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """How often each digit was read as each. Returns (10, 10), true digit by read digit."""
-    counts = np.zeros((10, 10), int)
-    np.add.at(counts, (labels.astype(int), predictions.astype(int)), 1)
-    return counts
+    pairs = 10 * labels.astype(int) + predictions
+    return np.bincount(pairs, minlength=100).reshape(10, 10)
 
 
 def misread(predictions: np.ndarray, labels: np.ndarray, true: int, read: int) -> np.ndarray:
@@ -261,12 +255,16 @@ def course(run: Run) -> Course:
 # ---- rows ------------------------------------------------------------------------------------
 
 
-def _stacked(series: Mapping[str, Mapping[str, np.ndarray]]) -> pd.DataFrame:
+def _stacked(columns: Sequence[str], series: Mapping[str, Sequence[np.ndarray]]) -> pd.DataFrame:
     """The columns of all series one below the other, "method" before them."""
     import pandas as pd
 
-    parts = [pd.DataFrame({"method": name, **columns}) for name, columns in series.items()]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"method": []})
+    parts = [
+        pd.DataFrame({"method": name, **dict(zip(columns, one, strict=True))})
+        for name, one in series.items()
+    ]
+    empty = pd.DataFrame(columns=["method", *columns])
+    return pd.concat(parts, ignore_index=True) if parts else empty
 
 
 def _rows(columns: Sequence[str], rows: Iterable[Sequence]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -190,12 +191,12 @@ def updates(sweep: Sweep, images: int) -> dict[float, int]:
 def changes(sweep: Sweep, picture: Iterable[Row]) -> dict[str, float]:
     """What the smallest value adds to the accuracy at the largest, by method."""
     small, large = min(sweep.values), max(sweep.values)
-    found = {}
-    for method, theirs in by_method(picture).items():
-        at = {row.value: row.mean for row in theirs if row.learned}
-        if small != large and small in at and large in at:
-            found[method] = at[small] - at[large]
-    return found
+    at = {(row.method, row.value): row.mean for row in picture if row.learned}
+    return {
+        method: at[method, small] - at[method, large]
+        for method in sweep.methods
+        if small != large and (method, small) in at and (method, large) in at
+    }
 
 
 class Ahead(NamedTuple):
@@ -264,12 +265,11 @@ def usable(picture: Iterable[Row]) -> dict[str, Usable]:
             found[method] = Usable(method)
             continue
         good = [not row.diverged and row.low >= best.mean - NEAR for row in theirs]
-        first = last = theirs.index(best)
-        while first > 0 and good[first - 1]:
-            first -= 1
-        while last + 1 < len(good) and good[last + 1]:
-            last += 1
-        near = good[theirs.index(best)]
-        low, high = (theirs[at].value if near else None for at in (first, last))
+        at = theirs.index(best)
+        low = high = None
+        if good[at]:
+            fewer = len(list(takewhile(bool, reversed(good[:at]))))
+            more = len(list(takewhile(bool, good[at + 1 :])))
+            low, high = theirs[at - fewer].value, theirs[at + more].value
         found[method] = Usable(method, low, high, best.value, best.mean)
     return found
