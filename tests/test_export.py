@@ -20,8 +20,12 @@ def run(drawn) -> Run:
     )
 
 
+def history(run: Run) -> list[dict[str, str]]:
+    return list(csv.DictReader(export.history_csv(run).splitlines()))
+
+
 def test_the_history_has_every_step_and_every_epoch(run):
-    rows = list(csv.DictReader(io.StringIO(export.history_csv(run))))
+    rows = history(run)
     assert [float(row["loss"]) for row in rows] == run.losses
     assert [int(row["epoch"]) for row in rows] == [1] * 4 + [2] * 4
     ends = [row for row in rows if row["validation_accuracy"]]
@@ -41,16 +45,16 @@ def test_a_run_that_ended_early_keeps_its_steps_per_epoch(images, batch, epochs,
     """Whatever the data held: 1,000 images here, where the settings ask for up to 55,000."""
     config = TrainConfig(epochs=epochs, train_size=images, batch_size=batch, hidden_units=8)
     per_epoch = -(-min(images, len(drawn.train_images)) // batch)
-    results, steps = [], []
-
-    def on_event(event) -> None:
-        results.append(getattr(event, "result", None))
-        steps.append(getattr(event, "step", 0))
-
-    run = train(config, drawn, on_event, lambda: any(results) and max(steps) > per_epoch)
+    steps = []
+    run = train(
+        config,
+        drawn,
+        lambda event: steps.append(getattr(event, "step", 0)),
+        lambda: max(steps) > per_epoch,
+    )
     assert run.status == "stopped" and len(run.losses) > per_epoch
     assert export.steps_per_epoch(run) == per_epoch
-    rows = list(csv.DictReader(io.StringIO(export.history_csv(run))))
+    rows = history(run)
     ends = [int(row["step"]) for row in rows if row["validation_accuracy"]]
     assert ends == [per_epoch * (epoch + 1) for epoch in range(len(run.epochs))]
     assert len(rows) == len(run.losses)
@@ -61,7 +65,7 @@ def test_the_history_of_a_run_that_diverged(drawn):
     config = TrainConfig(batch_size=1, placement="conv and dense", epsilon=0.0, train_size=20)
     run = train(config, drawn)
     assert run.status == "diverged"
-    rows = list(csv.DictReader(io.StringIO(export.history_csv(run))))
+    rows = history(run)
     assert len(rows) == len(run.losses) and not np.isfinite(float(rows[-1]["loss"]))
 
 
@@ -76,3 +80,12 @@ def test_the_saved_data_are_the_data(drawn):
         np.testing.assert_array_equal(file["x_train"][200:], drawn.train_images[..., 0])
         np.testing.assert_array_equal(file["y_train"][:200], drawn.validation_labels)
         np.testing.assert_array_equal(file["x_test"], drawn.test_images[..., 0])
+
+
+def test_every_loss_has_its_step_and_its_run():
+    short, long = (
+        Run(TrainConfig(seed=s), "", "", "stopped", "", [0.5] * n) for s, n in ((0, 1), (3, 2))
+    )
+    text = export.losses_csv({"Batch norm": [short, long]})
+    assert text == 'step,"Batch norm, seed 0","Batch norm, seed 3"\n1,0.5,0.5\n2,,0.5\n'
+    assert export.losses_csv({}) == "step\n"
