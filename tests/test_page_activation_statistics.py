@@ -347,5 +347,5 @@ def test_a_bar_that_is_cut_off_has_its_share_beside_it_and_rows_share_their_axes
 
 
 def test_a_method_that_a_link_asks_for_beside_a_hidden_control_is_not_shown():
-    app = opened("activations", view="invariances", methods="layer,tf_batch", hide="methods")
+    app = opened(view="invariances", methods="layer,tf_batch", hide="methods")
     assert not app.exception and "TensorFlow" not in str([table.value for table in app.table])
