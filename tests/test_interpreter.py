@@ -279,3 +279,21 @@ def test_right_solutions_of_every_exercise_pass(style):
         text = solution(exercise, style)
         result = check(exercise, function_of(text, exercise), text)
         assert result.passed, (exercise, [tick for tick in result.ticks if not tick.passed])
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("return x.mean(0)", "Line 2: `x.mean` is not among the basic ops; tf.reduce_mean is."),
+        ("return np.sqrt(x)", "Line 2: `np.sqrt` is not among the basic ops; tf.sqrt is."),
+        ("return tf.rsqrt(x)", "Line 2: `tf.rsqrt` is not among the basic ops; tf.math.rsqrt is."),
+        ("return tf.nn.moments(x, 0)", "Line 2: `tf.nn.moments` is not among the basic ops."),
+        (
+            "return x - tf.reduce_mean(x, 1)",
+            "Line 2: shapes (7, 2) and (7,) do not go together; keepdims=True in a reduction "
+            "keeps its axis as 1.",
+        ),
+    ],
+)
+def test_a_sentence_says_what_to_do(body, said):
+    assert sentence(f"def f(x, epsilon):\n    {body}") == said

@@ -131,6 +131,13 @@ OPS |= {f"tf.{one.name}": one for one in (tf.float32, tf.float64, tf.int32, tf.i
 KEYWORDS = {"axis", "keepdims", "dtype", "perm", "transpose_a", "transpose_b"}
 
 
+def instead_of(name: str) -> str:
+    """`; tf.reduce_mean is` for x.mean, np.mean or tf.mean: what somebody may have meant."""
+    last = name.rpartition(".")[2]
+    near = [op for op in OPS if last and op.endswith((f".{last}", f"_{last}"))]
+    return f"; {min(near, key=len)} is" if near else ""
+
+
 def _length(x: Any) -> int:
     return _shape(x)[0]
 

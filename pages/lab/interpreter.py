@@ -28,6 +28,7 @@ from pages.lab.basic_ops import (
     Op,
     as_many,
     broadcast,
+    instead_of,
     is_tensor,
     items,
     matmul,
@@ -321,7 +322,7 @@ class _Program:
         if dotted in OPS and not isinstance(OPS[dotted], tuple):
             return OPS[dotted]
         if dotted.startswith("tf."):
-            _refuse(node, f"`{dotted}` is not among the basic ops")
+            _refuse(node, f"`{dotted}` is not among the basic ops{instead_of(dotted)}")
         value = self._value(node.value, local)
         if is_tensor(value) and node.attr == "shape":
             return tuple(value.shape)
@@ -340,9 +341,7 @@ class _Program:
         dotted = _dotted(node.func)
         op = OPS.get(dotted) or BUILTINS.get(dotted)
         if not own and not isinstance(op, tuple):
-            if dotted.split(".")[0] in ("np", "numpy"):
-                _refuse(node, "numpy is not here: tf has the same op")
-            _refuse(node, f"`{dotted or 'this'}` is not among the basic ops")
+            _refuse(node, f"`{dotted or 'this'}` is not among the basic ops{instead_of(dotted)}")
         values = [self._value(one, local) for one in node.args]
         named = {str(one.arg): self._value(one.value, local) for one in node.keywords}
         if own:
