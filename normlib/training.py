@@ -210,27 +210,27 @@ _PROBE_IMAGES = 128
 _START_IMAGES = 500
 
 _lock = threading.Lock()
-_idle: WeakKeyDictionary[Dataset, list[tuple[tuple, Graphs]]] = WeakKeyDictionary()
+_idle: WeakKeyDictionary[Dataset, list[Graphs]] = WeakKeyDictionary()
 _tensors: WeakKeyDictionary[Dataset, tuple[tf.Tensor, tf.Tensor]] = WeakKeyDictionary()
 
 
 @contextmanager
 def lent(config: TrainConfig, data: Dataset) -> Iterator[Graphs]:
     """The graphs of a training, for it alone, its network at the weights that it starts from."""
-    settings = asdict(config.only_used())
-    key = tuple(value for name, value in settings.items() if name not in _MAY_DIFFER)
+    key = {k: v for k, v in asdict(config.only_used()).items() if k not in _MAY_DIFFER}
     with _lock:
         idle = _idle.setdefault(data, [])
-        place = next((i for i, (other, _) in enumerate(idle) if other == key), None)
-        graphs = None if place is None else idle.pop(place)[1]
+        graphs = next((one for one in idle if one.key == key), None)
+        if graphs is not None:
+            idle.remove(graphs)
     if graphs is None:
-        graphs = Graphs(config, data)
+        graphs = Graphs(config, data, key)
     else:
         graphs.net.set_weights(SmallCNN(config).weights())
     graphs.net.start_from(graphs.images[: min(_START_IMAGES, config.train_size)])
     yield graphs  # after an error they are not used again
     with _lock:
-        idle.append((key, graphs))
+        idle.append(graphs)
         del idle[: max(0, len(idle) - _KEPT)]
 
 
@@ -241,17 +241,15 @@ class Graphs:
     predict: the class of each image.
     """
 
-    def __init__(self, config: TrainConfig, data: Dataset):
+    def __init__(self, config: TrainConfig, data: Dataset, key: dict):
         with _lock:  # one copy of the images for all graphs
             if data not in _tensors:
                 _tensors[data] = tf.constant(data.train_images), tf.constant(data.train_labels)
             self.images, self.labels = _tensors[data]
         self.probe = tf.constant(data.validation_images[:_PROBE_IMAGES])
-        self.config, self.net = config, SmallCNN(config)
-        indices, images = (
-            tf.TensorSpec([None, None], tf.int32),
-            tf.TensorSpec([None, 28, 28, 1], tf.uint8),
-        )
+        self.config, self.key, self.net = config, key, SmallCNN(config)
+        indices = tf.TensorSpec([None, None], tf.int32)
+        images = tf.TensorSpec([None, *data.train_images.shape[1:]], tf.uint8)
         self.take_steps = tf.function(self._take_steps).get_concrete_function(indices)
         self.look = tf.function(self._look, autograph=False).get_concrete_function()
         self.predict = tf.function(self._predict, autograph=False).get_concrete_function(images)

@@ -40,7 +40,6 @@ class Puppet:
             "dead_conv": [0.0],
             "dead_hidden": [0.25],
             "gradient_norms": [[1.0, 2.0, 3.0]],
-            "kernel_norms": [[1.0, 2.0, 3.0]],
             "bias_gradient": [0.0],
         }
         known = {"config": config, "data_name": data.name, "data_checksum": data.checksum}
