@@ -92,6 +92,24 @@ def test_a_text_that_fails_in_training_is_a_sentence(queue, drawn):
     assert queue.find(config.key(drawn.checksum)) is None
 
 
+@pytest.mark.parametrize(
+    ("returned", "status", "said"),
+    [
+        ("x", "finished", ""),  # gamma and beta are not used
+        ("x / 0.0", "diverged", "Diverged at step 1."),
+        ("x[:1]", "stopped", "What it returns does not have the shape (64, 28, 28, 30)."),
+        ("tf.cast(x, tf.float64)", "stopped", "What it returns is float64: keep float32."),
+        ("x + x[..., None]", "stopped", "Line 2: shapes (64, 28, 28, 30) and (64, 28, 28, 30, 1)"),
+        ("x, x", "stopped", "What it returns does not have the shape (64, 28, 28, 30)."),
+    ],
+)
+def test_what_a_training_says_of_a_wrong_function(returned, status, said, drawn):
+    text = f"def batch_norm_conv(x, gamma, beta, epsilon):\n    return {returned}"
+    config = TrainConfig(train_size=64, epochs=1)
+    run = train_own("batch_norm_conv", text, config, drawn, lambda event: None, lambda: False)
+    assert run.status == status and run.message.startswith(said)
+
+
 def test_every_mistake_links_to_a_page_that_shows_it():
     for mistake in MISTAKES.values():
         name, state = lesson_of(mistake)

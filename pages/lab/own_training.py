@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from normlib.cnn import SmallCNN
 from normlib.config import TrainConfig
-from normlib.exercises.checks import in_words
+from normlib.exercises.checks import Stopped, in_words
 from normlib.mnist import Dataset
 from normlib.run import Event, Progress, Run, Started
 from normlib.runtime import DEVICE, versions
@@ -42,7 +42,7 @@ class _OwnNorm(tf.Module):
 
     def __call__(self, x: tf.Tensor, training: bool, own_statistics: int = 1) -> tf.Tensor:
         parameters = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
-        return self.function(x, *parameters, self.epsilon)
+        return _fitting(self.function(x, *parameters, self.epsilon), x, *parameters)
 
 
 class _OwnKernel(tf.Module):
@@ -53,7 +53,20 @@ class _OwnKernel(tf.Module):
         self.function, self.v, self.g = function, kernel.v, kernel.g
 
     def __call__(self) -> tf.Tensor:
-        return self.function(tf.convert_to_tensor(self.v), tf.convert_to_tensor(self.g))
+        v, g = tf.convert_to_tensor(self.v), tf.convert_to_tensor(self.g)
+        return _fitting(self.function(v, g), v, v, g)
+
+
+def _fitting(returned: Any, like: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
+    """What the function returned, if the network can go on with it.
+
+    A parameter that it does not use gets the gradient 0.
+    """
+    if not isinstance(returned, tf.Tensor) or returned.shape != like.shape:
+        raise Stopped(f"What it returns does not have the shape {tuple(like.shape)}.")
+    if returned.dtype != like.dtype:
+        raise Stopped(f"What it returns is {returned.dtype.name}: keep {like.dtype.name}.")
+    return returned + tf.add_n([0.0 * tf.reduce_sum(one) for one in parameters])
 
 
 def train_own(
