@@ -27,7 +27,7 @@ class Exercise:
 
     arguments: their names, in order. returns: what is given back, in order.
     truth: the same function by normlib. method: of `normalize.AXES`, or "weight", where
-    `gradients` has its backward pass. keras: Keras's layer, where it has one.
+    `gradients` has its backward pass.
     rank: of x or v. owned: how many of its last axes gamma and beta have.
     differentiated: whether its gradients are compared. hard: the hard cases it must pass.
     """
@@ -43,7 +43,6 @@ class Exercise:
     rank: int = 2
     owned: int = 1
     method: str = ""
-    keras: dict[str, Any] | None = None
     differentiated: bool = True
     hard: tuple[str, ...] = (CONSTANT, ONE, FAR)
 
@@ -98,17 +97,25 @@ class Exercise:
             x[..., 0] = 7.0 if case == CONSTANT else 0.0
         return inputs
 
+    @property
+    def in_keras(self) -> bool:
+        """Whether Keras has a layer that does the same."""
+        return self.method in ("batch", "layer", "position") and "gamma" in self.arguments
+
     def keras_layer(self, x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float):
         """What Keras's layer makes of these; batch norm in training."""
         from keras import layers
 
-        batch = self.method == "batch"
-        kind = layers.BatchNormalization if batch else layers.LayerNormalization
-        layer = kind(epsilon=epsilon, dtype=x.dtype.name, **(self.keras or {}))
+        options = {"epsilon": epsilon, "dtype": x.dtype.name}
+        if self.method == "batch":
+            layer = layers.BatchNormalization(**options)
+        else:
+            axis = [1, 2, 3] if self.method == "layer" else -1
+            layer = layers.LayerNormalization(axis=axis, **options)
         layer.build(x.shape)
         layer.gamma.assign(gamma)
         layer.beta.assign(beta)
-        return layer(x, training=True) if batch else layer(x)
+        return layer(x, training=True) if self.method == "batch" else layer(x)
 
 
 # ---- truths --------------------------------------------------------------------------------------
@@ -166,7 +173,6 @@ _ALL = (
         "Normalize, then scale and shift.",
         normalize.batch_norm,
         method="batch",
-        keras={},
     ),
     Exercise(
         "batch_norm_conv",
@@ -177,7 +183,6 @@ _ALL = (
         normalize.batch_norm,
         rank=4,
         method="batch",
-        keras={},
     ),
     Exercise(
         "batch_norm_inference",
@@ -213,7 +218,6 @@ _ALL = (
         rank=4,
         owned=3,
         method="layer",
-        keras={"axis": [1, 2, 3]},
         hard=(ONE, FAR),
     ),
     Exercise(
@@ -225,7 +229,6 @@ _ALL = (
         lambda x, gamma, beta, epsilon: normalize.apply("position", x, gamma, beta, epsilon),
         rank=4,
         method="position",
-        keras={"axis": -1},
         hard=(ONE, FAR),
     ),
     Exercise(

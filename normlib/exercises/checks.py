@@ -96,7 +96,7 @@ def _looks(exercise: Exercise, function: Function) -> Iterator[tuple[str, Callab
         yield "Gradients as its slope", partial(_slope, *both)
     for case in exercise.hard:
         yield case[0].upper() + case[1:], partial(_hard, *both, case)
-    if exercise.keras is not None:
+    if exercise.in_keras:
         yield "As Keras's layer", partial(_as_keras, *both)
 
 
@@ -187,7 +187,7 @@ def _right(name: str) -> _Right:
 
     draws = [answered(exercise.draw(seed)) for seed in range(DRAWS)]
     keras = None
-    if exercise.keras is not None:
+    if exercise.in_keras:
         keras = exercise.keras_layer(*_tensors(exercise, draws[0][0], tf.float32)).numpy()
     return _Right(
         draws,

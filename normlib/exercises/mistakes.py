@@ -227,6 +227,7 @@ _MOVING = (
     *("momentum reversed", "moving variance unbiased", "batch statistics alone"),
     *("mean not moved", "standard deviation", "mean of the squares"),
 )
+_INFERRED = ("batch statistics at inference",)
 _PATHS = (
     *("mean's path missing", "variance's path missing", "only the direct path"),
     *("gamma missing in dx", "dgamma from x", "averages for sums", "dgamma and dbeta swapped"),
@@ -237,11 +238,7 @@ _OF: dict[str, tuple[Callable[..., Any], tuple[str, ...], tuple[int, ...]]] = {
     "x_hat": (_x_hat, (*_ROOT, *_STATISTICS), (0,)),
     "batch_norm": (_normalized, (*_ROOT, *_STATISTICS, *_AFFINE), (0,)),
     "batch_norm_conv": (_normalized, (*_ROOT, *_STATISTICS, *_AFFINE), (0, 1, 2)),
-    "batch_norm_inference": (
-        _normalized,
-        ("batch statistics at inference", *_ROOT, *_AFFINE),
-        (),
-    ),
+    "batch_norm_inference": (_normalized, (*_INFERRED, *_ROOT, *_AFFINE), ()),
     "moving_statistics": (_moved, _MOVING, ()),
     "layer_norm": (_normalized, (*_ROOT, *_STATISTICS, *_AFFINE), (1, 2, 3)),
     "layer_norm_last": (_normalized, (*_ROOT, *_STATISTICS, *_AFFINE), (3,)),
