@@ -60,6 +60,11 @@ class SmallCNN(tf.Module):
         after = config.position == "after ReLU"
         self.after_relu = {n: after and not isinstance(norms[n], Identity) for n in norms}
 
+    @classmethod
+    def from_config(cls, config: TrainConfig, dtype: tf.DType = tf.float32) -> SmallCNN:
+        """The network that a config describes, with its initial weights."""
+        return cls(config, dtype)
+
     def forward(
         self, images: tf.Tensor, training: bool, own_statistics: int = 0, last: str = "logits"
     ) -> dict[str, tf.Tensor]:

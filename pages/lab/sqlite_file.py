@@ -118,7 +118,7 @@ def cause(error: Exception) -> str:
 
 
 def _ask(connection: sa.Connection, query: str) -> int | str:
-    return connection.exec_driver_sql(query).scalar_one()
+    return connection.exec_driver_sql(query).scalars().first()
 
 
 def _code(error: Exception) -> int:
