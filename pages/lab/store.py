@@ -188,7 +188,12 @@ class Store:
         if checksum is not None:
             offered = (_runs.c.data_name != UPLOADED) | (_runs.c.data_checksum == checksum)
             newest = newest.where(offered)
-        return sorted(self._summaries(newest, _UNFINISHED), key=lambda one: -one.changed)[:limit]
+        found = [
+            one
+            for one in self._summaries(newest, _UNFINISHED)
+            if checksum is None or one.is_offered(checksum)
+        ]
+        return sorted(found, key=lambda one: -one.changed)[:limit]
 
     def summary(self, key: str) -> RunSummary | None:
         """The line that `list` has for this key, or None."""
