@@ -10,6 +10,7 @@ import errno
 import sqlite3
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -117,7 +118,7 @@ def cause(error: Exception) -> str:
     return f"the disk answers '{getattr(error, 'orig', error)}'"
 
 
-def _ask(connection: sa.Connection, query: str) -> int | str:
+def _ask(connection: sa.Connection, query: str) -> Any:
     return connection.exec_driver_sql(query).scalars().first()
 
 
