@@ -471,11 +471,13 @@ def python(code: str, *arguments: object, **options) -> list[str]:
 
 
 _READ_ONLY = """
-import codecs, os, sys
+import codecs, os, sqlalchemy, sys
 from normlib.config import TrainConfig
 from pages.lab.store import Store
 if os.geteuid() == 0:  # root may write everywhere, nobody may not
-    codecs.lookup("cp437")  # of zip files; nobody may not be able to import it later
+    # What is imported at its first use must be there before: nobody may not be able to read it.
+    codecs.lookup("cp437")  # of zip files
+    sqlalchemy.create_engine("sqlite://").connect().close()
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
