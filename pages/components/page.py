@@ -172,7 +172,8 @@ def _lesson(view: str, lessons: Mapping[str, Lesson]) -> None:
         st.session_state["_lesson"] = (view, key)
         lesson = lessons[key]
         asked = lesson.QUESTION if isinstance(lesson.QUESTION, str) else lesson.QUESTION()
-        st.info(asked, icon=":material/psychology_alt:", title="Predict first")
+        title = getattr(lesson, "ASKS", "Predict first")
+        st.info(asked, icon=":material/psychology_alt:", title=title)
     if not getattr(lesson, "WAITS", False):
         server.wait_for_tensorflow()
     lesson.show()

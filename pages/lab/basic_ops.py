@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -178,3 +179,11 @@ BUILTINS: dict[str, Op] = {
     **{one.__name__: (_of_numbers(one), single) for one in (float, int, min, max)},
     "abs": (operator.abs, as_many),
 }
+
+
+def power(base: float, exponent: float) -> float:
+    """About base ** exponent, at once also where whole numbers would grow without end."""
+    try:
+        return math.pow(base, exponent)
+    except OverflowError:
+        return sys.float_info.max

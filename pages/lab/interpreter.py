@@ -12,7 +12,6 @@ Text, steps, sizes, depth and time have budgets; how large a result is, is known
 from __future__ import annotations
 
 import ast
-import math
 import operator
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +31,7 @@ from pages.lab.basic_ops import (
     is_tensor,
     items,
     matmul,
+    power,
     single,
     size,
 )
@@ -280,7 +280,7 @@ class _Program:
         if not isinstance(left, int | float) or not isinstance(right, int | float):
             _refuse(node, "this is no arithmetic of numbers and tensors")
         if run is operator.pow:  # by way of floats first: whole numbers could grow without end
-            self._number(node, self._safely(node, math.pow, left, right))
+            self._number(node, self._safely(node, power, left, right))
         return self._number(node, self._safely(node, run, left, right))
 
     def _compare(self, node: ast.Compare, local: Mapping[str, Any]) -> Any:
@@ -406,7 +406,7 @@ def _parsed(text: str) -> ast.Module:
     try:
         tree = ast.parse(text)
     except SyntaxError as error:
-        raise Stopped(f"Line {error.lineno or 1}: {error.msg}.") from None
+        raise Stopped(f"Line {error.lineno or 1}: {error.msg.partition(':')[0]}.") from None
     except (ValueError, RecursionError, MemoryError):
         raise Stopped("The text cannot be read.") from None
     level: list[ast.AST] = [tree]
