@@ -44,7 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if getattr(chosen, "json", None):
             try_writing(chosen.json)
         return chosen.run(chosen) or 0
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        print(f"normlib: {error.filename or 'This'}: {error.strerror or error}.", file=sys.stderr)
+        return 2
+    except ValueError as error:
         print(f"normlib: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

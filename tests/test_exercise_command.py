@@ -47,7 +47,7 @@ def test_what_hangs_or_ends_the_process_costs_one_exercise():
     assert end["output"] == "Goodbye"
     difference = "For x = [[4, 5], [7, 5]]: variance is [4.5, 0]; it should be [2.25, 0]."
     assert f"✗ Values in float64. {difference}" in unbiased["output"]
-    assert "unbiased variance: The variance divides by n - 1" in unbiased["output"]
+    assert "unbiased variance: Your variance divides by n - 1" in unbiased["output"]
     assert "✗ Only basic ops. It uses batch_normalization, moments." in library["output"]
     assert right == {
         "name": "x_hat", "score": 1, "max_score": 1, "status": "passed", "output": ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -60,7 +61,8 @@ class Exercise:
     def starter(self) -> str:
         """The text that a student begins with."""
         head = f"def {self.name}({', '.join(self.arguments)}):"
-        return f'{head}\n    """{self.task}"""\n    # {self.hint}\n    ...\n'
+        task = textwrap.fill(self.task, 44, subsequent_indent="    ")
+        return f'{head}\n    """{task}"""\n    ...\n'
 
     def draw(self, seed: int, shape: tuple[int, ...] = ()) -> Inputs:
         """Random inputs, none of them 0 or 1; of a random shape whose lengths all differ."""
@@ -146,7 +148,7 @@ _ALL = (
     Exercise(
         "mean_and_variance",
         "The mean and the variance of each feature over the batch. x: (N, C); each (C,).",
-        rf"\mu_c = \frac{{1}}{{N}} \sum_n x_{{nc}} \qquad {_VARIANCE}",
+        r"\begin{gathered} \mu_c = \frac{1}{N} \sum_n x_{nc} \\ " + _VARIANCE + r"\end{gathered}",
         f"{_BN}, algorithm 1, lines 1 and 2",
         "A mean over one axis of x; the variance divides by N, not N - 1.",
         _moments,
@@ -260,8 +262,9 @@ _ALL = (
     Exercise(
         "batch_norm_backward",
         "The gradients in x, gamma and beta, by hand. dz, x: (N, C); gamma: (C,).",
-        r"dx = \frac{1}{\sqrt{\sigma^2 + \epsilon}} \left( d\hat x - \overline{d\hat x} "
-        r"- \hat x \, \overline{d\hat x \, \hat x} \right), \quad d\hat x = \gamma \, dz",
+        r"\begin{gathered} d\hat x = \gamma \, dz \\ dx = \frac{1}{\sqrt{\sigma^2 + \epsilon}} "
+        r"\left( d\hat x - \overline{d\hat x} - \hat x \, \overline{d\hat x \, \hat x} \right) "
+        r"\end{gathered}",
         f"{_BN}, section 3",
         "Three paths lead from x to z: directly, through the mean, through the variance.",
         _backward,

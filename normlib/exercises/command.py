@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from normlib.exercises import TITLES
 from normlib.exercises.files import assignment, part_of, source_of
 
 SECONDS = 60  # for one exercise, and for the file itself, TensorFlow with it
+_OF_TENSORFLOW = re.compile(r"[IWEF]\d{4} |WARNING: All log")  # a line of its log
 _ANSWER = "normlib answers: "  # before a line that is ours, not the file's
 
 
@@ -99,7 +101,10 @@ def run_apart(text: str, names: Sequence[str], seconds: float = SECONDS) -> Iter
                     watch = Timer(seconds, end)
                     watch.start()
                 watch.cancel()
-            last = said.read_text(errors="replace").strip().rpartition("\n")[2]
+            own = (line for line in said.read_text(errors="replace").splitlines() if line.strip())
+            last = next(
+                (line for line in reversed(list(own)) if not _OF_TENSORFLOW.match(line)), ""
+            )
             limit = seconds if began else SECONDS
             why = f"It took more than {limit:g} seconds." if late else last or "It ended early."
             for name in waiting[: 1 if began else None]:

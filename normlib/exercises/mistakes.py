@@ -38,7 +38,7 @@ MISTAKES: dict[str, Mistake] = {
         ("mean over channels only", "Each position has a mean of its own here.", _CONV),
         ("mean over the batch", "This is batch norm: the examples share a mean.", _CONV),
         ("mean not subtracted", "The mean is left in: this is RMS norm.", _TABLE),
-        ("unbiased variance", "The variance divides by n - 1; it should by n.", _UNBIASED),
+        ("unbiased variance", "Your variance divides by n - 1; it should divide by n.", _UNBIASED),
         ("standard deviation", "This is the root of the variance, not the variance.", _TABLE),
         ("sum for a mean", "The squares are added up and not averaged.", _TABLE),
         ("mean of the squares", "The mean is not subtracted before squaring.", _TABLE),

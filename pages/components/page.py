@@ -326,6 +326,13 @@ def _share() -> None:
     if not share.open:
         return
     with share:
+        link_here = address()
+        picture = io.BytesIO()
+        segno.make(link_here, micro=False).save(picture, kind="png", scale=8, border=3)
+        # First, and large: read from the last row, where the page is presented.
+        width = 420 if controls.presenting() else 260
+        st.image(picture, width=width, alt="QR code of the link below")
+        st.code(link_here, language=None, wrap_lines=True)
         st.toggle(
             "Present",
             value=controls.presenting(),
@@ -333,14 +340,6 @@ def _share() -> None:
             help="Large type, thick lines, no side bar.",
             on_change=lambda: controls.set_presenting(st.session_state["_present"]),
         )
-        link_here = address()
-        st.markdown("This link opens the page as it is now.")
-        st.code(link_here, language=None, wrap_lines=True)
-        picture = io.BytesIO()
-        segno.make(link_here, micro=False).save(picture, kind="png", scale=8, border=3)
-        # Read from the last row, where the page is presented.
-        width = 420 if controls.presenting() else 260
-        st.image(picture, width=width, alt="QR code of the link above")
 
 
 # The dark theme's accent is light enough to read as text; on it, white would not be. Canvas is

@@ -37,9 +37,9 @@ def surgery(config: TrainConfig, change: str) -> TrainConfig:
 _SETTINGS: dict[str, str | dict[Any, str]] = {
     "batch_size": "batch {}",
     "learning_rate": "learning rate {:g}",
-    "epsilon": "epsilon {:g}",
+    "epsilon": "epsilon {}",
     "momentum": "momentum {:g}",
-    "epochs": "{} epochs",
+    "epochs": "{}",
     "hidden_units": "{} hidden units",
     "train_size": "{:,} images",
     "seed": "seed {}",
@@ -51,6 +51,7 @@ _SETTINGS: dict[str, str | dict[Any, str]] = {
     "inference_statistics": {"moving": "moving statistics", "batch": "the test batch's own"},
     "position": {"before ReLU": "before ReLU", "after ReLU": "after ReLU"},
 }
+_SHOWN = {"epsilon": words.number, "epochs": lambda epochs: words.count(epochs, "epoch")}
 _HALVES = {
     (True, True): "centered and scaled",
     (True, False): "center only",
@@ -70,7 +71,8 @@ def describe(config: TrainConfig, base: TrainConfig | None = None) -> str:
     for field, value in asdict(config).items():
         if field in _SETTINGS and reads(method, field) and value != getattr(base, field):
             told = _SETTINGS[field]
-            name.append(told.format(value) if isinstance(told, str) else told[value])
+            shown = _SHOWN[field](value) if field in _SHOWN else value
+            name.append(told.format(shown) if isinstance(told, str) else told[value])
     halves = (config.center, config.scale)
     if reads(method, "center") and halves != (base.center, base.scale):
         name.append(_HALVES[halves])

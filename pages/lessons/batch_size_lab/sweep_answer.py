@@ -17,7 +17,7 @@ def answer(plan: Sweep, picture: Sequence[Row], outcomes: Outcomes, images: int)
         worst = min(changes, key=changes.__getitem__)
         sentences.append(
             f"From {large:g} images per step down to {small:g}, {words.in_sentence(worst)} "
-            f"{'loses most' if changes[worst] < 0 else 'gains least'}: "
+            f"{_gained(changes[worst] > 0, alone=len(changes) == 1)}: "
             f"{abs(100 * changes[worst]):.1f} points of accuracy."
         )
     sentences += [_ahead(picture, value) for value in (small, large)]
@@ -26,6 +26,12 @@ def answer(plan: Sweep, picture: Sequence[Row], outcomes: Outcomes, images: int)
         sentences.append(f"{words.count(lost, 'training')} diverged and {stand} in no line.")
     sentences.append(_both_held(plan, outcomes, images))
     return "\n\n".join(filter(None, sentences))
+
+
+def _gained(more: bool, alone: bool) -> str:
+    if alone:
+        return "gains" if more else "loses"
+    return "gains least" if more else "loses most"
 
 
 def _extremes(method: str, rows: Sequence[Row]) -> str:
@@ -88,6 +94,8 @@ def _both_held(plan: Sweep, outcomes: Outcomes, images: int) -> str:
         gains = sweeps.changes(one, sweeps.rows(one, outcomes)).values()
         better[held], count = sum(gain > 0 for gain in gains), len(gains)
     small, large = min(plan.values), max(plan.values)
+    if count < 2:
+        return ""
     return (
         f"Of {count} methods, {better['images']} do better at {small:g} than at {large:g} with "
         f"equal images, {better['updates']} with equal updates. The learning rate was the same for "

@@ -28,12 +28,12 @@ def show() -> None:
         choice, progress = st.columns([3, 2], gap="medium", vertical_alignment="center")
         with choice:
             exercise = EXERCISES[controls.control("exercise")]
-    task(exercise)
-    left, right = st.columns([3, 2], gap="medium")
+    left, right = st.columns(2, gap="medium")
     with left:
         text = texts.editor(exercise)
         buttons(exercise, text)
     with right:
+        task(exercise)
         asked = st.session_state.setdefault("_checked", {})  # exercise -> text
         if trainings.wished("check_own"):
             asked[exercise.name] = text
