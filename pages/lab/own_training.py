@@ -118,11 +118,11 @@ def _trained(
     starts = range(0, count, config.batch_size)
     steps = len(starts) * config.epochs
     on_event(Started(steps, len(starts)))
-    for step in range(steps):
+    orders = (batches(config, count, epoch) for epoch in range(config.epochs))
+    in_turn = (order[at : at + config.batch_size] for order in orders for at in starts)
+    for step, batch in enumerate(in_turn):
         if should_stop():
             return replace(run, message=f"Stopped at step {step:,}.")
-        at = starts[step % len(starts)]
-        batch = batches(config, count, step // len(starts))[at : at + config.batch_size]
         images, labels = (tf.constant(a[batch]) for a in (data.train_images, data.train_labels))
         loss = float(sgd_step(network, images, labels, config.learning_rate)[0])
         run.losses.append(loss)
