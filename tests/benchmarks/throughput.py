@@ -36,11 +36,6 @@ LEARNING_RATE, EPSILON, MOMENTUM = 0.01, 1e-5, 0.9
 BATCH_SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
 
 
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 # ---- the contestants: each runs in a process of its own ------------------------------------------
 
 
@@ -475,6 +470,7 @@ def main() -> None:
 
     sys.path.insert(0, str(ROOT))
     from normlib.mnist import load_mnist
+    from pages.lab.recorded import cores
 
     data = load_mnist()
     count, load_before = cores(), os.getloadavg()

@@ -11,7 +11,7 @@ import streamlit as st
 from normlib.config import LIMITS, TrainConfig
 from pages.components import charts, controls, page, server, trainings
 from pages.lab import recorded, report, words
-from pages.lab.experiment import LIVE, Experiment
+from pages.lab.experiment import FINAL, LIVE, Experiment
 from pages.lessons.compare import answer, curves
 
 QUICK = ("none", "weight")  # they normalize no activations: two thirds of the others' time
@@ -107,7 +107,7 @@ def act(series: Series) -> None:
 
 
 def buttons(series: Series, found: Sequence[Experiment | None]) -> None:
-    done = [one is not None and one.status in ("finished", "diverged") for one in found]
+    done = [one is not None and one.status in FINAL for one in found]
     mine = [one is not None and trainings.watches(one) for one in found]
     with st.container(horizontal=True, vertical_alignment="center", key="buttons"):
         trainings.button(

@@ -8,7 +8,7 @@ from normlib.config import TrainConfig
 from normlib.run import Run
 from pages.components import charts, controls, downloads, page, server, trainings
 from pages.lab import words
-from pages.lab.experiment import LIVE, Experiment
+from pages.lab.experiment import FINAL, LIVE, Experiment
 from pages.lessons.train import (
     curves,
     dead,
@@ -125,7 +125,7 @@ def buttons(config: TrainConfig, experiment: Experiment | None) -> None:
 def state_of(experiment: Experiment, watched: bool) -> str:
     if experiment.status in LIVE and not watched:
         return "It trains for somebody else. Press Train, and it goes on for you too."
-    if experiment.status not in ("finished", "diverged"):
+    if experiment.status not in FINAL:
         return ""
     if experiment.recorded:
         return f"Recorded: {experiment.recorded}. Press Train to run it here, live."
