@@ -1,11 +1,10 @@
-"""The home page: the idea in one screen, six lessons, the pages, the data.
+"""The home page: the idea and the ten lessons in one screen, then the data.
 
 It needs neither TensorFlow nor pandas nor a chart, so it is on screen at once.
 """
 
 import base64
 from html import escape
-from itertools import groupby
 from pathlib import Path
 
 import streamlit as st
@@ -41,17 +40,14 @@ METHODS = {
     ),
 }
 STYLE = """<style>
-.st-key-methods h4 { padding: 0 0 .5rem; }
+.st-key-methods h4 { padding: 0; }
 .st-key-methods .katex-display {
   display: flex; align-items: center; justify-content: center;
-  margin: 0 0 .3rem; min-height: 3.5rem;
+  margin: 0; min-height: 3.1rem;
 }
 .st-key-methods .katex-display > .katex { font-size: 1.1em; }
-.st-key-methods img { display: block; width: 100%; max-width: 16rem; margin: 0 auto; }
-[class*="st-key-lesson_"] [data-testid="stPageLink"] a {
-  border: 1px solid #7A8594; padding: .4rem 1rem;
-}
-.st-key-pages [data-testid="stCaptionContainer"] { padding-left: 2.1rem; }
+.st-key-methods img { display: block; width: 100%; max-width: 11.5rem; margin: 0 auto; }
+.st-key-lessons a { padding-top: 0; padding-bottom: 0; }
 @media (max-width: 640px) {
   .st-key-methods [data-testid="stColumn"] { min-width: calc(50% - 1rem); }
   .st-key-methods .katex-display > .katex { font-size: .9em; }
@@ -61,12 +57,15 @@ STYLE = """<style>
 
 def show_idea() -> None:
     st.html(STYLE)
-    text, formula = st.columns([1.15, 1], vertical_alignment="center", gap="medium")
+    text, formula, start = st.columns([2.2, 1.5, 0.6], vertical_alignment="center")
     text.markdown(
-        "Normalizing gives the numbers inside a network mean 0 and spread 1; γ and β can change "
-        "both again. The methods differ in one thing: **which numbers share a mean.**"
+        "Normalizing gives the numbers inside a network mean 0 and standard deviation 1. The "
+        "methods differ in **which numbers share a mean**; weight norm normalizes the kernel."
     )
     formula.latex(SHARED_FORMULA)
+    first = lesson_list.LESSONS[0].place
+    if start.button("Start", icon=":material/play_arrow:", type="primary", width="stretch"):
+        first.go()
     with st.container(key="methods"):
         for column, method in zip(st.columns(len(METHODS)), METHODS, strict=True):
             with column, st.container(gap="xsmall"):
@@ -87,23 +86,8 @@ def show_method(method: str, formula: str, averages: str, picture: str) -> None:
     st.markdown(averages, text_alignment="center")
 
 
-def show_pages() -> None:
-    st.header("The pages", anchor=False)
-    pages = [one for one in page.PAGES.values() if one.group]
-    groups = [(name, list(those)) for name, those in groupby(pages, lambda one: one.group)]
-    with st.container(key="pages"):
-        for column, (group, those) in zip(st.columns(len(groups)), groups, strict=True):
-            with column:
-                st.markdown(f"**{group}**")
-                for one in those:
-                    with st.container(gap=None):
-                        page.link(one.name)
-                        st.caption(one.about)
-
-
 with turns.take():
     page.set_up("home")
     show_idea()
     lesson_list.show()
-    show_pages()
     data_choice.show()

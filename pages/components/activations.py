@@ -242,7 +242,7 @@ def draw_origin_controls() -> None:
     if not any(map(controls.visible, ("seed", "weights"))):
         return
     st.subheader("Where these numbers come from", anchor=False)
-    with page.control_box():
+    with page.control_box("more"):
         first, second = st.columns(2)
         with first:
             controls.control("seed")

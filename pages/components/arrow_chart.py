@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pages.components import charts, controls, theme
+from pages.components import charts, theme
 
 if TYPE_CHECKING:
     import altair as alt
@@ -49,8 +49,7 @@ def panel(
         "moves": moved.any(axis=1),
         "full": [name.startswith(thick) for name in names],
     }
-    size = round(1.4 * SIZE) if controls.presenting() else SIZE
-    return _arrows_spec(title, domain, tuple(dict.fromkeys(groups)), size), charts.frame(data)
+    return _arrows_spec(title, domain, tuple(dict.fromkeys(groups)), SIZE), charts.frame(data)
 
 
 @charts.spec

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from pages.components import controls, server, theme
+from pages.components import controls, page, server, theme
 from pages.lab import words
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def show(
     caption: str,
     key: str,
     *,
+    main: bool = False,
     widths: Sequence[float] = (),
     on_select: Callable[[str], None] | None = None,
 ) -> None:
@@ -61,15 +62,17 @@ def show(
 
     caption: names the data, the seed and the settings; `caption_for` writes it.
     key: unique on the page and the same in every run, so that a new run only sends new data.
+    main: whether it is the main picture of its view, in the place of `page.picture`.
     widths: of the panels, relative to each other; equal where not given. A spec with a width of
         its own (in pixels) keeps it, as where a right angle has to look like one.
     on_select: called with the key of the panel in which the reader clicked a mark;
         `st.session_state[key]["selection"]` then holds what the parameters of its spec selected.
     """
-    config = theme.config(controls.presenting())
+    config = theme.config()
     with st.container(key=key, gap="xsmall"):
         alone = len(chart.panels) == 1
-        columns = [st.container()] if alone else st.columns(widths or len(chart.panels))
+        with page.picture() if main else st.container():
+            columns = [st.container()] if alone else st.columns(widths or len(chart.panels))
         for index, (column, (spec, _)) in enumerate(zip(columns, chart.panels, strict=True)):
             clicked = partial(on_select, f"{key}_{index}") if on_select else None
             column.vega_lite_chart(

@@ -28,7 +28,8 @@ from pages.components.control_table import FOUR_METHODS as FOUR_METHODS
 from pages.lab import words
 
 _ALIASES = {row.config_field: name for name, row in CONTROLS.items() if row.config_field}
-_FRAME = ("present", "hide", "answers")  # parameters of the frame around a page, not controls on it
+# Parameters of the frame around a page, not controls on it.
+_FRAME = ("present", "hide", "answers", "lesson")
 
 
 @dataclass
@@ -44,6 +45,7 @@ class _State:
     present: str = ""
     hide: tuple[str, ...] = ()
     answers: bool = False  # whether the link shows them all
+    lesson: str = ""  # the one that the link opens
     notices: list[str] = field(default_factory=list)
     addresses: deque[dict[str, str]] = field(default_factory=lambda: deque(maxlen=20))  # ours
     links: dict[str, dict[str, str]] = field(default_factory=dict)  # page -> its link on screen
@@ -78,6 +80,7 @@ def begin(page: str, controls: Sequence[str], limits: Mapping[str, float] | None
         # Whoever follows a link of the app brings along what the session has: a slider may have
         # moved since the link was drawn.
         own_link = not back_or_forward and ours == state.links.get(page)
+        state.lesson = ours.get("lesson", "")
         _read_address(state, {} if own_link else address)
         for name in state.controls:
             _show(name)
@@ -96,7 +99,7 @@ def read_widgets() -> None:
 def write_address() -> None:
     """Let the address bar show the whole state of the page."""
     state = _state()
-    ours = link_parameters(state.controls)
+    ours = link_parameters(state.controls, lesson=state.lesson)
     address = st.query_params.to_dict()
     known = {*_ALIASES, *CONTROLS, *_FRAME}
     others = {key: text for key, text in address.items() if key not in known}
@@ -152,11 +155,12 @@ def link_parameters(
     values: Mapping[str, Any] | None = None,
     *,
     changed_only: bool = False,
+    lesson: str = "",
 ) -> dict[str, str]:
     """The parameters of a link that shows these controls, or the page's, as they stand now.
 
     values: setting name -> value, in place of what this session has; the defaults for the rest.
-    changed_only: leave out what is at its default.
+    changed_only: leave out what is at its default. lesson: the one that goes with it.
     """
     state = _state()
     names = state.controls if controls is None else controls
@@ -172,6 +176,8 @@ def link_parameters(
         parameters["hide"] = ",".join(state.hide)
     if state.answers:
         parameters["answers"] = "on"
+    if lesson:
+        parameters["lesson"] = lesson
     return parameters
 
 
@@ -202,6 +208,11 @@ def set_presenting(on: bool) -> None:
 def shows_answers() -> bool:
     """Whether the link shows the answer of every view (`answers=on`), asked for or not."""
     return _state().answers
+
+
+def lesson() -> str:
+    """The lesson that the link opens; nothing where it opens a page alone."""
+    return _state().lesson
 
 
 def visible(name: str) -> bool:

@@ -1,21 +1,24 @@
-"""The six lessons of the home page: a question to predict, a link with its state, an answer.
+"""The ten lessons: on the home page as links, and on the page that each opens as a bar.
 
-The numbers in an answer come from the recorded runs. What depends on the data in use is left to
-the page that the link opens.
+A lesson is a question with options, of which the view says which hold: it calls
+`page.answer(text, cut=0.5, …)` with what it measured, and each option is a predicate of that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from statistics import mean
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from pages.components import page
+from pages.components import controls, navigation
 from pages.lab import report
 from pages.lab.arithmetic import TABLES
+from pages.lab.words import listed
+
+Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,7 @@ class Lesson:
 
     page, state: where its link leads, and the settings there that are not at their default.
     task: what to do on that page.
-    told: the answer; {as-run} and {as-written} stand for weight norm's accuracies.
-    start: whether it is a good one to begin with.
+    options: each possible answer, and whether it holds for what the page measured.
     """
 
     name: str
@@ -35,113 +37,205 @@ class Lesson:
     state: Mapping[str, Any]
     question: str
     task: str
-    told: str
-    start: bool = False
+    options: Mapping[str, Callable[[Facts], bool]]
 
-    def answer(self) -> str:
-        """What the page shows, and why, with the accuracies of the recorded runs in it."""
-        columns = {one: report.recorded(one)["columns"]["weight"] for one in report.SETTINGS}
-        return self.told.format(**{one: mean(of["accuracy"]) for one, of in columns.items()})
+    @property
+    def number(self) -> int:
+        return LESSONS.index(self) + 1
+
+    @property
+    def place(self) -> navigation.Place:
+        page = navigation.PAGES[self.page]
+        parameters = controls.link_parameters(page.controls, self.state, lesson=self.name)
+        return navigation.Place(self.page, parameters)
+
+
+def current(page: str) -> Lesson | None:
+    """The lesson that the link of this page opens."""
+    return next((one for one in LESSONS if (one.page, one.name) == (page, controls.lesson())), None)
 
 
 def show() -> None:
-    """The lessons, folded: those to begin with on the left, the others on the right."""
-    st.header("Six lessons", anchor=False)
-    for column, title in zip(st.columns(2, gap="medium"), ("A good start", "Then"), strict=True):
-        lessons = [lesson for lesson in LESSONS if lesson.start == (title == "A good start")]
-        with column:
-            st.markdown(f"**{title}** · {sum(lesson.minutes for lesson in lessons)} minutes")
-            for lesson in lessons:
-                _show_lesson(lesson)
+    """All lessons as links, in two columns."""
+    minutes = sum(lesson.minutes for lesson in LESSONS)
+    st.markdown(f"**Ten lessons** · {minutes} minutes · each asks, you predict, the page answers")
+    with st.container(key="lessons"):
+        half = (len(LESSONS) + 1) // 2
+        for column, part in zip(st.columns(2), (LESSONS[:half], LESSONS[half:]), strict=True):
+            with column, st.container(gap=None):
+                for lesson in part:
+                    label = f"{lesson.number}. {lesson.title} · {lesson.minutes} min"
+                    navigation.link(
+                        lesson.page, label=label, state=lesson.state, lesson=lesson.name
+                    )
 
 
-def _show_lesson(lesson: Lesson) -> None:
-    predictions = st.session_state.setdefault("_predictions", {})  # lesson -> what was written
-    # Drawn when it is opened: six lessons at once keep the page from the screen for half a second.
-    unfolded = st.expander(
-        f"{LESSONS.index(lesson) + 1}. {lesson.title} · {lesson.minutes} min",
-        icon=":material/star:" if lesson.start else ":material/school:",
-        key=f"lesson_{lesson.name}",
-        expanded=bool(predictions.get(lesson.name)),
-        on_change="rerun",
-    )
-    if not unfolded.open:
-        return
-    with unfolded:
-        st.markdown(f"**{lesson.question}**")
-        predictions[lesson.name] = st.text_input(
+def show_bar(lesson: Lesson) -> DeltaGenerator:
+    """Its number, question, options and task; returns the place for the verdict on the options."""
+    st.markdown(f"**{lesson.number} of {len(LESSONS)} · {lesson.title}.** {lesson.question}")
+    predictions = st.session_state.setdefault("_predictions", {})  # lesson -> option
+    with st.container(horizontal=True, vertical_alignment="center", key="options"):
+        key = f"_prediction_{lesson.name}"
+        chosen = st.segmented_control(
             "Your prediction",
-            predictions.get(lesson.name, ""),
-            key=f"_prediction_{lesson.name}",
-            max_chars=300,
-            placeholder="Write it down before you look",
+            list(lesson.options),
+            default=predictions.get(lesson.name),
+            key=key,
+            label_visibility="collapsed",
+            width="content",
         )
-        st.markdown(lesson.task)
-        page.link(lesson.page, label=f"Open {page.PAGES[lesson.page].title}", state=lesson.state)
-        with st.expander("Answer", icon=":material/key:", key=f"answer_{lesson.name}"):
-            st.markdown(lesson.answer())
+        predictions[lesson.name] = chosen
+        verdict = st.empty()
+        if lesson.name not in _revealed() and not controls.shows_answers():
+            verdict.button(
+                "Show the answer",
+                icon=":material/key:",
+                key="_reveal",
+                on_click=_revealed().add,
+                args=(lesson.name,),
+            )
+    if not controls.presenting():
+        st.caption(lesson.task)
+    return verdict
+
+
+def is_revealed(lesson: Lesson) -> bool:
+    """Whether its answer was asked for in this session, or the link shows all."""
+    return lesson.name in _revealed() or controls.shows_answers()
+
+
+def show_verdict(lesson: Lesson, place: DeltaGenerator, facts: Facts) -> None:
+    """Which options hold, once that was asked for."""
+    if not is_revealed(lesson):
+        return
+    if not facts:
+        place.markdown("Nothing is measured yet: run it first.")
+        return
+    right = [option for option, holds in lesson.options.items() if holds(facts)]
+    chosen = st.session_state["_predictions"].get(lesson.name)
+    icon = ":material/check_circle:" if chosen in right or chosen is None else ":material/cancel:"
+    told = listed(f"**{option}**" for option in right) if right else "none of these"
+    place.markdown(f"{icon} Here: {told}")
+
+
+def _revealed() -> set[str]:
+    revealed: set[str] = st.session_state.setdefault("_revealed", set())
+    return revealed
 
 
 LESSONS: tuple[Lesson, ...] = (
     Lesson(
-        *("outlier", "One outlier", 5, "steps"),
+        *("outlier", "One outlier", 4, "steps"),
         {"method": "batch", "x": TABLES["outlier"]},
-        "One number of a table is far too large. Which results does it spoil: those in its row, "
-        "those in its column, or all?",
-        "See which cells are highlighted. Then change the method to layer norm.",
-        "With batch norm its column: the mean goes over all examples of one feature. With "
-        "layer norm its row: the mean goes over all features of one example.",
-        start=True,
+        "One number is far too large. Which results does it spoil?",
+        "See which results changed. Then take layer norm.",
+        {
+            "Its column": lambda seen: seen["spoils"] == "column",
+            "Its row": lambda seen: seen["spoils"] == "row",
+            "All of them": lambda seen: seen["spoils"] == "all",
+            "Itself alone": lambda seen: seen["spoils"] == "cell",
+        },
     ),
     Lesson(
-        *("one", "A batch of one", 8, "activations"),
+        *("relu", "What ReLU cuts", 4, "steps"),
+        {"show": "relu"},
+        "ReLU follows the normalization. How much of the table does it set to 0?",
+        "Move beta to −1, then to 1. Which number decides how much is cut?",
+        {
+            "Nothing": lambda seen: seen["cut"] == 0,
+            "Less than a third": lambda seen: 0 < seen["cut"] < 1 / 3,
+            "About half": lambda seen: 1 / 3 <= seen["cut"] <= 2 / 3,
+            "More than two thirds": lambda seen: seen["cut"] > 2 / 3,
+        },
+    ),
+    Lesson(
+        *("undo", "Can gamma and beta undo it?", 4, "steps"),
+        {"show": "undo"},
+        "Can some gamma and beta give back the numbers that were normalized?",
+        "Press the undo choice, then look at the next batch with the same gamma and beta.",
+        {
+            "Yes, always": lambda seen: seen["here"] and seen["next"],
+            "For this batch only": lambda seen: seen["here"] and not seen["next"],
+            "No": lambda seen: not seen["here"],
+        },
+    ),
+    Lesson(
+        *("one", "A batch of one", 5, "activations"),
         {"batch": 1, "stage": "hidden", "methods": ("batch", "layer")},
         "The batch is a single digit. What does batch norm leave of it in the hidden layer?",
         "Compare batch norm with layer norm. Then move the batch size to 2.",
-        "Nothing. Each unit has one number, which is its own mean: x − μ is 0, and only β is "
-        "left, whatever the digit shows. Layer norm averages over the units of one digit and "
-        "needs no second one.",
-        start=True,
+        {
+            "Its shape": lambda seen: seen["std"] > 0.5 and seen["batch"] > 2,
+            "Only a sign per unit": lambda seen: seen["batch"] == 2,
+            "Nothing": lambda seen: seen["batch"] == 1,
+        },
     ),
     Lesson(
-        *("rate", "A hundred times faster", 10, "compare"),
-        {"lr": 1.0, "placement": "conv and dense", "epochs": 2, "seeds": "3"},
-        "The learning rate is a hundred times the report's. Which trainings survive?",
-        "Press Train all. Then, in More settings, normalize the convolution only, and train again.",
-        "Batch norm and layer norm, with every seed. When the weights before them grow, so "
-        "does the root they are divided by: a step that is too long corrects itself. Weight "
-        "norm is a gamble: a long step of v corrects itself too, but nothing holds g. With "
-        "normalization after the convolution only, none survives, because the dense layer's "
-        "weights grow without check.",
-        start=True,
+        *("inference", "Whose mean at test time?", 6, "batch_lab"),
+        {"lab": "inference", "placement": "conv and dense"},
+        "A trained network reads one image alone and uses that image's own mean. What is lost?",
+        "Read the curve at a test batch of 1. Then find the size at which nothing is lost.",
+        {
+            "Nothing": lambda seen: seen["lost"] < 0.01,
+            "A few points": lambda seen: 0.01 <= seen["lost"] < 0.2,
+            "Nearly everything": lambda seen: seen["lost"] >= 0.2,
+        },
     ),
     Lesson(
-        *("mates", "Batch-mates", 8, "batch_lab"),
-        {"lab": "mates"},
-        "One digit is read 200 times, each time with different batch-mates. Does the answer "
-        "depend on them?",
-        "Find the method whose answers are a cloud. Then let all mates be 1s.",
-        "Only with batch norm, and only while it uses the batch's own mean and variance: they "
-        "come from all digits of the batch. With moving statistics, layer norm, weight norm "
-        "or none, each digit is read by itself.",
+        *("mates", "Batch-mates", 6, "batch_lab"),
+        {"lab": "mates", "placement": "conv and dense"},
+        "One digit is read 200 times, each time with other digits. Does its answer depend on them?",
+        "Find the method whose answers are a cloud. Then let all batch-mates be 1s.",
+        {
+            "With no method": lambda seen: not seen["depends"],
+            "With batch norm": lambda seen: seen["depends"] == {"batch"},
+            "With every method": lambda seen: len(seen["depends"]) > 2,
+        },
+    ),
+    Lesson(
+        *("terms", "One gradient comes in", 5, "backward"),
+        {"pass": "terms", "dz": "one", "method": "batch"},
+        "The loss asks one number to change. Which numbers get a gradient?",
+        "Look at dx. Then take layer norm, and no normalization.",
+        {
+            "That one": lambda seen: seen["reached"] == "cell",
+            "Its column": lambda seen: seen["reached"] == "column",
+            "Its row": lambda seen: seen["reached"] == "row",
+        },
     ),
     Lesson(
         *("check", "A check that proves nothing", 6, "backward"),
         {"pass": "check", "method": "batch", "mistake": "statistics as constants"},
-        "A backward pass treats mean and root as constants. The gradients of γ and β are "
-        "right to the last digit. Is it correct?",
+        "This backward pass treats μ and σ as constants; dγ and dβ are right. Is it correct?",
         "Find the row that fails. Then take the mistake out.",
-        "No. γ and β act after the mean and the root are known, so their gradients cannot "
-        "notice. The gradient of x goes through both, and it is wrong. Check x.",
+        {
+            "Yes": lambda seen: not seen["wrong"],
+            "No: dx is wrong": lambda seen: "x" in seen["wrong"],
+            "No: dγ is wrong": lambda seen: "gamma" in seen["wrong"],
+        },
     ),
     Lesson(
-        *("filters", "Why weight norm lost", 8, "report"),
+        *("rate", "A hundred times faster", 8, "compare"),
+        {"lr": 1.0, "placement": "conv and dense", "epochs": 2, "seeds": "3"},
+        "The learning rate is a hundred times the report's. Which trainings survive?",
+        "Find the survivors. Then, in More settings, normalize the convolution only.",
+        {
+            "None": lambda seen: not seen["survivors"],
+            "Batch and layer norm": lambda seen: seen["survivors"] == {"batch", "layer"},
+            "All but no normalization": lambda seen: (
+                seen["survivors"] == {"batch", "layer", "weight"}
+            ),
+        },
+    ),
+    Lesson(
+        *("filters", "Why weight norm lost", 6, "report"),
         {"part": "weight"},
         f"In the report weight norm came last, with {report.PUBLISHED['weight'].accuracy:.1%}. "
         "A bad method, or a bad program?",
         "Look at the thirty filters after training.",
-        "A bad program. The filters of the report's weight norm never learned: all thirty are the "
-        "same box. Trained that way again, the network reads {as-run:.1%} of the test digits; with "
-        "v and g trained, as the equations say, {as-written:.1%}.",
+        {
+            "A bad method": lambda seen: seen["lead"] <= 0,
+            "A bad program": lambda seen: seen["lead"] > 0,
+        },
     ),
 )

@@ -122,7 +122,7 @@ def chart(
     rows = max(mark["bottom"] for marks in drawn.values() for mark in marks)
     panels = [
         (
-            _cells_spec(title, rows, width(marks), color, controls.presenting()),
+            _cells_spec(title, rows, width(marks), color),
             charts.frame(list(marks)),
         )
         for title, marks in drawn.items()
@@ -139,9 +139,7 @@ def width(marks: Sequence[Mark]) -> float:
 
 
 @charts.spec
-def _cells_spec(
-    title: str, rows: float, columns: float, color: str, presenting: bool
-) -> alt.TopLevelMixin:
+def _cells_spec(title: str, rows: float, columns: float, color: str) -> alt.TopLevelMixin:
     import altair as alt
 
     across = alt.Scale(domain=(0, columns), nice=False)
@@ -164,7 +162,7 @@ def _cells_spec(
         .add_params(pick)
     )
     around = frame.transform_filter("datum.chosen").mark_rect(
-        fillOpacity=0, stroke="currentColor", strokeWidth=5 if presenting else 3
+        fillOpacity=0, stroke="currentColor", strokeWidth=3
     )
     middle = alt.Chart().transform_calculate(
         x="(datum.left + datum.right) / 2", y="(datum.top + datum.bottom) / 2"
@@ -175,15 +173,13 @@ def _cells_spec(
         text = middle.transform_filter(condition).mark_text(baseline="middle", **style)
         return text.encode(**at, text="text:N")
 
-    # Three tables side by side leave a cell no room for the large type of a presentation.
-    number: dict[str, Any] = {"fontSize": 16} if presenting else {}
     return alt.layer(
         boxes,
         around,
-        texts("datum.kind == 'plain'", **number),
-        texts(highlighted, fontWeight="bold", **number),
+        texts("datum.kind == 'plain'"),
+        texts(highlighted, fontWeight="bold"),
         texts("datum.kind == 'label'", fontStyle="italic"),
-    ).properties(height=round(rows * (46 if presenting else 32)), title=title)
+    ).properties(height=round(rows * 32), title=title)
 
 
 # ---- to choose from -------------------------------------------------------------------------

@@ -13,116 +13,22 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from pathlib import Path
+from html import escape
 from typing import Any, Literal, Protocol
-from urllib.parse import urlencode
 
 import segno
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
-from streamlit.errors import StreamlitPageNotFoundError
 
 from normlib.config import METHODS
-from pages.components import controls, data_choice, server, turns
+from pages.components import controls, data_choice, lesson_list, navigation, server, turns
+from pages.components.navigation import PAGES, ROOT, TRAINING, Page, address, link
 from pages.lab import words
 
-ROOT = Path(__file__).parents[2]
+__all__ = ["PAGES", "ROOT", "TRAINING", "Page", "address", "link"]
 MOST_METHODS = 4
 # The block on the home page. The browser would fetch a Material icon from another server.
 TAB_ICON = "🧊"
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
-# What decides a training, in the order in which pages show it.
-TRAINING = _names(
-    "batch lr epochs images eps hidden placement start seed learn inference momentum position "
-    "center scale ghost groups"
-)
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page as the navigation shows it.
-
-    number: in the name of its file; the order of the navigation is that of `PAGES`.
-    controls: the settings on it, in the order of its link (rows of `controls.CONTROLS`); where
-        there are several lessons, the first chooses one.
-    limits: upper limits that differ on this page.
-    """
-
-    name: str
-    number: int
-    title: str
-    icon: str
-    group: str
-    about: str
-    controls: tuple[str, ...] = ()
-    limits: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def file(self) -> str:
-        """Its script, from the root of the project."""
-        return f"pages/{self.number}_{self.title.replace(' ', '_')}.py" if self.number else "app.py"
-
-
-def _pages(*pages: Page) -> dict[str, Page]:
-    return {page.name: page for page in pages}
-
-
-PAGES = _pages(
-    Page("home", 0, "Normalization Lab", "home", "", "The idea in one screen."),
-    Page(
-        *("steps", 1, "Step by step", "calculate", "Understand"),
-        "A small table, every step of every method with the numbers put in.",
-        _names("show method eps gamma beta affine row column at x v g seed"),
-    ),
-    Page(
-        *("activations", 2, "Activation statistics", "bar_chart", "Understand"),
-        "One batch of digits, and what each method does to its activations.",
-        _names("view batch eps seed stage methods weights"),
-        limits={"batch": 128},  # more images look the same, and thirty students wait for them
-    ),
-    Page(
-        *("backward", 6, "Backward pass", "undo", "Understand"),
-        "The gradient in three terms, checked four ways.",
-        _names("pass method eps gamma dz mistake row column bias stage lr seed x"),
-    ),
-    Page(
-        *("train", 3, "Train", "play_circle", "Experiment"),
-        "Train the small network with your settings, live.",
-        ("method", *TRAINING, *_names("look stage misread channel over run")),
-        limits={"batch": 1024},
-    ),
-    Page(
-        *("compare", 4, "Compare", "compare_arrows", "Experiment"),
-        "The methods side by side: same start, same batches.",
-        (*_names("among methods method cuts seeds"), *TRAINING, "run"),
-        limits={"batch": 1024},
-    ),
-    Page(
-        *("batch_lab", 7, "Batch size lab", "groups", "Experiment"),
-        "Small batches, batch-mates, training against inference.",
-        _names(
-            "lab against batch momentum placement recalibrated crowd mates pinned methods "
-            "held lr seeds from"
-        ),
-    ),
-    Page(
-        *("report", 5, "Report", "fact_check", "Check"),
-        "The report's three tables, reproduced, and why weight norm lost.",
-        _names("part setting numbers quantity defaults batch eps seed"),
-        limits={"batch": 128},  # a comparison takes memory in proportion, for a moment
-    ),
-    Page(
-        *("write", 8, "Write it yourself", "edit_note", "Check"),
-        "Write each normalization; what is wrong gets a name.",
-        ("exercise",),
-    ),
-)
 
 
 class Lesson(Protocol):
@@ -145,38 +51,45 @@ def show(name: str, lessons: Mapping[str, Lesson]) -> None:
     """
     with turns.take():
         _frame(name)
-        shared = _link_on_screen()
+        presented = controls.presenting()
 
-        @st.fragment  # a moved control draws all below the title again, and not the frame
+        @st.fragment  # a moved control draws the page again, and not the side bar
         def body() -> None:
             with turns.take():
                 controls.read_widgets()
                 try:
-                    _lesson(PAGES[name].controls[0], lessons)
+                    _body(PAGES[name], lessons)
                 finally:
                     controls.write_address()
-                if _link_on_screen() != shared:
+                if controls.presenting() != presented:
                     st.rerun()
 
         body()
 
 
-def _lesson(view: str, lessons: Mapping[str, Lesson]) -> None:
+def _body(page: Page, lessons: Mapping[str, Lesson]) -> None:
+    asked = lesson_list.current(page.name)
+    st.session_state["_facts"] = {}
     # Together, so that a notice which goes moves nothing else to another place: a browser would
     # build the lesson's controls anew, under the hand of whoever drags one.
-    with st.container():
+    with st.container(gap="xsmall"):
+        _head(page, choose=page.views and not asked)
         notices()
-        key = next(iter(lessons))
-        if len(lessons) > 1:
-            key = controls.control(view, label_visibility="collapsed")
-        st.session_state["_lesson"] = (view, key)
+        key = controls.get(page.controls[0]) if page.views else next(iter(lessons))
+        st.session_state["_lesson"] = (page.name, key)
         lesson = lessons[key]
-        asked = lesson.QUESTION if isinstance(lesson.QUESTION, str) else lesson.QUESTION()
-        title = getattr(lesson, "ASKS", "Predict first")
-        st.info(asked, icon=":material/psychology_alt:", title=title)
+        with st.container(key="question", gap="xsmall"):
+            if asked:
+                verdict = lesson_list.show_bar(asked)
+            else:
+                question = lesson.QUESTION
+                st.markdown(f"**{question if isinstance(question, str) else question()}**")
     if not getattr(lesson, "WAITS", False):
         server.wait_for_tensorflow()
     lesson.show()
+    if asked:
+        lesson_list.show_verdict(asked, verdict, st.session_state["_facts"])
+    st.html(f'<p class="on-paper">{escape(address())}</p>')
 
 
 def set_up(name: str) -> None:
@@ -185,6 +98,7 @@ def set_up(name: str) -> None:
     It starts the loading of TensorFlow and does not wait for it.
     """
     _frame(name)
+    _head(PAGES[name], choose=False)
     notices()
 
 
@@ -195,7 +109,7 @@ def notices() -> None:
 
 
 def _frame(name: str) -> None:
-    """Tab title, side bar, page title, link to share."""
+    """Tab title and side bar."""
     page = PAGES[name]
     server.warm_up()
     controls.begin(name, page.controls, page.limits)
@@ -204,41 +118,110 @@ def _frame(name: str) -> None:
         page_title=page.title if name == "home" else f"{page.title} · Normalization Lab",
         page_icon=TAB_ICON,
         layout="wide",
-        initial_sidebar_state="collapsed" if presenting else 260,
+        initial_sidebar_state="collapsed" if presenting else 250,
     )
-    st.html(_STYLE + (_LARGE if presenting else ""))
-    if not presenting:
+    st.html(_STYLE + (_LARGE if presenting else "") + _ONE_ENTRY, unsafe_allow_javascript=True)
+    if not presenting and not st.context.is_embedded:
         with st.sidebar:
             _navigation()
-    title = st.container(horizontal=True, vertical_alignment="center")
-    title.title(page.title, anchor=False, width="stretch")
-    with title:
-        _share()
 
 
-def _link_on_screen() -> str:
-    """The link that the frame shows; nothing while it is folded."""
-    return address() if st.session_state.get("_link_on_screen") else ""
+def _head(page: Page, choose: bool) -> None:
+    """The title, the choice of view, the way to the next one, the link to share."""
+    lesson, presenting = lesson_list.current(page.name), controls.presenting()
+    with st.container(
+        horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="head"
+    ):
+        st.title(page.title, anchor=False, width="content")
+        if choose and presenting:
+            row = controls.CONTROLS[page.controls[0]]
+            st.markdown(f"**{row.choices[controls.get(row.name)]}**", width="content")
+        elif choose:
+            controls.control(page.controls[0], label_visibility="collapsed", width="content")
+        with st.container(
+            horizontal=True, vertical_alignment="center", gap="xsmall", width="content"
+        ):
+            if lesson:
+                _moves([one.place for one in lesson_list.LESSONS], lesson.number - 1, "lesson")
+                link("home", label="All lessons")
+            elif presenting:
+                places = navigation.views()
+                view = controls.get(page.controls[0]) if page.views else ""
+                here = [(place.page, place.view) for place in places].index((page.name, view))
+                _moves(places, here, "view")
+            if presenting:
+                _way_out()
+            _share()
 
 
-def answer(text: str, part: str = "") -> None:
+def _moves(places: Sequence[navigation.Place], here: int, what: str) -> None:
+    """To the one before and the one after, also with the page keys, as a presenter's remote has."""
+    for step, key, icon in ((-1, "PageUp", "arrow_back"), (1, "PageDown", "arrow_forward")):
+        to = here + step
+        if st.button(
+            "Previous" if step < 0 else "Next",
+            icon=f":material/{icon}:",
+            key=f"_{key}",
+            type="tertiary",
+            shortcut=key,
+            help=f"The {'previous' if step < 0 else 'next'} {what}",
+            disabled=not 0 <= to < len(places),
+        ):
+            places[to].go()
+
+
+def _way_out() -> None:
+    """From the presentation, which has no side bar, to any page and back to the ordinary view."""
+    with st.popover("Pages", icon=":material/menu:", type="tertiary"):
+        for page in PAGES.values():
+            link(page.name, width="stretch")
+    st.button(
+        "Leave",
+        icon=":material/close_fullscreen:",
+        type="tertiary",
+        key="_leave",
+        on_click=controls.set_presenting,
+        args=(False,),
+    )
+
+
+def answer(text: str, part: str = "", **facts: Any) -> None:
     """The answer, in words computed from what is on screen.
 
-    A button stands there until it is asked for, once for each lesson in a session. part: which of
-    several answers of one lesson it is.
+    A button stands there until it is asked for, once for each lesson in a session; where a lesson
+    has its bar, the button is there. part: which of several answers of one view it is. facts: what
+    the options of a lesson of `lesson_list` are judged by.
     """
+    st.session_state.setdefault("_facts", {}).update(facts)
+    view = st.session_state.get("_lesson", ("",))
+    lesson = lesson_list.current(view[0])
     answered = st.session_state.setdefault("_answered", set())
-    this = (*st.session_state.get("_lesson", ()), part)
-    if this not in answered and not controls.shows_answers():
-        show = {"on_click": answered.add, "args": (this,)}
-        st.button("Show the answer", icon=":material/key:", key=f"_answer_{part}", **show)
-        return
-    st.success(words.minus(text), icon=":material/check_circle:", title="What the picture says")
+    this = (*view, part)
+    if lesson:
+        shown = lesson_list.is_revealed(lesson)
+    else:
+        shown = this in answered or controls.shows_answers()
+        if not shown:
+            show = {"on_click": answered.add, "args": (this,)}
+            st.button("Show the answer", icon=":material/key:", key=f"_answer_{part}", **show)
+    if shown:
+        st.success(words.minus(text), icon=":material/check_circle:", title="What the picture says")
 
 
-def control_box() -> AbstractContextManager:
-    """The bordered row in which a page draws its controls: `with page.control_box(): …`."""
-    return st.container(border=True)
+def picture() -> AbstractContextManager:
+    """The place of the main picture of a view, which keeps its height: `with page.picture(): …`.
+
+    `charts.show(…, main=True)` draws there too.
+    """
+    return st.container(key="picture", gap="xsmall")
+
+
+def control_box(key: str = "controls") -> AbstractContextManager:
+    """The row in which a page draws its controls: `with page.control_box(): …`.
+
+    The main ones have the default key; others of the same view have another.
+    """
+    return st.container(key=key, gap="xsmall")
 
 
 def control_columns(
@@ -269,43 +252,6 @@ def methods_control() -> tuple[str, ...]:
     return chosen[:MOST_METHODS]
 
 
-def link(
-    name: str,
-    *,
-    label: str = "",
-    width: Literal["content", "stretch"] = "content",
-    state: Mapping[str, Any] | None = None,
-) -> None:
-    """A link to a page that takes the settings along.
-
-    state: setting name -> value, to open the page so instead, everything else at its default.
-    """
-    page = PAGES[name]
-    label = label or ("Home" if name == "home" else page.title)
-    parameters = controls.link_parameters(page.controls, state)
-    if state is None:
-        controls.note_link(name, parameters)
-    try:
-        st.page_link(
-            str(ROOT / page.file),
-            label=label,
-            icon=f":material/{page.icon}:",
-            help=page.about,
-            width=width,
-            query_params=parameters,
-        )
-    except StreamlitPageNotFoundError:
-        # A page that was started by itself, as a test does, has no other pages to link to.
-        st.markdown(f":material/{page.icon}: {label}")
-
-
-def address() -> str:
-    """The link to what is on screen, without what is at its default: short enough to scan."""
-    state = controls.link_parameters(changed_only=True)
-    bare = (st.context.url or "").split("?")[0]
-    return f"{bare}?{urlencode(state, safe=',')}" if state else bare
-
-
 def _navigation() -> None:
     group = ""
     for page in PAGES.values():
@@ -322,34 +268,86 @@ def _share() -> None:
     share = st.popover(
         "Share", icon=":material/share:", type="tertiary", key="_share", on_change="rerun"
     )
-    st.session_state["_link_on_screen"] = share.open
     if not share.open:
         return
     with share:
-        link_here = address()
+        host = navigation.room_address() if navigation.is_local() else ""
+        link_here = address(presented=False, host=host)
         picture = io.BytesIO()
         segno.make(link_here, micro=False).save(picture, kind="png", scale=8, border=3)
         # First, and large: read from the last row, where the page is presented.
         width = 420 if controls.presenting() else 260
         st.image(picture, width=width, alt="QR code of the link below")
         st.code(link_here, language=None, wrap_lines=True)
+        if navigation.is_local():
+            st.caption(
+                "Your address bar says localhost, which others cannot open. "
+                + (
+                    "This is the same page at this machine's address in its network, if the "
+                    "firewall lets others in."
+                    if host
+                    else "This machine has no network address that it could offer."
+                )
+            )
         st.toggle(
             "Present",
             value=controls.presenting(),
             key="_present",
-            help="Large type, thick lines, no side bar.",
+            help="Large type, large pictures, no side bar; the page keys lead on and back.",
             on_change=lambda: controls.set_presenting(st.session_state["_present"]),
         )
 
 
-# The dark theme's accent is light enough to read as text; on it, white would not be. Canvas is
-# white in light, near black in dark.
+# The first screen belongs to question, control and picture: little air around them. The picture
+# keeps its height while it is empty. The dark theme's accent is light enough to read as text; on
+# it, white would not be: Canvas is white in light, near black in dark. On paper a page is a
+# hand-out: no side bar, no buttons, dark on white, nothing cut in two, and its address.
 _STYLE = """<style>
+[data-testid="stHeader"] { background: transparent; height: 3rem; min-height: 3rem; }
+[data-testid="stMainBlockContainer"] { padding: .3rem 2rem 3rem; }
+.st-key-head { padding-right: 2.2rem; }
+.stApp:has([data-testid="stExpandSidebarButton"]) .st-key-head { padding-left: 2.5rem; }
+.st-key-head h1 { padding: .2rem 0; }
+.st-key-picture { min-height: 340px; }
 [data-testid="stBaseButton-primary"] { color: Canvas; }
+.on-paper { display: none; }
+@media (max-width: 640px) {
+  [data-testid="stMainBlockContainer"] { padding: 3rem 1rem 3rem; }
+  .st-key-head, .stApp:has([data-testid="stExpandSidebarButton"]) .st-key-head { padding: 0; }
+}
+@media print {
+  .stApp, .stApp * { color: black !important; }
+  .stApp, .stApp div { background-color: white !important; }
+  [data-testid="stSidebar"], [data-testid="stHeader"], [data-testid="stToolbar"],
+  [data-testid="stElementToolbar"], .stButton, .stPopover, .stDownloadButton,
+  [data-testid="stPageLink"] { display: none !important; }
+  .on-paper { display: block; font-size: 10pt; }
+  .st-key-picture, [data-testid="stVegaLiteChart"], table { break-inside: avoid; }
+  [data-testid="stVegaLiteChart"] svg { max-width: 100%; height: auto; }
+}
 </style>"""
-# The theme's sizes are fixed when the server starts; a class at a projector needs larger ones now.
+# Width of the screen -> how much larger all is drawn on it, and the picture once more. Streamlit
+# lays a chart out for the width that it has after the enlargement: told less, it fits again.
+_SIZES = {1024: (1.0, 1.1), 1260: (1.15, 1.13), 1600: (1.45, 1.13), 1900: (1.75, 1.13)}
 _LARGE = """<style>
-html { font-size: 22px !important; }
-[data-testid="stSidebar"], [data-testid="stSidebarCollapsedControl"],
-[data-testid="stExpandSidebarButton"] { display: none; }
-</style>"""
+[data-testid="stSidebar"], [data-testid="stExpandSidebarButton"] { display: none; }
+""" + "\n".join(
+    f"""@media (min-width: {width}px) {{
+  [data-testid="stMainBlockContainer"] {{ zoom: {all}; }}
+  [data-testid="stVegaLiteChart"] {{ width: {1 / all:.2%} !important; }}
+  .st-key-picture {{ zoom: {picture}; }}
+  .st-key-picture [data-testid="stVegaLiteChart"] {{ width: {1 / all / picture:.2%} !important; }}
+}}"""
+    for width, (all, picture) in _SIZES.items()
+) + "</style>"
+# Streamlit makes each new address of a page an entry of the browser's history; one notch of a
+# slider is no place to go back to. Another page stays one.
+_ONE_ENTRY = """<script>
+if (!history.oneEntryForEachPage) {
+  const push = history.pushState.bind(history);
+  history.oneEntryForEachPage = true;
+  history.pushState = (state, title, url) =>
+    (url && new URL(url, location).pathname === location.pathname
+      ? history.replaceState.bind(history) : push)(state, title, url);
+}
+</script>"""

@@ -53,9 +53,9 @@ def shape(series: str, position: int = 0) -> str:
     return _style(series, position)[2]
 
 
-def config(presenting: bool) -> dict[str, Any]:
+def config() -> dict[str, Any]:
     """The Vega-Lite config of every chart."""
-    text, line = (20, 4.5) if presenting else (13, 2.5)
+    text, line = 13, 2.5
     ink = "currentColor"  # in a drawing, the colour of the page's text, in light and in dark
     return {
         # A chart has one description for those who cannot see it; one for each bar takes as long
@@ -91,7 +91,7 @@ def config(presenting: bool) -> dict[str, Any]:
         "line": {"strokeWidth": line, "strokeCap": "butt"},
         "rule": {"strokeWidth": line / 1.5},
         "text": {"fontSize": text, "color": ink},
-        "point": {"size": 60 if presenting else 36},
+        "point": {"size": 36},
         "view": {"stroke": None},
         "font": "Source Sans, sans-serif",
         "concat": {"spacing": 8},

@@ -35,7 +35,7 @@ def show() -> None:
     origin, methods, epsilon, caption = activations.draw_controls()
     if methods:
         chart, dead, answer, table = look(origin, methods, epsilon)
-        charts.show(chart, caption, "histograms")
+        charts.show(chart, caption, "histograms", main=True)
         if any(off for off, _ in dead.values()):
             show_dead_units(dead, origin.unit)
         page.answer(answer)

@@ -1,0 +1,104 @@
+"""On a laptop and on a projector, question, control and picture of each view are in one screen.
+
+In a real Chromium. The picture stays where it is while its slider moves.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from pages.components.controls import CONTROLS
+from pages.components.page import PAGES
+from tests.benchmarks.serving import CHROMIUM_FLAGS, chromium, serving
+
+WIDTH, HEIGHT = 1280, 720
+STILL = 4  # pixels by which the picture may move
+VIEWS = [
+    f"/{page.file.removeprefix('pages/').removesuffix('.py')[2:]}?{query}"
+    for page in PAGES.values()
+    if page.name != "home"
+    for query in (
+        [f"{page.controls[0]}={value}" for value in CONTROLS[page.controls[0]].choices]
+        if page.views
+        else [""]
+    )
+]
+# View -> why its main picture is not in the first screen.
+EXCEPTIONS = {
+    "/Write_it_yourself?": "it has no picture: its first screen is the task and the editor",
+}
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory) -> Iterator[Page]:
+    path = chromium()
+    if path is None:
+        sentence = "No Chromium on this machine: the browser test needs one."
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(sentence)
+    home = tmp_path_factory.mktemp("first screen")
+    with serving(home) as server, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        context = browser.new_context(
+            base_url=server.url, viewport={"width": WIDTH, "height": HEIGHT}, locale="en-US"
+        )
+        context.set_default_timeout(40_000)
+        yield context.new_page()
+        browser.close()
+
+
+def opened(tab: Page, view: str) -> None:
+    tab.goto(view)
+    expect(tab.locator(".st-key-picture")).to_be_visible(timeout=40_000)
+    settled(tab)
+
+
+def settled(tab: Page) -> None:
+    app = tab.get_by_test_id("stApp")
+    expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=40_000)
+    charts = tab.locator(".st-key-picture [data-testid='stVegaLiteChart']")
+    if charts.count():
+        expect(charts.last.locator("svg.marks")).to_be_visible(timeout=40_000)
+    tab.wait_for_timeout(200)  # the layout follows the last message by a frame or two
+    expect(tab.get_by_test_id("stException")).to_have_count(0)
+
+
+def box(tab: Page, name: str) -> dict[str, float]:
+    found = tab.locator(f".st-key-{name}").bounding_box()
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_question_control_and_picture_are_in_one_screen(view, tab):
+    if view in EXCEPTIONS:
+        pytest.skip(EXCEPTIONS[view])
+    opened(tab, view)
+    controls, picture = box(tab, "controls"), box(tab, "picture")
+    assert controls["y"] + controls["height"] <= HEIGHT
+    assert picture["y"] + picture["height"] <= HEIGHT
+    inside = tab.locator(".st-key-picture svg.marks, .st-key-picture img, .st-key-picture table")
+    assert all(
+        one.bounding_box()["y"] + one.bounding_box()["height"] <= HEIGHT for one in inside.all()
+    )
+
+    slider = tab.locator(".st-key-controls input[type='range'], .st-key-controls [role='slider']")
+    if slider.count():
+        slider.first.press("ArrowRight")
+        tab.wait_for_timeout(300)
+        settled(tab)
+        moved = box(tab, "picture")
+        assert abs(moved["y"] - picture["y"]) <= STILL
+        assert abs(moved["height"] - picture["height"]) <= STILL
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_on_a_projector_the_picture_takes_most_of_the_screen(view, tab):
+    if view in EXCEPTIONS:
+        pytest.skip(EXCEPTIONS[view])
+    opened(tab, f"{view}&present=on")
+    picture = box(tab, "picture")
+    shown = min(HEIGHT, picture["y"] + picture["height"]) - picture["y"]
+    assert shown >= 0.6 * HEIGHT
+    assert picture["x"] >= 0 and picture["x"] + picture["width"] <= WIDTH
