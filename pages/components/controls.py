@@ -215,6 +215,13 @@ def lesson() -> str:
     return _state().lesson
 
 
+def leave_lesson() -> None:
+    """Forget the lesson of the link, where there is none of that name on this page."""
+    if _state().lesson:
+        _state().lesson = ""
+        write_address()
+
+
 def visible(name: str) -> bool:
     """Whether the link leaves this control on the page (`hide=`, and `present=` with names)."""
     state = _state()

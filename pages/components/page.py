@@ -113,6 +113,8 @@ def _frame(name: str) -> None:
     page = PAGES[name]
     server.warm_up()
     controls.begin(name, page.controls, page.limits)
+    if not lesson_list.current(name):
+        controls.leave_lesson()
     presenting = controls.presenting()
     st.set_page_config(
         page_title=page.title if name == "home" else f"{page.title} · Normalization Lab",
@@ -274,9 +276,9 @@ def _share() -> None:
         host = navigation.room_address() if navigation.is_local() else ""
         link_here = address(presented=False, host=host)
         picture = io.BytesIO()
-        segno.make(link_here, micro=False).save(picture, kind="png", scale=8, border=3)
+        segno.make(link_here, micro=False).save(picture, kind="png", scale=8, border=2)
         # First, and large: read from the last row, where the page is presented.
-        width = 420 if controls.presenting() else 260
+        width = 380 if controls.presenting() else 260
         st.image(picture, width=width, alt="QR code of the link below")
         st.code(link_here, language=None, wrap_lines=True)
         if navigation.is_local():
@@ -304,11 +306,14 @@ def _share() -> None:
 # hand-out: no side bar, no buttons, dark on white, nothing cut in two, and its address.
 _STYLE = """<style>
 [data-testid="stHeader"] { background: transparent; height: 3rem; min-height: 3rem; }
+[data-testid="stHeader"], [data-testid="stHeader"] * { pointer-events: none; }
+[data-testid="stHeader"] :is(button, button *) { pointer-events: auto; }
 [data-testid="stMainBlockContainer"] { padding: .3rem 2rem 3rem; }
 .st-key-head { padding-right: 2.2rem; }
 .stApp:has([data-testid="stExpandSidebarButton"]) .st-key-head { padding-left: 2.5rem; }
 .st-key-head h1 { padding: .2rem 0; }
 .st-key-picture { min-height: 340px; }
+[data-testid="stStatusWidget"] { position: fixed; right: 1rem; bottom: 1rem; }
 [data-testid="stBaseButton-primary"] { color: Canvas; }
 .on-paper { display: none; }
 @media (max-width: 640px) {
@@ -316,8 +321,9 @@ _STYLE = """<style>
   .st-key-head, .stApp:has([data-testid="stExpandSidebarButton"]) .st-key-head { padding: 0; }
 }
 @media print {
+  .stApp { background: white !important; }
   .stApp, .stApp * { color: black !important; }
-  .stApp, .stApp div { background-color: white !important; }
+  .stApp :not(td, th, rect) { background-color: transparent !important; }
   [data-testid="stSidebar"], [data-testid="stHeader"], [data-testid="stToolbar"],
   [data-testid="stElementToolbar"], .stButton, .stPopover, .stDownloadButton,
   [data-testid="stPageLink"] { display: none !important; }
@@ -329,17 +335,21 @@ _STYLE = """<style>
 # Width of the screen -> how much larger all is drawn on it, and the picture once more. Streamlit
 # lays a chart out for the width that it has after the enlargement: told less, it fits again.
 _SIZES = {1024: (1.0, 1.1), 1260: (1.15, 1.13), 1600: (1.45, 1.13), 1900: (1.75, 1.13)}
-_LARGE = """<style>
+_LARGE = (
+    """<style>
 [data-testid="stSidebar"], [data-testid="stExpandSidebarButton"] { display: none; }
-""" + "\n".join(
-    f"""@media (min-width: {width}px) {{
+"""
+    + "\n".join(
+        f"""@media (min-width: {width}px) {{
   [data-testid="stMainBlockContainer"] {{ zoom: {all}; }}
   [data-testid="stVegaLiteChart"] {{ width: {1 / all:.2%} !important; }}
   .st-key-picture {{ zoom: {picture}; }}
   .st-key-picture [data-testid="stVegaLiteChart"] {{ width: {1 / all / picture:.2%} !important; }}
 }}"""
-    for width, (all, picture) in _SIZES.items()
-) + "</style>"
+        for width, (all, picture) in _SIZES.items()
+    )
+    + "</style>"
+)
 # Streamlit makes each new address of a page an entry of the browser's history; one notch of a
 # slider is no place to go back to. Another page stays one.
 _ONE_ENTRY = """<script>

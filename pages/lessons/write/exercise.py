@@ -15,7 +15,6 @@ from pages.lessons.write import texts, training
 if TYPE_CHECKING:
     from normlib.exercises import Exercise, Mistake, Result
 
-ASKS = "Your turn"
 QUESTION = "Can you write it from basic ops, so that its values and its gradients are right?"
 
 _one_at_a_time = threading.Lock()
