@@ -40,7 +40,7 @@ METHODS = {
     ),
 }
 STYLE = """<style>
-.st-key-methods h4 { padding: 0; }
+.st-key-methods h2 { padding: 0; }
 .st-key-methods .katex-display {
   display: flex; align-items: center; justify-content: center;
   margin: 0; min-height: 3.1rem;
@@ -77,7 +77,7 @@ def show_idea() -> None:
 
 
 def show_method(method: str, formula: str, averages: str, picture: str) -> None:
-    st.markdown(f"#### {words.title(method)}", text_alignment="center")
+    st.markdown(f"## {words.title(method)}", text_alignment="center")
     # An image element: `st.image` would load an imaging library first.
     drawing = base64.b64encode((PICTURES / f"{method}.svg").read_bytes()).decode()
     text = escape(f"{words.title(method)}. {picture} {averages}", quote=True)

@@ -3,10 +3,13 @@
 import os
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from pages.components.controls import CONTROLS
+from pages.components.lesson_list import LESSONS
 from pages.components.page import PAGES
 from tests.benchmarks.serving import CHROMIUM_FLAGS, chromium, serving
 
@@ -88,3 +91,45 @@ def test_a_lesson_from_the_slider_to_a_training_and_back(tab):
     expect(tab.get_by_text(words).first).to_be_visible()
     expect(pictures.first).to_be_visible()
     settled(tab)
+
+
+def test_ten_lessons_by_the_page_keys_and_one_step_back_for_each_page(tab):
+    tab.goto("/")
+    settled(tab)
+    tab.get_by_role("button", name="Start").click()
+    expect(tab.get_by_text(f"1 of 10 · {LESSONS[0].title}.")).to_be_visible()
+    # A lesson's link opens it with its bar; whoever has answers=off predicts first.
+    for lesson, after in pairwise(LESSONS[:4]):
+        settled(tab)
+        expect(tab.get_by_role("button", name="Show the answer")).to_be_visible()
+        expect(tab).to_have_url(re.compile(rf"lesson={lesson.name}"))
+        tab.keyboard.press("PageDown")
+        expect(
+            tab.get_by_text(f"{after.number} of {len(LESSONS)} · {after.title}.")
+        ).to_be_visible()
+    settled(tab)
+
+    # A slider writes the address and no entry of the history: back leads to the page before.
+    entries = tab.evaluate("history.length")
+    batch = CONTROLS["batch"]
+    for _ in range(2):
+        tab.locator(".st-key-batch input").press("ArrowRight")
+    expect(tab).to_have_url(re.compile(rf"batch={batch.steps[2]}(&|$)"))
+    assert tab.evaluate("history.length") == entries
+    tab.go_back()
+    expect(tab).to_have_url(re.compile("/Step_by_step"))
+    settled(tab)
+
+    # In a frame of another site and in a presentation the page comes without the side bar.
+    tab.goto("/Step_by_step?embed=true")
+    expect(tab.get_by_role("heading", name="Step by step")).to_be_visible()
+    settled(tab)
+    expect(tab.get_by_test_id("stSidebar")).to_have_count(0)
+    tab.goto("/Step_by_step?present=on")
+    settled(tab)
+    tab.keyboard.press("PageDown")
+    expect(tab).to_have_url(re.compile("show=convolution"))
+    settled(tab)
+    tab.get_by_role("button", name="Leave").click()
+    expect(tab.get_by_test_id("stSidebar")).to_be_visible()
+    assert "present" not in tab.url

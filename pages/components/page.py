@@ -316,6 +316,7 @@ _STYLE = """<style>
 [data-testid="stStatusWidget"] { position: fixed; right: 1rem; bottom: 1rem; }
 [data-testid="stBaseButton-primary"] { color: Canvas; }
 .on-paper { display: none; }
+@media (min-width: 641px) { .katex-display { overflow: visible !important; } }
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding: 3rem 1rem 3rem; }
   .st-key-head, .stApp:has([data-testid="stExpandSidebarButton"]) .st-key-head { padding: 0; }
@@ -327,6 +328,8 @@ _STYLE = """<style>
   [data-testid="stSidebar"], [data-testid="stHeader"], [data-testid="stToolbar"],
   [data-testid="stElementToolbar"], .stButton, .stPopover, .stDownloadButton,
   [data-testid="stPageLink"] { display: none !important; }
+  [data-testid="stMainBlockContainer"] { zoom: .8; }
+  [data-testid="stColumn"] { min-width: 0 !important; }
   .on-paper { display: block; font-size: 10pt; }
   .st-key-picture, [data-testid="stVegaLiteChart"], table { break-inside: avoid; }
   [data-testid="stVegaLiteChart"] svg { max-width: 100%; height: auto; }

@@ -61,6 +61,7 @@ def config() -> dict[str, Any]:
         # A chart has one description for those who cannot see it; one for each bar takes as long
         # as drawing it.
         "aria": False,
+        "mark": {"aria": False},
         "axis": {
             "labelFontSize": text,
             "labelColor": ink,
