@@ -134,3 +134,10 @@ def test_the_dotted_line_lies_on_top_and_keeps_its_place_in_the_legend():
     assert len(set(shapes)) == 2
     # A legend switched off for one channel of a field is off for all of that field.
     assert spec["layer"][-1]["encoding"]["shape"]["field"] != color["field"]
+
+
+def test_a_data_table_has_the_names_of_the_picture():
+    rows = {"method": ["layer", "fast"], "smoothed_loss": [1.0, 2.0], "p85": [3.0, 4.0]}
+    table = charts.titled(charts.frame(rows))
+    assert list(table) == ["Method", "Smoothed loss", "p85"]
+    assert list(table["Method"]) == ["Layer norm", "fast"]

@@ -12,6 +12,7 @@ to come first.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
@@ -84,11 +85,24 @@ def show(
                 on_select=clicked if clicked and "params" in spec else "ignore",
             )
         st.caption(words.minus(caption))
-        numbers = st.expander("Numbers", key=f"{key}_numbers", on_change="rerun", type="compact")
+        numbers = st.expander("Data table", key=f"{key}_numbers", on_change="rerun", type="compact")
         if numbers.open:
             with numbers:
                 st.markdown(words.minus(chart.summary))
-                st.dataframe(chart.table, hide_index=True, key=f"{key}_table", alt=chart.summary)
+                table = titled(chart.table)
+                st.dataframe(table, hide_index=True, key=f"{key}_table", alt=chart.summary)
+
+
+def titled(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the names that the reader knows: "Layer norm" for layer, "Step" for step."""
+    names = {
+        name: f"{name[0].upper()}{name[1:].replace('_', ' ')}"
+        for name in map(str, table)
+        if re.fullmatch("[a-z_]{3,}", name)
+    }
+    if "method" in table:
+        table = table.assign(method=[words.title(method) for method in table["method"]])
+    return table.rename(columns=names)
 
 
 def get_ready() -> None:
