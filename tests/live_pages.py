@@ -1,7 +1,10 @@
 """What the tests of the training pages share: a warm server and trainings that a test lets go."""
 
+import io
 import threading
 
+import pandas as pd
+import pyarrow as pa
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Widget
 
@@ -101,3 +104,11 @@ def metrics(app: AppTest) -> dict[str, str]:
 def charts(app: AppTest) -> int:
     """How many there are to be seen."""
     return sum('"width": 1,' not in one.proto.spec for one in app.get("vega_lite_chart"))
+
+
+def data(app: AppTest) -> list[pd.DataFrame]:
+    """What each chart of the page draws."""
+    charts = app.get("vega_lite_chart")
+    parts = [(one.proto.data, *(named.data for named in one.proto.datasets)) for one in charts]
+    sent = [next(part.data for part in those if part.data) for those in parts]
+    return [pa.ipc.open_stream(io.BytesIO(part)).read_pandas() for part in sent]

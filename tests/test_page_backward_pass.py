@@ -1,5 +1,7 @@
 """The page Backward pass: cold, from a link, and what its sentences say."""
 
+import re
+
 import live_pages
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -53,23 +55,30 @@ def test_constants_pass_on_gamma_and_beta_and_fail_on_x():
     text = app.success[0].value
     assert "shows in the gradient of x," in text
     assert "A check of γ and β alone passes and proves nothing" in text
-    table = app.table[0].value
-    assert "close" in table.iloc[0]["Tape"]
-    assert all("check" in table.iloc[row]["Tape"] for row in (1, 2))
+    assert app.session_state["_facts"]["wrong"] == {"x"}
+    cells = live_pages.data(app)[0]
+    wrong = cells[cells["wrong"]]
+    assert wrong[["gradient", "way"]].values.tolist() == [["dx", "TensorFlow's tape"]]
 
 
-def test_weight_norm_grows():
+def test_of_weight_norm_it_is_said_how_often_v_shrank():
     text = answer("weight", lr="0.1")
-    assert "It never shrank" in text
-    assert "So weight norm lowers its own learning rate" in text
+    assert "by 0.507 and shrank in 0:" in text
+    assert "it shrank in 136 steps, with Adam in 42" in text
+    assert "weight norm lowers its own learning rate" in text
 
 
 def test_a_verdict_on_weight_norm_is_not_given_where_v_has_hardly_grown():
     text = answer("weight", lr="0.001")
-    assert "from 1 by " in text and "from 1 to 1 " not in text
+    assert "from 1 by 1.02e−4" in text.replace("0.000102", "1.02e−4")
     assert "lowers its own learning rate" not in text
-    share = backward.walk((0.001, 0.003, 0.01), 200, 0).slowed[-1]
+    share = backward.walk((0.001,), 200, 0).slowed[-1]
     assert f"the same dw still turns it {100 * share:.2f}%" in text
+
+
+def test_a_rate_that_leaves_the_frame_is_cut_at_its_end():
+    drawn = live_pages.data(opened("weight", lr="3"))[1]
+    assert drawn["norm"].max() == 8
 
 
 def test_of_a_stretch_epsilons_share_is_named():
@@ -78,15 +87,57 @@ def test_of_a_stretch_epsilons_share_is_named():
     assert "= 0.0385 of it" in text and "rounding" not in text
 
 
+def test_the_axis_of_the_terms_holds_while_epsilon_moves():
+    def ends(**parameters):
+        spec = opened(**parameters).get("vega_lite_chart")[2].proto.spec
+        return re.findall(r'"domain": \[-?[\d.]+, [\d.]+\]', spec)
+
+    assert ends(dz="along", eps="1") == ends(dz="along", eps="1e-8") != []
+    # Of equal x the terms grow as 1/√ε: their bars are cut, and the number has an arrow.
+    terms = live_pages.data(opened(dz="one", x="6_-3_4_2_3_4_2_11_4_6_5_4", column="3"))[2]
+    assert terms["text"][0] == "316→" and terms["drawn"].max() < terms["value"].max()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reached"),
+    [
+        ({}, "column"),
+        ({"method": "layer"}, "row"),
+        ({"mistake": "statistics-as-constants"}, "cell"),
+    ],
+)
+def test_the_lesson_of_one_gradient_is_judged_by_the_picture(parameters, reached):
+    app = opened(dz="one", **parameters)
+    assert app.session_state["_facts"]["reached"] == reached
+
+
 def test_the_check_of_weight_norm_asks_about_weight_norm():
     app = opened("check", method="weight")
-    assert "‖v‖ as a constant" in app.info[0].value
+    assert any("Plant a mistake" in one.value for one in app.markdown)
+    planted = opened("check", method="weight", mistake="norm-as-a-constant")
+    assert any("of v and g?" in one.value for one in planted.markdown)
     assert not any("ε" in one.value for one in app.caption)
 
 
 def test_the_bias_has_no_gradient():
     assert "moves none of the 12 z" in answer("bias")
     assert "moves 12 of 12 z" in answer("bias", method="layer")
+
+
+def test_the_bias_slider_moves_x_on_axes_that_hold():
+    one, other = opened("bias", bias="1"), opened("bias", bias="-4.5")
+    x, z = live_pages.data(other)[:2]
+    own = x["feature"] == "F2"
+    assert ((x["after"] - x["before"])[own] == -4.5).all()
+    assert (z["after"] - z["before"]).abs().max() < 1e-9
+    specs = [
+        [
+            re.findall(r'"domain": \[[^]]*\]', chart.proto.spec)
+            for chart in app.get("vega_lite_chart")
+        ]
+        for app in (one, other)
+    ]
+    assert specs[0] == specs[1]
 
 
 @pytest.mark.parametrize(
@@ -97,16 +148,17 @@ def test_settings_of_another_page_that_do_not_go_together_leave_what_is_possible
     assert app.get("vega_lite_chart") or any("Not trained yet" in one.value for one in app.markdown)
 
 
-def test_the_recorded_training_is_shown_and_its_jags_explained(mnist):
+def test_the_recorded_training_is_shown_without_the_short_batches(mnist):
     app = opened("training")
     assert "the convolution's kernel is largest with" in app.success[0].value
     told = " ".join(one.value for one in app.caption)
-    assert "of 48 instead of 64 images" in told and "every 94 steps" in told
     assert "comes with the lab" in told
+    assert sorted(set(live_pages.data(app)[0]["step"])) == [5, 55, 93, 144, 187]
 
 
 def test_training_waits_for_the_button():
     app = opened("training", seed="123456")
+    assert live_pages.charts(app) == 1  # the empty frame
     assert any("Not trained yet" in one.value for one in app.markdown)
 
 

@@ -196,7 +196,7 @@ LESSONS: tuple[Lesson, ...] = (
         *("terms", "One gradient comes in", 5, "backward"),
         {"pass": "terms", "dz": "one", "method": "batch"},
         "The loss asks one number to change. Which numbers get a gradient?",
-        "Look at dx. Then take layer norm, and no normalization.",
+        "Look at dx. Then take layer norm; then treat the statistics as constants.",
         {
             "That one": lambda seen: seen["reached"] == "cell",
             "Its column": lambda seen: seen["reached"] == "column",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from pages.lab.arithmetic import Steps, normalization_steps
 from pages.lab.latex import bracketed, gives, tex
 
 INCOMING = ("random", "one", "equal", "along")
-TERMS = ("direct", "through the mean", "through the root")
+TERMS = ("direct", "via the mean", "via the denominator")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +44,28 @@ class BackwardSteps:
         """What the gradient of one number is made of, by name; RMS norm has no mean's term."""
         terms = {name: float(part[cell]) for name, part in self.parts.items()}
         if self.forward.method == "rms":
-            del terms["through the mean"]
+            del terms["via the mean"]
         return terms
+
+    @property
+    def reached(self) -> str:
+        """Where dx is not 0, around the one cell of dz that is not: "cell", "column", "row" or
+        "all"; "none" where it is 0 everywhere."""
+        (rows, columns), came = np.nonzero(self.dx), np.argwhere(self.dz)
+        if not rows.size:
+            return "none"
+        one_row, one_column = len({*rows, *came[:, 0]}) == 1, len({*columns, *came[:, 1]}) == 1
+        if one_row and one_column:
+            return "cell"
+        return "row" if one_row else "column" if one_column else "all"
+
+    def reach(self, cell: tuple[int, ...]) -> float:
+        """The largest term among those that share the cell's statistics; 1 where their x are all
+        equal, and the terms grow without end as ε shrinks."""
+        if not self.forward.variance[cell]:
+            return 1.0
+        shared = self.forward.shares(cell)
+        return max(float(np.abs(part[shared]).max()) for part in self.parts.values())
 
     def total(self, values: np.ndarray, cell: tuple[int, ...]) -> float:
         """The sum of `values` over the numbers that share the cell's statistics."""
@@ -65,11 +84,11 @@ def backward_steps(
 ) -> BackwardSteps:
     """Take the gradient of a normalization apart.
 
-        dx = (dx_hat - average(dx_hat) - x_hat * average(dx_hat * x_hat)) / root
-        dx_hat = gamma * dz
+        dx = (dx_hat - average(dx_hat) - x_hat * average(dx_hat * x_hat)) / r
+        dx_hat = gamma * dz,  r = sqrt(variance + ε), the denominator
 
     method: batch, layer or rms. x, dz: (N, ..., C). gamma: broadcasts to x.
-    constants: the mistake of treating mean and root as constants; the last two terms are then 0.
+    constants: the mistake of treating the statistics as constants; the last two terms are then 0.
     """
     import tensorflow as tf
 
@@ -125,12 +144,12 @@ def written_backward(steps: BackwardSteps, cell: tuple[int, ...]) -> list[str]:
     count = int(forward.shares(cell).sum())
     mean = steps.total(steps.dx_hat, cell) / count
     along = steps.total(steps.dx_hat * forward.x_hat, cell) / count
-    through_root = rf"{bracketed(forward.x_hat[cell])} \cdot {bracketed(along)}"
+    product = rf"{bracketed(forward.x_hat[cell])} \cdot {bracketed(along)}"
     # The numerator of each term, in letters and with its numbers.
     numerators = {
         "direct": (r"\gamma\,dz", tex(steps.dx_hat[cell])),
-        "through the mean": (r"\overline{\gamma\,dz}", tex(mean)),
-        "through the root": (r"\hat{x}\;\overline{\gamma\,dz\,\hat{x}}", through_root),
+        "via the mean": (r"\overline{\gamma\,dz}", tex(mean)),
+        "via the denominator": (r"\hat{x}\;\overline{\gamma\,dz\,\hat{x}}", product),
     }
     written = []
     for name, value in steps.terms(cell).items():
@@ -142,36 +161,12 @@ def written_backward(steps: BackwardSteps, cell: tuple[int, ...]) -> list[str]:
 
 # --- weight norm --------------------------------------------------------------------------------
 
-
-class Turn(NamedTuple):
-    """One gradient of weight norm in the plane: dw, and what of it reaches v.
-
-    along: the part of g / ||v|| * dw that points along v, which the projection takes away.
-    dv = g / ||v|| * dw - along. v, dw, dv, along: (2,).
-    """
-
-    v: np.ndarray
-    dw: np.ndarray
-    along: np.ndarray
-    dv: np.ndarray
-
-
-def turn(v: Sequence[float], dw: Sequence[float], g: float = 1.0) -> Turn:
-    """The gradient of weight norm for one output channel with two inputs."""
-    start, incoming = np.array(v, np.float64), np.array(dw, np.float64)
-    dv = _weight_norm_backward(incoming[:, None], start[:, None], np.array([g]))[:, 0]
-    return Turn(start, incoming, g / np.linalg.norm(start) * incoming - dv, dv)
-
-
-def first_turn(seed: int) -> Turn:
-    """The first step of `walk` that makes a clear picture: dw neither short, along v nor across."""
-    draws = np.random.default_rng(seed).standard_normal((200, 2))
-    return turn((1.0, 0.0), next(dw for dw in draws if np.abs(dw).min() > 0.5))
+DECAY = 0.05  # of weight decay, so strong that its pull is seen
 
 
 @dataclass(frozen=True, eq=False)
 class Walk:
-    """Gradient descent on v at several learning rates.
+    """Descent on v at several learning rates.
 
     v: (steps + 1, 2, rates). cosines: (steps, rates), of the angle between v and dv.
     """
@@ -185,24 +180,25 @@ class Walk:
         return np.linalg.norm(self.v, axis=1)
 
     @property
-    def turns(self) -> np.ndarray:
-        """By how many degrees each step turns v, (steps, rates)."""
-        angles = np.unwrap(np.arctan2(self.v[:, 1], self.v[:, 0]), axis=0)
-        return np.degrees(np.abs(np.diff(angles, axis=0)))
+    def shrank(self) -> np.ndarray:
+        """In how many of the steps ||v|| fell, by more than rounding, (rates,)."""
+        return (np.diff(self.norms, axis=0) < -1e-13 * self.norms[1:]).sum(axis=0)
 
     @property
     def slowed(self) -> np.ndarray:
         """How far the same dw turns v at the end, as a share of how far at the start, (rates,).
 
-        A short step turns v by about lr * g * |dw| / ||v||², dw taken across v.
+        A short step of plain SGD turns v by about lr * g * |dw| / ||v||², dw taken across v.
         """
         return np.square(self.norms[0] / self.norms[-1])
 
 
-def walk(learning_rates: Sequence[float], steps: int, seed: int) -> Walk:
+def walk(learning_rates: Sequence[float], steps: int, seed: int, rule: str = "sgd") -> Walk:
     """Descend on v alone, from (1, 0) with g = 1, along gradients dw that point at random.
 
-        v <- v - lr * dv,   ||v_next||² = ||v||² + lr² * ||dv||²   (a right angle: Pythagoras)
+        sgd    v <- v - lr * dv,  ||v_next||² = ||v||² + lr² * ||dv||²  (a right angle: Pythagoras)
+        decay  v <- v - lr * (dv + `DECAY` * v)
+        adam   Adam's step for dv, with its usual 0.9, 0.999 and 1e-7
 
     Every learning rate is an output channel of its own and meets the same dw, N(0, 1) each.
     Source: Salimans and Kingma, 2016, arXiv:1602.07868, section 2.1.
@@ -210,12 +206,17 @@ def walk(learning_rates: Sequence[float], steps: int, seed: int) -> Walk:
     rates = np.asarray(learning_rates, np.float64)
     g = np.ones(len(rates))
     path, cosines = [np.tile([[1.0], [0.0]], len(rates))], []
-    for dw in np.random.default_rng(seed).standard_normal((steps, 2, 1)):
+    first = second = np.zeros((2, len(rates)))
+    for count, dw in enumerate(np.random.default_rng(seed).standard_normal((steps, 2, 1)), 1):
         v = path[-1]
         dv = _weight_norm_backward(np.tile(dw, len(rates)), v, g)
         lengths = np.linalg.norm(v, axis=0) * np.linalg.norm(dv, axis=0)
         cosines.append((v * dv).sum(axis=0) / np.maximum(lengths, 1e-300))
-        path.append(v - rates * dv)
+        first, second = 0.9 * first + 0.1 * dv, 0.999 * second + 0.001 * dv**2
+        if rule == "adam":
+            root = np.sqrt(second / (1 - 0.999**count))
+            dv = first / (1 - 0.9**count) / (root + 1e-7)
+        path.append(v - rates * (dv + DECAY * v * (rule == "decay")))
     return Walk(np.array(path), np.array(cosines))
 
 
@@ -255,14 +256,17 @@ def bias_gradients(
     return found
 
 
-def short_batch(config: TrainConfig, images: int) -> tuple[int, int] | None:
-    """How many images the last batch of an epoch has, and how many steps an epoch; None where
-    all batches are full, or there is but one.
+def all_steps(config: TrainConfig, images: int) -> int:
+    """How many steps a training takes. images: how many there are to train on."""
+    return -(-min(config.train_size, images) // config.batch_size) * config.epochs
 
-    images: how many there are to train on.
-    """
-    full, rest = divmod(min(config.train_size, images), config.batch_size)
-    return (rest, full + 1) if full and rest else None
+
+def is_full_batch(config: TrainConfig, images: int, step: int) -> bool:
+    """Whether a step, counted from 1, takes as many images as the others of its epoch: the last
+    one has what is left."""
+    used = min(config.train_size, images)
+    full, rest = divmod(used, config.batch_size)
+    return not (full and rest) or step % (full + 1) > 0
 
 
 def late_median(norms: Sequence[float]) -> float:

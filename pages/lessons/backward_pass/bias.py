@@ -9,14 +9,14 @@ from normlib.config import TrainConfig
 from normlib.mnist import Dataset
 from pages.components import charts, controls, number_table, page, server, source, turns
 from pages.components.charts import Chart
+from pages.components.control_table import CONTROLS
 from pages.lab import backward, words
 from pages.lab.arithmetic import Steps, equal, normalization_steps
+from pages.lessons.backward_pass import panels
 from pages.lessons.step_by_step import parts
 
-QUESTION = (
-    "A convolution adds a bias, and then batch norm subtracts the mean. "
-    "How large is the bias's gradient?"
-)
+QUESTION = "A bias is added to one feature before the normalization. Which z does it move?"
+Z_ENDS = (-2.2, 2.2)  # of 4 numbers that are normalized together none is beyond 3 ** 0.5
 
 
 @st.cache_resource(max_entries=16, show_spinner="One step of the network for each method.")
@@ -25,71 +25,70 @@ def bias_norms(seed: int, checksum: str, _data: Dataset) -> dict[str, float]:
 
 
 def show() -> None:
-    first, second, third = page.control_columns(1.1, 1.5, 1)
+    first, second, third = page.control_columns(1, 1.5, 1)
     method = controls.control("method", first, choices=("batch", "layer"))
     bias = controls.control("bias", second, step=0.5)
-    seed = controls.control("seed", third)
     x = parts.stored_table()
-    column = min(int(controls.get("column")), x.shape[1]) - 1
-    epsilon = controls.get("eps")
+    column = controls.control("column", third, choices=number_table.counted(x.shape[1]))
+    epsilon, own = controls.get("eps"), int(column) - 1
     before = normalization_steps(method, x, epsilon=epsilon)
-    moved = x + bias * (np.arange(x.shape[1]) == column)
+    moved = x + bias * (np.arange(x.shape[1]) == own)
     after = normalization_steps(method, moved, epsilon=epsilon)
     charts.show(
-        bias_chart(before, after, bias, column),
+        bias_chart(before, after, bias, own),
         f"The table of Step by step · {words.title(method)} · ε {words.number(epsilon)}",
         "bias_table",
+        main=True,
     )
-    data = server.data()
+    data, seed = server.data(), controls.get("seed")
     with turns.let_others():
         norms = bias_norms(seed, data.checksum, data)
+    page.answer(answer(before, after, bias, own, norms))
     charts.show(
         charts.bars(
             [{"method": one, "value": value} for one, value in norms.items()],
-            "Norm of the bias's gradient",
+            "Norm of the bias's gradient in the network",
             format=".2~g",
         ),
         f"Bias of the convolution, first step · {server.data_words()} · 32 images · float64 · "
         f"seed {seed}",
         "bias_bars",
     )
-    page.answer(answer(before, after, bias, column, norms))
+    with st.expander("More settings", icon=":material/tune:", key="more", type="compact"):
+        controls.control("seed")
     source.show_source(backward.bias_gradients)
 
 
-def bias_chart(before: Steps, after: Steps, bias: float, column: int) -> Chart:
-    """x, x with the bias, and z, in which the numbers that did not change are highlighted."""
-    same = equal(after.z, before.z)
-    biased = np.broadcast_to(np.arange(before.x.shape[1]) == column, before.x.shape)
-
-    def table(steps: Steps) -> list[number_table.Mark]:
-        means = {"mean": steps.mean[0]} if steps.method == "batch" else {}
-        return number_table.table(steps.x, highlighted=biased, below=means, own_column=column)
-
-    return number_table.chart(
-        before.method,
-        {
-            "x": table(before),
-            f"x with {words.rounded(bias)} added to F{column + 1}": table(after),
-            "z; highlighted: as before": number_table.table(after.z, highlighted=same),
-        },
-        f"With the bias {same.sum()} of {same.size} z are what they were without.",
-        {"x": before.x, "x with the bias": after.x, "z": before.z, "z with the bias": after.z},
+def bias_chart(before: Steps, after: Steps, bias: float, own: int) -> Chart:
+    """x and z: each number as it was and as it is with the bias."""
+    same, limit = equal(after.z, before.z), CONTROLS["bias"]
+    ends = (float(before.x.min()) + limit.low - 1, float(before.x.max()) + limit.high + 1)
+    added = f"x, {words.rounded(bias)} added to F{own + 1} (circle: before)"
+    drawn = (
+        panels.moved(added, before.x, after.x, own, ends),
+        panels.moved("z (circle: before)", before.z, after.z, own, Z_ENDS),
     )
+    listed = {"x": before.x, "x with the bias": after.x, "z": before.z, "z with the bias": after.z}
+    places = dict(zip(("example", "feature"), np.indices(same.shape) + 1, strict=True))
+    table = {title: values.ravel().tolist() for title, values in (places | listed).items()}
+    told = f"With the bias {same.sum()} of {same.size} z are what they were without."
+    return Chart(drawn, told, charts.frame(table))
 
 
-def answer(before: Steps, after: Steps, bias: float, column: int, norms: dict[str, float]) -> str:
+def answer(before: Steps, after: Steps, bias: float, own: int, norms: dict[str, float]) -> str:
     same = equal(after.z, before.z)
     moves = f"none of the {same.size} z"
     if not same.all():
         most = words.rounded(float(np.abs(after.z - before.z).max()), 3)
         moves = f"{(~same).sum()} of {same.size} z, the most by {most}"
     none, batch, layer = (words.rounded(norms[one], 2) for one in ("none", "batch", "layer"))
+    why = (
+        "batch norm subtracts with the mean what the bias adds, and its β takes over"
+        if before.method == "batch"
+        else "a bias per channel does not shift all the averaged numbers equally"
+    )
     return (
-        f"A bias of {words.rounded(bias)} on feature {column + 1} moves {moves}. "
-        f"In the network the gradient of the convolution's bias is {none} without normalization "
-        f"and {batch} with batch norm: nothing but rounding. "
-        "Batch norm subtracts what the bias adds; its β takes over. "
-        f"With layer norm it is {layer}: there, a bias per channel does not shift all the "
-        "averaged numbers equally."
+        f"A bias of {words.rounded(bias)} on feature {own + 1} moves {moves}: {why}. In the "
+        f"network the gradient of the convolution's bias is {none} without normalization, "
+        f"{layer} with layer norm and {batch} with batch norm, which is 0 but for rounding."
     )

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from normlib.config import TrainConfig
 from pages.components import charts, controls, page, server, source, trainings
+from pages.components.charts import Chart
 from pages.lab import backward, words
+from pages.lessons.backward_pass import panels
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pages.lab.queue import Experiment
 
 QUESTION = "Which method has the largest gradients, and do they shrink while the loss does?"
-SMALLEST = 1e-12  # that a log axis shows
+ENDS = (0.1, 30.0)  # of the axis; what lies beyond is drawn at its end
 
 
 def show() -> None:
-    first, second, third = page.control_columns(1.1, 1.5, 1)
+    first, second, third = page.control_columns(1.1, 1.5, 1.1, aligned="bottom")
     stage = controls.control("stage", first)
     controls.control("lr", second)
-    controls.control("seed", third)
     wanted, refused = controls.to_train_configs(controls.FOUR_METHODS)
-    for sentence in dict.fromkeys(refused.values()):
-        st.warning(sentence)
-    if not wanted:
-        return
-    config = next(iter(wanted.values()))
     if trainings.wished("train_missing"):
         trainings.submit(wanted.values())
     found = {method: trainings.find(config) for method, config in wanted.items()}
@@ -37,71 +36,84 @@ def show() -> None:
         for method, one in found.items()
         if one is None or (one.run is None and one.status not in trainings.LIVE)
     ]
+    with third:
+        trainings.button(
+            f"Train {words.count(len(missing), 'method')}" if missing else "Trained",
+            "train_missing",
+            icon=":material/play_arrow:" if missing else ":material/check:",
+            type="primary",
+            disabled=not missing,
+            width="stretch",
+        )
+    here = {method: one for method, one in found.items() if one is not None}
+    trainings.follow(list(here.values()), lambda: draw(here, stage, wanted), "gradient_norms")
     if missing:
         names = words.listed(map(words.in_sentence, missing))
         st.markdown(f"Not trained yet with these settings: {names}.")
-        trainings.button(
-            f"Train {words.count(config.epochs, 'epoch')} on {config.train_size:,} images",
-            "train_missing",
-            icon=":material/play_arrow:",
-            type="primary",
-        )
-    here = {method: one for method, one in found.items() if one is not None}
-    trainings.follow(list(here.values()), lambda: draw(here, stage, config), "gradient_norms")
+    for sentence in dict.fromkeys(refused.values()):
+        st.warning(sentence)
+    with st.expander("More settings", icon=":material/tune:", key="more", type="compact"):
+        controls.control("seed")
     from normlib.training import Graphs
 
     source.show_source(Graphs.step, label="The training step that measured it")
 
 
-def draw(found: Mapping[str, Experiment], stage: str, config: TrainConfig) -> None:
+def draw(found: Mapping[str, Experiment], stage: str, wanted: Mapping[str, TrainConfig]) -> None:
     """The curves as far as they are, and what they say."""
-    for method, one in found.items():
-        if one.status in trainings.LIVE:
-            trainings.progress(one, words.title(method))
-    layer = ("conv", "hidden").index(stage)
-    norms: dict[str, list[float]] = {}
-    rows = []
+    layer, images = ("conv", "hidden").index(stage), len(server.data().train_images)
+    rows: list[tuple[str, int, float, bool]] = []
     for method, one in found.items():
         recorded = one.run.recorded if one.run is not None else one.snapshot().recorded
-        measured = recorded.get("gradient_norms", ())
-        for step, kernels in zip(recorded.get("step", ()), measured, strict=False):
-            norms.setdefault(method, []).append(kernels[layer])
-            rows.append({"method": method, "step": step, "norm": max(kernels[layer], SMALLEST)})
-    if not rows:
-        return
+        measured = zip(recorded.get("step", ()), recorded.get("gradient_norms", ()), strict=False)
+        for step, kernels in measured:
+            full = backward.is_full_batch(wanted[method], images, step)
+            rows.append((method, step, kernels[layer], full))
+    columns = ("method", "step", "norm", "full batch")
+    table = charts.frame({name: [row[at] for row in rows] for at, name in enumerate(columns)})
     kernel = f"{controls.CONTROLS['stage'].choices[stage].lower()}'s kernel"
-    origin = " · recorded, comes with the lab" if any(o.recorded for o in found.values()) else ""
-    settings = charts.caption_for("batch", "lr", "epochs", "images", "seed")
-    charts.show(
-        charts.curves(rows, "step", "norm", "Step", "Norm of the gradient", log=True, points=True),
-        f"The {kernel} · {settings}{origin}{jags(config)}",
-        "norm_curves",
-    )
+    told = f"The {kernel} · {charts.caption_for('batch', 'lr', 'epochs', 'images', 'seed')}"
+    if any(one.recorded for one in found.values()):
+        told += " · recorded, comes with the lab"
+    steps = max((backward.all_steps(config, images) for config in wanted.values()), default=1)
+    charts.show(chart(table, steps), f"{told}. Each mark is one full batch.", "norms", main=True)
+    trainings.progress_of_all([(words.title(method), one) for method, one in found.items()])
+    norms = {method: own["norm"].tolist() for method, own in whole(table).groupby("method")}
     if len(norms) > 1:
-        page.answer(answer(norms, kernel))
+        page.answer(answer({method: norms[method] for method in found if method in norms}, kernel))
 
 
-def jags(config: TrainConfig) -> str:
-    """Why the curves are jagged, where each epoch ends with a smaller batch than the others."""
-    short = backward.short_batch(config, len(server.data().train_images))
-    if short is None:
-        return ""
-    images, steps = short
-    return (
-        f". Each mark is the gradient of one batch. The last batch of an epoch, of {images} "
-        f"instead of {config.batch_size} images, has a mark of its own beside that of the batch "
-        f"before: hence the jag every {steps:,} steps."
+def whole(table: pd.DataFrame) -> pd.DataFrame:
+    """Without the last batches of epochs where these are smaller than the others: their gradient
+    would stand out for that alone."""
+    return table[table["full batch"].astype(bool)]
+
+
+def chart(table: pd.DataFrame, steps: int) -> Chart:
+    """A mark for each full batch that was measured. The table has the others too."""
+    full = whole(table)
+    drawn = full.assign(norm=full["norm"].clip(*ENDS))
+    beyond = " (at the axis's ends: beyond)" if (drawn["norm"] != full["norm"]).any() else ""
+    title = f"Norm of the gradient{beyond}"
+    curves = charts.curves(
+        *(drawn, "step", "norm", "Step", title),
+        log=True,
+        points=True,
+        y_range=ENDS,
+        x_range=(0, steps),
     )
+    return panels.tall(replace(curves, table=table))
 
 
 def answer(norms: Mapping[str, Sequence[float]], kernel: str) -> str:
     late = {method: backward.late_median(values) for method, values in norms.items()}
     high, low = max(late, key=late.__getitem__), min(late, key=late.__getitem__)
-    times = words.rounded(late[high] / max(late[low], SMALLEST), 2)
+    times = words.rounded(late[high] / max(late[low], 1e-12), 2)
     shrunk = [words.in_sentence(one) for one in norms if backward.has_shrunk(norms[one])]
     return (
         f"In the second half the gradient of the {kernel} is largest with "
         f"{words.in_sentence(high)} (median {words.rounded(late[high], 3)}) and smallest with "
         f"{words.in_sentence(low)} ({words.rounded(late[low], 3)}), {times} times less. "
-        f"Smaller than at the start: {words.listed(shrunk) or 'none'}."
+        f"Smaller than at the start: {words.listed(shrunk) or 'none'}. "
+        "Weight norm's is that of v, so its size is not to be compared with the others alone."
     )

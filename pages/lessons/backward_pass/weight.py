@@ -2,51 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import streamlit as st
 
-from pages.components import arrow_chart, charts, controls, page, source, turns
+from pages.components import charts, controls, page, source, turns
 from pages.components.charts import Chart
 from pages.lab import backward, words
-from pages.lab.backward import Turn, Walk
+from pages.lab.backward import DECAY, Walk
+from pages.lessons.backward_pass import panels
 
 QUESTION = "Gradient descent takes step after step on v. Does ‖v‖ shrink, stay or grow?"
 STEPS = 200
-TIMES = (1.0, 3.0, 10.0)  # the learning rate of the slider
+RULES = {"sgd": "Plain SGD", "decay": f"Weight decay {DECAY}", "adam": "Adam"}
+FRAME, NORMS = 2.0, (0.8, 8.0)  # what the axes show, at every rate of the slider
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def walked(rates: tuple[float, ...], seed: int) -> Walk:
-    return backward.walk(rates, STEPS, seed)
+def walked(rate: float, seed: int) -> dict[str, Walk]:
+    """The walk by each way to descend, by its title."""
+    return {title: backward.walk((rate,), STEPS, seed, rule) for rule, title in RULES.items()}
 
 
 def show() -> None:
-    first, second = page.control_columns(1, 1)
+    first, second = page.control_columns(2, 1)
     rate = controls.control("lr", first)
-    seed = controls.control("seed", second, label="Seed of the gradients dw")
-    rates = tuple(float(f"{rate * times:.6g}") for times in TIMES)
+    seed = controls.control(
+        *("seed", second), label="Seed of the gradients dw", help="Decides the random dw."
+    )
     with turns.let_others():
-        walk = walked(rates, seed)
-    left, right = st.columns([1, 1.5], gap="medium")
-    with left:
-        charts.show(turn_chart(backward.first_turn(seed)), f"g = 1 · seed {seed}", "turn")
-    with right:
-        rows = [
-            {
-                "method": f"Rate {words.number(one)}",
-                "step": step,
-                "norm": float(walk.norms[step, index]),
-            }
-            for index, one in enumerate(rates)
-            for step in range(0, STEPS + 1, 2)
-        ]
-        charts.show(
-            charts.curves(rows, "step", "norm", "Step", "‖v‖"),
-            "The rate of the slider, 3 and 10 times as much · dw at random, the same for each "
-            f"rate · g = 1 · seed {seed}",
-            "norms",
-        )
-    page.answer(answer(walk, rates))
+        walks = walked(rate, seed)
+    charts.show(
+        chart(walks, rate),
+        f"{STEPS} steps at rate {words.number(rate)} · dw at random, the same for each way to "
+        f"descend · g = 1 · seed {seed}",
+        "walks",
+        main=True,
+        widths=[1, 1.7],
+    )
+    page.answer(answer(walks, rate))
     from normlib import gradients
 
     source.show_source(
@@ -58,64 +53,46 @@ def show() -> None:
     )
 
 
-def turn_chart(turn: Turn) -> Chart:
-    """v, dw and dv, and v after one step."""
-    v, dw, dv = turn.v, turn.dw, turn.dv
-    after = v - dv
-    lines = {"v": (0 * v, v), "v − dv": (0 * v, after), "−dw": (v, v - dw), "−dv": (v, after)}
-    arrows = [(name, name, *ends) for name, ends in lines.items()]
-    named = {"v": v, "dw": dw, "along v": turn.along, "dv": dv, "v − dv": after}
-    summary = (
-        f"From v = (1, 0) the gradient dw = ({dw[0]:.3g}, {dw[1]:.3g}) leaves "
-        f"dv = ({dv[0]:.3g}, {dv[1]:.3g}), at a right angle to v. "
-        f"‖v‖ goes from {np.linalg.norm(v):.4g} to {np.linalg.norm(after):.4g}."
+def chart(walks: Mapping[str, Walk], rate: float) -> Chart:
+    """v on its way, and its length."""
+    rows = [
+        {"method": title, "step": step, "norm": min(float(norm), NORMS[1])}
+        for title, walk in walks.items()
+        for step, norm in enumerate(walk.norms[:, 0])
+        if step % 2 == 0
+    ]
+    norms = charts.curves(
+        *(rows, "step", "norm", "Step", f"‖v‖ ({NORMS[1]:.0f}: or more)"),
+        log=True,
+        y_range=NORMS,
+        x_range=(0, STEPS),
     )
-    listed = [{"arrow": name, "x": float(x), "y": float(y)} for name, (x, y) in named.items()]
-    panel = arrow_chart.panel("One step, learning rate 1", arrows, thick="v")
-    return Chart((panel,), summary, charts.frame(listed))
+    paths = {title: walk.v[:, :, 0] for title, walk in walks.items()}
+    panel = panels.path(f"Where v goes, up to {FRAME:.0f}; dotted: ‖v‖ = 1", paths, FRAME)
+    return panels.tall(Chart((panel, *norms.panels), norms.summary, norms.table))
 
 
-def answer(walk: Walk, rates: tuple[float, ...]) -> str:
-    ends = words.listed(
-        f"{length(norm)} at {words.number(rate)}"
-        for norm, rate in zip(walk.norms[-1], rates, strict=True)
-    )
-    change = float(np.diff(walk.norms, axis=0).min())
-    shrank = f"Its smallest change is {words.rounded(change, 1)}."
-    if change > -1e-12:
-        shrank = f"It never shrank: the smallest change is {words.rounded(change, 1)}."
+def answer(walks: Mapping[str, Walk], rate: float) -> str:
+    sgd, decay, adam = walks.values()
+    grown = words.rounded(float(sgd.norms[-1, 0]) - 1, 3)
     return (
-        f"After {STEPS} steps ‖v‖ has grown from 1 {ends}. {shrank} "
-        "dv is at a right angle to v (cosine at most "
-        f"{words.rounded(np.abs(walk.cosines).max(), 1)}), so each step is the short side of a "
-        f"triangle and the new v its long side. {slowing(walk, rates[-1])}"
+        f"After {STEPS} steps of plain SGD at rate {words.number(rate)} ‖v‖ has grown from 1 by "
+        f"{grown} and shrank in {sgd.shrank[0]}: dv is at a right angle to v (cosine at most "
+        f"{words.rounded(np.abs(sgd.cosines).max(), 1)}), so the new v is the longest side of a "
+        f"triangle. With weight decay {DECAY} it shrank in {decay.shrank[0]} steps, with Adam in "
+        f"{adam.shrank[0]}. {slowing(sgd)}"
     )
 
 
-def length(norm: float) -> str:
-    """What ‖v‖ = 1 has grown to; or by how much, where that is too little to be seen."""
-    if norm >= 1.001:
-        return f"to {words.rounded(norm)}"
-    return f"by {words.rounded(norm - 1, 1)}"
-
-
-def slowing(walk: Walk, rate: float) -> str:
-    """Whether a longer v turns less at the largest rate, as far as the steps show it."""
-    share = walk.slowed[-1]
-    first, last = walk.turns[:20, -1].mean(), walk.turns[-20:, -1].mean()
-    turned = (
-        f"On average a step turned v by {words.rounded(first, 3)}° in the first 20 and by "
-        f"{words.rounded(last, 3)}° in the last 20"
-    )
+def slowing(walk: Walk) -> str:
+    """Whether a longer v turns less, as far as the steps show it."""
+    share = float(walk.slowed[-1])
     if share > 0.95:
         return (
-            f"A longer v turns less, but at {words.number(rate)} it has hardly grown: the same dw "
-            f"still turns it {words.percent(share, 2)} as far as at the start. {turned}: "
-            "that is the chance of the dw."
+            "A longer v turns less, but this one has hardly grown: the same dw still turns it "
+            f"{words.percent(share, 2)} as far as at the start."
         )
-    text = (
-        f"A longer v turns less: at {words.number(rate)} the same dw turns it only "
-        f"{words.percent(share)} as far as at the start. So weight norm lowers its own learning "
-        f"rate. {turned}"
+    return (
+        f"A longer v turns less, here {words.percent(share)} as far for the same dw as at the "
+        "start: weight norm lowers its own learning rate."
     )
-    return text + ("." if last < first else ", where the dw happen to be larger.")
