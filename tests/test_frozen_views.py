@@ -55,9 +55,9 @@ STATES = [
     *("backward pass=training", "backward pass=training&stage=hidden"),
     *("backward pass=bias", "backward pass=bias&bias=-3&method=layer"),
     *("batch lab lab=inference", "batch lab lab=inference&against=momentum&recalibrated=on"),
-    *("batch lab lab=mates", "batch lab lab=mates&mates=1&crowd=32&placement=conv-and-dense"),
-    *("batch lab lab=sweep", "batch lab lab=sweep&held=updates&methods=batch,layer"),
-    *("batch lab lab=cliff", "batch lab lab=cliff&placement=conv-and-dense"),
+    *("batch lab lab=mates", "batch lab lab=mates&mates=1&crowd=32&layers=conv"),
+    *("batch lab lab=sweep&layers=conv", "batch lab lab=sweep&held=updates&layers=conv"),
+    *("batch lab lab=cliff", "batch lab lab=cliff&layers=conv"),
 ]
 MOST = 80
 NUMBER = re.compile(r"(?<![\w.#])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?", re.IGNORECASE)

@@ -57,7 +57,7 @@ LINKS = [
     ("compare", "seeds=Three&epochs=2", {"seeds": "3", "epochs": 2}),
     ("compare", "lr=1&placement=conv-and-dense", {"lr": 1.0}),
     ("batch_lab", "lab=sweep&held=updates", {"lab": "sweep", "held": "updates"}),
-    ("batch_lab", "lab=Batch-mates&mates=Only+4s&crowd=32", {"mates": "4", "crowd": 32}),
+    ("batch_lab", "lab=Batch-mates&mates=Only+1s&crowd=32", {"mates": "1", "crowd": 32}),
     ("batch_lab", "pinned=1,999&from=This+machine", {"pinned": 1999, "from": "live"}),
     ("report", "part=weight&setting=as-written", {"setting": "as-written"}),
     ("report", "part=library&quantity=moving-mean&defaults=yes", {"defaults": True}),

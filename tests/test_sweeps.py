@@ -53,13 +53,31 @@ def test_updates_are_equal_only_as_far_as_there_are_images():
     steps = sweeps.updates(sweep, drawn_digits)
     assert steps == {2: 94, 4: 94, 8: 94, 32: 94, 128: 86, 256: 43}
     text = sweep_answer.held_equal(sweep, drawn_digits)
-    assert "equal updates: 94 (but 86 at 128 and 43 at 256: there are only 11,000 images)" in text
-    assert "images 188 to 11,000" in text
-    assert sweep_answer.held_equal(sweep, MNIST) == "equal updates: 94; images 188 to 24,064"
-    recorded = sweeps.recorded_outcomes()
-    picture = sweeps.rows(sweep, recorded)
-    assert "with equal updates" in sweep_answer.answer(sweep, picture, recorded, MNIST)
-    assert "with equal updates" not in sweep_answer.answer(sweep, picture, recorded, drawn_digits)
+    assert "94 updates (but 86 at 128 and 43 at 256: there are only 11,000 images)" in text
+    assert "images, 188 to 11,000" in text
+    told = "94 updates, learning rate 0.01; not equal: images, 188 to 24,064"
+    assert sweep_answer.held_equal(sweep, MNIST) == told
+
+
+def test_equal_rate_per_image_means_a_rate_that_grows_with_the_batch():
+    sweep = Sweep("batch_size", sweeps.SIZES, held="rate")
+    rates = {one.batch_size: one.learning_rate for one in sweep.configs()}
+    assert {rate / size for size, rate in rates.items()} == {0.01 / 64}
+    text = sweep_answer.held_equal(sweep, MNIST)
+    assert "6,000 images, 1 epoch" in text and "rate, 0.0003125 to 0.04" in text
+    assert "updates, 3,000 down to 24" in text
+
+
+@pytest.mark.parametrize(
+    ("placement", "told"),
+    [
+        ("conv", "2 × 784 positions = 1,568 numbers; a dense layer, not normalized here, would"),
+        ("conv and dense", "1,568 numbers, each of the dense layer over 2."),
+    ],
+)
+def test_over_how_many_numbers_a_mean_is_taken(placement, told):
+    sweep = Sweep("batch_size", (2, 256), base=replace(sweeps.SMALL, placement=placement))
+    assert told in sweep_answer.numbers_per_mean(sweep)
 
 
 def test_rows_hold_the_mean_and_the_extremes_of_the_seeds():
@@ -93,21 +111,26 @@ def test_overlapping_seeds_are_not_called_a_difference():
     assert sweeps.ahead(picture, 256)[1:] == (("none",), ())
     assert sweeps.ahead(picture, 2)[1:] == ((), ("batch",))
     assert sweeps.changes(sweep, picture) == pytest.approx({"none": -0.1, "batch": -0.3})
-    text = sweep_answer.answer(sweep, picture, found, MNIST)
-    assert "At batch size 256 batch norm has the least error, less than no normalization" in text
-    assert "At batch size 2 no normalization has the least error, but its seeds overlap" in text
-    assert "From 256 images per step down to 2, batch norm loses most: 30.0 points" in text
+    text = sweep_answer.answer(sweep, picture, found)
+    assert "**At batch size 2** no normalization has the least error, but its seeds overlap" in text
+    assert "changes: no normalization −10.0 points; batch norm −30.0 points." in text
 
 
-def test_no_cause_is_named_for_what_was_measured_at_one_learning_rate():
+def test_each_thing_that_can_be_held_equal_says_who_gains_by_a_small_batch():
     sweep = Sweep("batch_size", (2, 256), ("none", "batch"))
-    updates = replace(sweep, held="updates")
-    found = outcomes(sweep, lambda m, value, seed: 0.9 if value == 2 else 0.5)
-    found |= outcomes(updates, lambda m, value, seed: 0.5 if value == 2 else 0.9)
-    text = sweep_answer.answer(sweep, sweeps.rows(sweep, found), found, MNIST)
-    assert "Of 2 methods, 2 do better at 2 than at 256 with equal images, 0 with" in text
-    assert "The learning rate was the same for every size" in text
-    assert "decides" not in text
+    small = {"images": {"none": 0.9, "batch": 0.9}, "updates": {"none": 0.1, "batch": 0.1}}
+    small["rate"] = {"none": 0.9, "batch": 0.3}
+    found = {}
+    for held, at in small.items():
+        one = replace(sweep, held=held)
+        found |= outcomes(one, lambda m, value, seed, at=at: at[m] if value == 2 else 0.5)
+    text = sweep_answer.answer(sweep, sweeps.rows(sweep, found), found)
+    assert text.endswith(
+        "**Better at 2 than at 256:** with equal images all; with equal updates none; "
+        "with equal rate per image no normalization."
+    )
+    without = {config: one for config, one in found.items() if config.learning_rate == 0.01}
+    assert "rate per image" not in sweep_answer.answer(sweep, sweeps.rows(sweep, found), without)
 
 
 # ---- learning rates --------------------------------------------------------------------------
@@ -141,22 +164,18 @@ def test_the_words_follow_the_numbers(batch, ends, words):
     sweep, picture = rates({"none": [0.85, 0.9, 0.2], "batch": batch})
     found = sweeps.usable(picture)
     assert found["batch"].against(found["none"]) == ends
-    text = rates_answer.answer(sweep, picture)
-    assert f"with batch norm {words}" in text
-    changed = "it is the learning rate that normalization changes" in text
-    assert changed == (words != "they stay the same")
+    assert f"with batch norm {words}" in rates_answer.answer(sweep, picture)
 
 
-def test_a_gap_in_accuracy_is_not_called_the_learning_rate():
+def test_the_best_accuracies_are_told_with_their_rates():
     text = rates_answer.answer(*rates({"none": [0.5, 0.6, 0.2], "batch": [0.2, 0.2, 0.9]}))
-    assert "30.0 points apart" in text
-    assert "the accuracy differs, too" in text
+    assert "30.0 points apart; the best is batch norm, 90.0% at 1." in text
 
 
 def test_nothing_but_divergence_has_its_sentence():
     assert rates_answer.answer(*rates({"none": [None] * 3})) == "Every training diverged."
     text = rates_answer.answer(*rates({"none": [0.9, 0.9, 0.9], "batch": [None] * 3}))
-    assert "**Batch norm:** usable none; all diverged." in text
+    assert "batch norm nowhere, all diverged" in text
     assert "with batch norm they vanish" in text
 
 
@@ -188,7 +207,16 @@ def test_the_paper_is_set_beside_the_config_itself():
     assert table["Optimizer"] == f"plain SGD, learning rate {sweep.base.learning_rate:g}"
     assert table["Training images"] == "6,000"
     assert table["Methods"] == "batch norm, layer norm"
+    paper = {what: theirs for what, theirs, _ in conditions(sweep, MNIST)}
+    assert paper["Batch norm on"].startswith("all layers")
+    assert paper["Layer norm on"] == "all layers but the softmax"
     other = replace(sweep, base=replace(sweep.base, learning_rate=0.5, train_size=55_000))
     table = {what: ours for what, _, ours in conditions(other, 1_000)}
     assert "0.5" in table["Optimizer"]
     assert table["Training images"] == "1,000"
+
+
+def test_a_picture_names_where_its_own_recording_comes_from():
+    for name, plan in sweeps.PLANS.items():
+        origin = recorded.read(f"sweep-{name}")["origin"]
+        assert sweeps.origin(replace(plan, methods=("batch",), seeds=(0,))) == origin

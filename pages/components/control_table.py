@@ -65,10 +65,13 @@ HELP = {
     "quantity": "dx, dgamma and dbeta are gradients; for weight norm dv and dg take their place.",
     "defaults": "Leave epsilon, momentum and axes on the library's side as it has them.",
     "against": "What changes from left to right.",
-    "crowd": "The pinned digit and its m − 1 mates.",
-    "pinned": "Its place among the first 2,000 test images.",
+    "layers": "Where the networks of this page normalize.",
+    "crowd": "The pinned digit and its m − 1 batch-mates.",
+    "pinned": "Its place among the first 2,000 test images, from 0. The first one shown was chosen "
+    "because batch norm's answer for it is close.",
     "held": "Images: each training reads the same images once, so small batches take more "
-    "steps. Updates: each takes the same number of steps, so large batches read more.",
+    "steps. Updates: each takes the same number of steps, so large batches read more images. "
+    "Rate per image: the same images, and a learning rate in proportion to the batch size.",
 }
 
 
@@ -219,19 +222,25 @@ CONTROLS = _table(
     # Batch size lab
     _choice(
         *("lab", "View"),
-        "inference: Training against inference | mates: Batch-mates | "
+        "inference: Training vs. inference | mates: Batch-mates | "
         "sweep: Batch size sweep | cliff: Learning-rate cliff",
     ),
-    _choice("against", "Along", "test: Test batch | momentum | batch: Training batch"),
-    _row("recalibrated", "Recalibrated", "flag", False),
+    _choice("against", "x axis", "test: Test batch | momentum | batch: Training batch"),
+    _choice(
+        *("layers", "Normalize"),
+        {"conv and dense": "Convolution and dense", "conv": "Convolution only"},
+        widget="select",
+    ),
+    _row("recalibrated", "Recalibrate", "flag", False),
     _choice("from", "Numbers", "recorded | live: This machine"),
     _number("crowd", "Batch size m", 8, 2, 32, steps=studies.MATES_SIZES),
     _choice(
-        *("mates", "Mates"),
-        {"random": "Random digits"} | {str(digit): f"Only {digit}s" for digit in range(10)},
+        *("mates", "Batch-mates"),
+        {"random": "Random digits", str(studies.ONE_CLASS): f"Only {studies.ONE_CLASS}s"}
+        | {str(n): f"Only {n}s (train here)" for n in range(10) if n != studies.ONE_CLASS},
         widget="select",
     ),
-    _number("pinned", "Pinned test digit", studies.PINNED, 0, 1_999, widget="number"),
-    _choice("held", "Equal for all", sweeps.HELD, "images"),
+    _number("pinned", "Test image", studies.PINNED, 0, 1_999, widget="number"),
+    _choice("held", "Equal for all sizes", sweeps.HELD | {"paper": "As in the paper"}),
     _choice("exercise", "Exercise", TITLES, widget="select"),
 )

@@ -172,7 +172,7 @@ LESSONS: tuple[Lesson, ...] = (
     ),
     Lesson(
         *("inference", "Whose mean at test time?", 6, "batch_lab"),
-        {"lab": "inference", "placement": "conv and dense"},
+        {"lab": "inference"},
         "A trained network reads one image alone and uses that image's own mean. What is lost?",
         "Read the curve at a test batch of 1. Then find the size at which nothing is lost.",
         {
@@ -183,8 +183,8 @@ LESSONS: tuple[Lesson, ...] = (
     ),
     Lesson(
         *("mates", "Batch-mates", 6, "batch_lab"),
-        {"lab": "mates", "placement": "conv and dense"},
-        "One digit is read 200 times, each time with other digits. Does its answer depend on them?",
+        {"lab": "mates"},
+        "One digit is read 200 times with other batch-mates. Does its answer depend on them?",
         "Find the method whose answers are a cloud. Then let all batch-mates be 1s.",
         {
             "With no method": lambda seen: not seen["depends"],

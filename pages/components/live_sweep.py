@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from normlib.config import TrainConfig
-from pages.components import controls, server, trainings
-from pages.lab import recorded, sweeps, words
+from pages.components import controls, page, server, trainings
+from pages.lab import sweeps, words
 from pages.lab.experiment import FINAL, LIVE
 from pages.lab.sweeps import Outcome, Outcomes, Sweep
 
@@ -40,33 +40,37 @@ class State:
 
 
 def show(plan: Sweep, wish: str, draw: Draw) -> None:
-    """Buttons, source and picture of a sweep: recorded at once, live as it comes.
+    """Picture, source and buttons of a sweep: recorded at once, live as it comes.
 
     wish: names its buttons; unique on the page.
     """
     try:
         configs = plan.configs()
     except ValueError as error:
-        st.warning(str(error), icon=":material/tune:")
+        with page.picture():
+            st.warning(str(error), icon=":material/tune:")
         return
     kept = sweeps.recorded_outcomes()
     has_recorded = all(config.only_used() in kept for config in configs)
     here = replace(plan, seeds=plan.seeds[:1] if controls.get("seeds") == "1" else SEEDS)
-    state = _buttons(here, wish, has_recorded)
-    which = source_of(has_recorded, bool(state.outcomes or state.under_way or state.failed))
-    if which:
-        seeds = (plan if which == "recorded" else here).seeds
-        told = f"Seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}."
-        mark(which, recorded.read("sweep-images")["origin"], told)
+    state = _asked_for(here, wish)
+    has_live = bool(state.outcomes or state.under_way or state.failed)
+    which = source_of(has_recorded, has_live)
     if which == "recorded":
         draw(plan, kept, sweeps.MNIST_IMAGES)
     elif which == "live":
         _watch(here, draw, wish)
     else:
-        st.markdown(
-            "Nothing is recorded for these settings: press **Run on this machine**. "
-            f"Recorded are {_recorded_words(plan.along)}."
-        )
+        with page.picture():
+            st.markdown(
+                "Nothing is recorded for these settings: press **Run here** below. "
+                f"Recorded are {_recorded_words(plan.along)}."
+            )
+    _buttons(here, state, wish, has_recorded)
+    if which:
+        seeds = (plan if which == "recorded" else here).seeds
+        told = f"Seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}."
+        mark(which, sweeps.origin(plan), told, choose=has_recorded and has_live)
 
 
 def complete(plan: Sweep, picture: list[sweeps.Row]) -> bool:
@@ -82,7 +86,7 @@ def _recorded_words(along: str) -> str:
     found = []
     for plan in sweeps.PLANS.values():
         if plan.along == along:
-            where = controls.CONTROLS["placement"].words(plan.base.placement).lower()
+            where = controls.CONTROLS["layers"].words(plan.base.placement).lower()
             rate = f", learning rate {plan.base.learning_rate:g}" * (along != "learning_rate")
             methods = words.listed(map(words.in_sentence, plan.methods))
             found.append(f"{where}{rate} ({methods})")
@@ -93,15 +97,20 @@ def _recorded_words(along: str) -> str:
 
 
 def source_of(has_recorded: bool, has_live: bool) -> str:
-    """Which numbers to show, "recorded", "live" or "" where there are none; a choice if both."""
+    """Which numbers to show, "recorded", "live" or "" where there are none; as chosen if both."""
     if has_recorded and has_live:
-        return controls.control("from", label_visibility="collapsed")
+        return controls.get("from")
     return "recorded" if has_recorded else "live" if has_live else ""
 
 
-def mark(source: str, origin: dict[str, Any], more: str) -> None:
-    """The badge that says where the numbers come from, beside the words about it."""
+def mark(source: str, origin: dict[str, Any], more: str, choose: bool = False) -> None:
+    """The badge that says where the numbers come from, and words about it.
+
+    choose: whether there are recorded and live ones to choose from.
+    """
     with st.container(horizontal=True, vertical_alignment="center", key="source"):
+        if choose:
+            controls.control("from", label_visibility="collapsed", width="content")
         if source == "recorded":
             st.badge("Recorded", icon=":material/inventory_2:", color="blue")
             st.caption(
@@ -186,6 +195,7 @@ def _watch(sweep: Sweep, draw: Draw, key: str) -> None:
 
     def look_again() -> None:
         state = _feed(sweep)
+        draw(sweep, state.outcomes, images)
         if state.under_way:
             running = [
                 f"{words.in_sentence(one.config.normalization)}, "
@@ -201,13 +211,12 @@ def _watch(sweep: Sweep, draw: Draw, key: str) -> None:
         if state.failed:
             failed = words.count(len(state.failed), "training")
             st.warning(f"{failed} failed. {state.failed[0].message}", icon=":material/error:")
-        draw(sweep, state.outcomes, images)
 
     trainings.follow(_feed(sweep).under_way, look_again, key)
 
 
-def _buttons(sweep: Sweep, wish: str, has_recorded: bool) -> State:
-    """Run and Stop for a sweep, and how large it is; what is known of it then."""
+def _asked_for(sweep: Sweep, wish: str) -> State:
+    """Do what the buttons of this sweep were pressed for; what is known of it then."""
     if trainings.wished(f"run_{wish}"):
         _wanted().add(sweep)
         trainings.submit(one.config for one in known(sweep).failed[:AT_A_TIME])
@@ -215,13 +224,17 @@ def _buttons(sweep: Sweep, wish: str, has_recorded: bool) -> State:
     if trainings.wished(f"stop_{wish}"):
         _wanted().discard(sweep)
         trainings.stop(one.key for one in known(sweep).under_way)
-    state = known(sweep)
+    return known(sweep)
+
+
+def _buttons(sweep: Sweep, state: State, wish: str, has_recorded: bool) -> None:
+    """Run and Stop for a sweep, and how large it is."""
     total = len(sweep.configs())
     going = sweep in _wanted() or any(trainings.watches(one) for one in state.under_way)
     done = len(state.outcomes) == total
     with st.container(horizontal=True, vertical_alignment="center", key=f"{wish}_buttons"):
         ask_button(
-            "Run on this machine",
+            "Run here",
             f"run_{wish}",
             icon=":material/play_arrow:",
             type="secondary" if has_recorded else "primary",
@@ -236,4 +249,3 @@ def _buttons(sweep: Sweep, wish: str, has_recorded: bool) -> State:
             else f"{total} small trainings, a few seconds each."
         )
     trainings.keeping()
-    return state

@@ -92,9 +92,9 @@ PAGES = _pages(
     ),
     Page(
         *("batch_lab", 7, "Batch size lab", "groups", "Experiment"),
-        "Small batches, batch-mates, training against inference.",
+        "Small batches, batch-mates, training vs. inference.",
         _names(
-            "lab against batch momentum placement recalibrated crowd mates pinned methods "
+            "lab against batch momentum layers recalibrated crowd mates pinned methods "
             "held lr seeds from"
         ),
     ),

@@ -23,6 +23,7 @@ TRAINED_SIZES = (4, 16, 64, 256)
 MOMENTA = (0.0, 0.5, 0.9, 0.99, 0.999)
 MATES_TRAINED_WITH = 16  # images per batch
 MATES_SIZES = (2, 8, 32)
+POSITIONS = 28 * 28  # of the convolution, so many numbers of each image are in a channel's mean
 PINNED, ONE_CLASS = 712, 1  # the test image that is pinned at first; the class of sorted mates
 
 
@@ -90,6 +91,24 @@ def recorded_studies() -> dict[TrainConfig, Study]:
         own = {int(size): right for size, right in one["own"].items()}
         found[config.only_used()] = Study(**one | {"config": config, "own": own})
     return found
+
+
+def nearest(config: TrainConfig, along: str) -> TrainConfig:
+    """The recorded training that comes nearest to this one, to look at along one of its settings.
+
+    Recorded are some batch sizes with the usual momentum, and some momenta with the usual size.
+    """
+    usual = small(config.placement)
+    if along == "momentum" or (along == "test" and config.batch_size == usual.batch_size):
+        momentum = min(MOMENTA, key=lambda one: abs(one - config.momentum))
+        return replace(usual, momentum=momentum)
+    size = min(TRAINED_SIZES, key=lambda one: abs(np.log(one / config.batch_size)))
+    return replace(usual, batch_size=size)
+
+
+def unbiased(numbers: int) -> float:
+    """m/(m - 1), by which the variance of m numbers grows where it is to be unbiased."""
+    return numbers / (numbers - 1)
 
 
 def curve(found: Sequence[Study], kind: str, along: str) -> dict[float, float]:

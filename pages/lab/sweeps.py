@@ -28,7 +28,7 @@ RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 SMALL = TrainConfig(train_size=6_000, epochs=1)
 MNIST_IMAGES = int(LIMITS["train_size"][1])  # to train on; the recorded sweeps are about MNIST
 UPDATES = 94  # as many as the small training takes with batches of 64
-HELD = {"images": "Images and epochs", "updates": "Updates"}
+HELD = {"images": "Images", "updates": "Updates", "rate": "Rate per image"}
 PAPER_SIZES = (4, 128)
 NEAR = 0.10  # a learning rate is usable if every seed comes so near to the method's best
 
@@ -55,7 +55,9 @@ class Sweep:
     along: the field of `TrainConfig` that changes, "batch_size" or "learning_rate".
     held: what is equal along the batch sizes. "images": each reads the same images as often, so
         small batches take more updates; epochs are then equal too. "updates": each takes
-        `UPDATES` steps, so large batches read more images (once each).
+        `UPDATES` steps, so large batches read more images (once each). "rate": images as in
+        "images", and a learning rate in proportion to the batch size, so that each image moves
+        the weights about as far; `base.learning_rate` is that of `base.batch_size`.
     """
 
     along: str
@@ -79,25 +81,25 @@ class Sweep:
         changes: dict[str, Any] = {self.along: value, "normalization": method, "seed": seed}
         if self.along == "batch_size" and self.held == "updates":
             changes |= {"train_size": min(MNIST_IMAGES, int(value) * UPDATES), "epochs": 1}
+        if self.along == "batch_size" and self.held == "rate":
+            changes["learning_rate"] = self.base.learning_rate * value / self.base.batch_size
         return replace(self.base, **changes)
 
 
 Outcomes = Mapping[TrainConfig, Outcome]
 
 # The sweeps that ship with the lab.
+_DENSE = replace(SMALL, placement="conv and dense")
 PLANS: dict[str, Sweep] = {
-    "images": Sweep("batch_size", SIZES),
-    "updates": Sweep("batch_size", SIZES, held="updates"),
+    **{held: Sweep("batch_size", SIZES, held=held) for held in ("images", "updates")},
     "paper": Sweep(
         "batch_size",
         PAPER_SIZES,
         ("batch", "layer"),
-        base=replace(SMALL, placement="conv and dense", learning_rate=0.1),
+        base=replace(_DENSE, learning_rate=0.1),
     ),
     "rates": Sweep("learning_rate", RATES, seeds=(0, 1)),
-    "rates-dense": Sweep(
-        "learning_rate", RATES, seeds=(0, 1), base=replace(SMALL, placement="conv and dense")
-    ),
+    "rates-dense": Sweep("learning_rate", RATES, seeds=(0, 1), base=_DENSE),
 }
 
 
@@ -129,6 +131,17 @@ def recorded_outcomes() -> dict[TrainConfig, Outcome]:
         for name, sweep in PLANS.items()
         for config, outcome in from_content(sweep, recordings.read(f"sweep-{name}")).items()
     }
+
+
+def origin(sweep: Sweep) -> dict[str, Any]:
+    """Where the recorded trainings of a sweep come from."""
+    asked = {config.only_used() for config in sweep.configs()}
+    holding = (
+        name
+        for name, plan in PLANS.items()
+        if asked <= {config.only_used() for config in plan.configs()}
+    )
+    return recordings.read(f"sweep-{next(holding, next(iter(PLANS)))}")["origin"]
 
 
 # ---- what came of it -------------------------------------------------------------------------
@@ -219,12 +232,6 @@ def ahead(picture: Iterable[Row], value: float) -> Ahead | None:
     beaten = tuple(row.method for row in there if row.high < best.low)
     rest = (row.method for row in there if row is not best and row.method not in beaten)
     return Ahead(best, beaten, tuple(rest))
-
-
-def extremes(theirs: Iterable[Row]) -> tuple[Row, Row] | None:
-    """The rows of the highest and the lowest mean accuracy; None without two values."""
-    kept = sorted((row for row in theirs if row.learned), key=lambda row: row.mean)
-    return (kept[-1], kept[0]) if len(kept) > 1 else None
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from normlib.config import TrainConfig
-from pages.components import live_sweep, server, trainings
+from pages.components import live_sweep, page, server, trainings
 from pages.lab import words
 from pages.lab.sweeps import MNIST_IMAGES
 
 if TYPE_CHECKING:
     from normlib.run import Run
+
+
+def more_settings() -> AbstractContextManager:
+    """The place of what a lecturer seldom moves, under the picture."""
+    return st.expander("More settings", icon=":material/tune:", type="compact")
+
+
+def ask_for_a_method() -> None:
+    """What stands in the place of the picture where no method is chosen."""
+    with page.picture():
+        st.markdown("Choose at least one method in **More settings**.")
 
 
 def image_counts(which: str, config: TrainConfig) -> tuple[int, int]:
@@ -29,12 +41,10 @@ def image_counts(which: str, config: TrainConfig) -> tuple[int, int]:
     return min(config.train_size, len(data.train_labels)), min(EVALUATED, len(data.test_labels))
 
 
-def trained_here(
-    configs: Sequence[TrainConfig], wish: str, has_recorded: bool
-) -> list[tuple[str, Run]]:
-    """Buttons that train these networks on this machine, and how far they are.
+def trained_here(configs: Sequence[TrainConfig], wish: str) -> list[tuple[str, Run]]:
+    """Key and run of each of these networks, trained on this machine, weights and all.
 
-    Returns key and run of each, weights and all; nothing while one is missing.
+    Nothing while one is missing; `buttons` asks for them.
     """
     if trainings.wished(f"train_{wish}"):
         trainings.submit(configs, weights=True)
@@ -42,8 +52,12 @@ def trained_here(
         trainings.stop(config.key(server.data().checksum) for config in configs)
     asked = [one for one in map(trainings.find, configs) if one is not None]
     done = [one for one in asked if one.status == "finished" and one.run and one.run.weights]
-    if len(done) == len(configs):
-        return [(one.key, one.run) for one in done if one.run]
+    return [(one.key, one.run) for one in done if one.run] if len(done) == len(configs) else []
+
+
+def buttons(configs: Sequence[TrainConfig], wish: str, has_recorded: bool) -> None:
+    """Buttons that train these networks on this machine, and how far they are."""
+    asked = [one for one in map(trainings.find, configs) if one is not None]
     live = [one for one in asked if one.status in trainings.LIVE]
     with st.container(horizontal=True, vertical_alignment="center", key=f"{wish}_buttons"):
         live_sweep.ask_button(
@@ -67,4 +81,3 @@ def trained_here(
 
     if live:
         trainings.follow(live, draw, f"{wish}_live")
-    return []

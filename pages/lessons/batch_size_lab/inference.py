@@ -12,9 +12,8 @@ from normlib.config import TrainConfig
 from pages.components import charts, controls, live_sweep, page, server, source, turns
 from pages.lab import recorded, studies, words
 from pages.lab.studies import Study
-from pages.lab.sweeps import SMALL
 from pages.lessons.batch_size_lab import common
-from pages.lessons.batch_size_lab.inference_parts import answer, arrival
+from pages.lessons.batch_size_lab.inference_parts import answer, arrival, recalibration
 
 if TYPE_CHECKING:
     from normlib.mnist import Dataset
@@ -22,42 +21,62 @@ if TYPE_CHECKING:
 
 WAITS = True
 QUESTION = (
-    "A network with batch norm has learned. Now it reads one single image. Whose mean and variance "
-    "should it use, and what becomes of its accuracy if it uses the image's own?"
+    "At test time, whose mean and variance should batch norm use: the batch's own or the moving "
+    "ones?"
 )
 ALONG = {"test": "Test batch size", "momentum": "Momentum", "batch": "Training batch size"}
-KINDS = {"moving": "Moving", "own": "The batch's own", "recomputed": "Recomputed"}
+KINDS = {"moving": "Moving statistics", "own": "Own statistics", "recomputed": "Recalibrated"}
 
 
 def show() -> None:
     with page.control_box():
-        along, placement = page.control_row("against", "placement")
-        moved = ["momentum", *["batch"] * (along != "batch")]
-        page.control_row(*moved, widths=(1, 1)[: len(moved)], batch="Training batch size")
+        along, placement, momentum, _ = page.control_row(
+            *("against", "layers", "momentum", "recalibrated"),
+            widths=(10, 6, 5, 4),
+            momentum="Momentum",
+        )
+    place = st.container()
+    with page.control_box("more"), common.more_settings():
+        batch = controls.control("batch", label="Training batch size")
     server.wait_for_tensorflow()
-    config = replace(
-        studies.small(placement),
-        batch_size=controls.get("batch"),
-        momentum=controls.get("momentum"),
-    )
+    config = replace(studies.small(placement), batch_size=batch, momentum=momentum)
+    with place:
+        _show(along, config)
+
+
+def _show(along: str, config: TrainConfig) -> None:
     configs = _configs(along, config)
     kept = studies.recorded_studies()
     has_recorded = all(one.only_used() in kept for one in configs)
-    runs = common.trained_here(configs, "study", has_recorded)
+    runs = common.trained_here(configs, "study")
     which = live_sweep.source_of(has_recorded, bool(runs))
-    if not which:
-        sizes = words.listed(map(str, studies.TRAINED_SIZES))
-        st.markdown(
-            f"Recorded are training batches of {sizes} with momentum {SMALL.momentum:g}, and "
-            f"batches of {SMALL.batch_size} with any momentum on the slider. For these settings, "
-            "press **Train here**: it takes seconds."
-        )
-        return
-    found = [kept[one.only_used()] for one in configs] if which == "recorded" else []
+    near = studies.nearest(config, along)
+    drawn = configs if which else _configs(along, near)
     if which == "live":
         with st.spinner("Reading test images with three kinds of statistics."), turns.let_others():
             found = [_study(key, along == "test", run, server.data()) for key, run in runs]
-    _picture(which, along, found, config)
+    else:
+        found = [kept[one.only_used()] for one in drawn]
+    at = next((drawn.index(one) for one in (config, near) if one in drawn), 0)
+    _picture(which or "recorded", along, found, found[at])
+    if not which:
+        st.info(
+            f"Not recorded for training batches of {config.batch_size} with momentum "
+            f"{config.momentum:g}: the picture shows what comes nearest. **Train here** takes "
+            "seconds.",
+            icon=":material/inventory_2:",
+        )
+    if not runs:
+        common.buttons(configs, "study", bool(which))
+    train_images, _ = common.image_counts(which or "recorded", config)
+    live_sweep.mark(
+        which or "recorded",
+        recorded.read("inference")["origin"],
+        f"{train_images:,} images, {words.count(config.epochs, 'epoch')}, learning rate "
+        f"{config.learning_rate:g}, seed {config.seed}.",
+        choose=has_recorded and bool(runs),
+    )
+    _how(along, found[at])
 
 
 def _configs(along: str, config: TrainConfig) -> list[TrainConfig]:
@@ -74,41 +93,42 @@ def _configs(along: str, config: TrainConfig) -> list[TrainConfig]:
 def _study(key: str, every_size: bool, _run: Run, _data: Dataset) -> Study:
     from pages.lab import inference
 
-    sizes = inference.TEST_SIZES if every_size else (min(_run.config.batch_size, 256),)
-    return inference.study(_run, _data, sizes)
+    as_trained = (1, min(_run.config.batch_size, 256))
+    return inference.study(_run, _data, inference.TEST_SIZES if every_size else as_trained)
 
 
-def _picture(which: str, along: str, found: Sequence[Study], config: TrainConfig) -> None:
+def _picture(which: str, along: str, found: Sequence[Study], shown: Study) -> None:
+    """Draw the accuracies and say what they show. shown: the study of the settings above."""
+    _, test_images = common.image_counts(which, shown.config)
+    recalibrated = controls.get("recalibrated")
+    kinds = [kind for kind in KINDS if recalibrated or kind != "recomputed"]
+    size, momentum = shown.config.batch_size, shown.config.momentum
+    sizes, moving = f"training batches of {size}", f"momentum {momentum:g}"
+    equal = {"test": f"{sizes}, {moving}", "momentum": sizes, "batch": moving}
+    charts.show(
+        accuracies(along, found, kinds),
+        f"Batch norm on {test_images:,} test images · {equal[along]}.",
+        "accuracies",
+        main=True,
+    )
+    lost = shown.moving - shown.own[1]
+    page.answer(answer(along, found, shown, recalibrated), lost=lost)
+    if recalibrated:
+        st.caption(recalibration(shown))
+
+
+def _how(along: str, shown: Study) -> None:
+    """How a moving average comes about, and the code."""
     from normlib import layers
     from pages.lab import inference
 
-    train_images, test_images = common.image_counts(which, config)
-    where = controls.CONTROLS["placement"].words(config.placement).lower()
-    live_sweep.mark(
-        which,
-        recorded.read("inference")["origin"],
-        f"{train_images:,} images, {words.count(config.epochs, 'epoch')}, learning rate "
-        f"{config.learning_rate:g}, seed {config.seed}; normalized: {where}.",
-    )
-    recalibrated = controls.get("recalibrated")
-    kinds = [kind for kind in KINDS if recalibrated or kind != "recomputed"]
-    shown = next((one for one in found if one.config == config), found[0])
-    left, right = st.columns([3, 2])
-    with left:
+    if along == "momentum":
         charts.show(
-            accuracies(along, found, kinds),
-            f"Batch norm. {test_images:,} test images, read with "
-            f"{'three' if recalibrated else 'two'} kinds of statistics.",
-            "accuracies",
-        )
-    with right:
-        charts.show(
-            arrival(config.momentum, shown.steps),
-            f"How far the moving average has come, by momentum; blue: {config.momentum:g}.",
+            arrival(shown.config.momentum, shown.steps),
+            "How much of the moving average is no longer its start value (mean 0, variance 1), by "
+            f"momentum; blue: {shown.config.momentum:g}.",
             "arrival",
         )
-    _recalibrate_button(recalibrated, shown.batches)
-    page.answer(answer(along, found, shown, config.momentum, recalibrated))
     source.show_source(
         layers.BatchNorm.update,
         inference.recalibrate,
@@ -124,22 +144,6 @@ def accuracies(along: str, found: Sequence[Study], kinds: Sequence[str]) -> char
         for kind in kinds
         for x, right in studies.curve(found, kind, along).items()
     ]
-    places = tuple(studies.curve(found, "own", along))
     axes = ("x", "accuracy", ALONG[along], "Test accuracy")
-    return charts.curves(rows, *axes, points=True, percent=True, places=places)
-
-
-def _recalibrate_button(recalibrated: bool, batches: int) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.button(
-            "Back to the moving average" if recalibrated else "Recalibrate",
-            icon=":material/undo:" if recalibrated else ":material/auto_fix_high:",
-            type="secondary" if recalibrated else "primary",
-            key="recalibrate",
-            on_click=controls.put,
-            args=("recalibrated", not recalibrated),
-            help="Recompute the moving statistics: the plain average over many training batches, "
-            "with the weights as they are.",
-        )
-        if recalibrated:
-            st.caption(f"The plain average over {batches} training batches; no weight changed.")
+    places = tuple(studies.curve(found, "own", along))
+    return charts.curves(*(rows, *axes), points=True, percent=True, places=places, y_range=(0, 1))

@@ -17,12 +17,10 @@ if TYPE_CHECKING:
 
 MOMENTA = (0.5, 0.9, 0.99, 0.999)
 ONE_IMAGE = {
-    "conv": "**A batch of 1** still has 784 positions per channel: the image is normalized by "
-    "itself, which is instance norm, and the network was not trained for that.",
-    "conv and dense": "**A batch of 1 on a dense layer:** each unit has one value, which is its "
-    "own mean. The variance is 0, every output is beta, and each image gets the same answer: "
-    "{:.1%} is the share of that digit among the images. In training, only beta would still "
-    "learn: no gradient would pass to the weights before it.",
+    "conv": f"A batch of 1 still has {studies.POSITIONS} positions per channel: each image is "
+    "normalized by itself, which is instance norm.",
+    "conv and dense": "A batch of 1 leaves a dense unit one value, its own mean: every output is "
+    "beta, each image gets the same answer, and {:.1%} is the share of that digit.",
 }
 
 
@@ -80,19 +78,10 @@ def _arrival_spec(momenta: tuple[str, ...], chosen: str) -> alt.TopLevelMixin:
 # ---- the answer ------------------------------------------------------------------------------
 
 
-def answer(
-    along: str, found: Sequence[Study], shown: Study, momentum: float, recalibrated: bool
-) -> str:
-    """What the pictures say. shown: the study of the settings above; found: all in the picture."""
+def answer(along: str, found: Sequence[Study], shown: Study, recalibrated: bool) -> str:
+    """What the picture says. shown: the study of the settings above; found: all in the picture."""
     parts = {"test": _by_test_batch, "momentum": _by_momentum, "batch": _by_training_batch}
-    exponent = str(shown.steps).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    text = parts[along](found) + (
-        f"\n\n**The moving average:** after {words.count(shown.steps, 'step')} with momentum "
-        f"{momentum:g} it has come 1 − {momentum:g}{exponent} = "
-        f"{studies.arrived(momentum, shown.steps):.1%} of the way from its start, mean 0 and "
-        "variance 1. In the channel that is furthest off, its variance and the recomputed one "
-        f"differ by a factor of {shown.off['variance']:.2f}."
-    )
+    text = parts[along](found, shown)
     if recalibrated:
         before, after = (round(100 * right, 2) for right in (shown.moving, shown.recomputed))
         text += (
@@ -102,27 +91,31 @@ def answer(
     return text
 
 
-def _by_test_batch(found: Sequence[Study]) -> str:
-    (study,) = found
+def _by_test_batch(found: Sequence[Study], study: Study) -> str:
     own, most = study.own, max(study.own)
     return (
-        f"**The batch's own statistics:** {own[1]:.1%} in batches of 1, {own[most]:.1%} in "
-        f"batches of {most}. **The moving statistics:** {study.moving:.1%}, whatever else is in "
-        f"the batch.\n\n{ONE_IMAGE[study.config.placement].format(own[1])}"
+        f"**Own statistics:** {own[1]:.1%} in batches of 1, {own[most]:.1%} in batches of {most}. "
+        f"**Moving statistics:** {study.moving:.1%}, whatever else is in the batch.\n\n"
+        + ONE_IMAGE[study.config.placement].format(own[1])
     )
 
 
-def _by_momentum(found: Sequence[Study]) -> str:
+def _by_momentum(found: Sequence[Study], shown: Study) -> str:
     worst, *_, best = sorted(found, key=lambda study: study.moving)
+    momentum, steps = shown.config.momentum, shown.steps
+    exponent = str(steps).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return (
-        f"All of these networks have the same weights: momentum changes nothing in training. With "
-        f"moving statistics they read {best.moving:.1%} at momentum {best.config.momentum:g} and "
-        f"{worst.moving:.1%} at {worst.config.momentum:g}; with their batch's own all read "
-        f"{found[0].own_as_trained:.1%}."
+        f"These networks have the same weights: momentum changes nothing in training. With moving "
+        f"statistics they read {best.moving:.1%} at momentum {best.config.momentum:g} and "
+        f"{worst.moving:.1%} at {worst.config.momentum:g}, with their batch's own all "
+        f"{found[0].own_as_trained:.1%}.\n\nAfter {words.count(steps, 'step')} with momentum "
+        f"{momentum:g} the average has come 1 − {momentum:g}{exponent} = "
+        f"{studies.arrived(momentum, steps):.1%} of the way from its start; one channel's variance "
+        f"is still off by a factor of {shown.off['variance']:.2f}."
     )
 
 
-def _by_training_batch(found: Sequence[Study]) -> str:
+def _by_training_batch(found: Sequence[Study], shown: Study) -> str:
     study = max(found, key=lambda one: abs(one.moving - one.own_as_trained))
     gap = 100 * (study.moving - study.own_as_trained)
     return (
@@ -130,3 +123,18 @@ def _by_training_batch(found: Sequence[Study]) -> str:
         f"{study.config.batch_size}: the moving ones read {abs(gap):.1f} points "
         f"{'more' if gap > 0 else 'fewer'} of the images correctly."
     )
+
+
+def recalibration(shown: Study) -> str:
+    """What recalibrating does, and the factor that it leaves out, with its size."""
+    size = shown.config.batch_size
+    text = (
+        f"Recalibrated: the plain average over {shown.batches} training batches; no weight "
+        "changes. The batch-norm paper also multiplies the variance by m/(m − 1), for m numbers a "
+        f"mean; here it does not. In the convolution m is {size} · {studies.POSITIONS}, the factor "
+        f"{studies.unbiased(size * studies.POSITIONS):.5f}"
+    )
+    if shown.config.placement == "conv and dense":
+        factor = f"{studies.unbiased(size):.3f}" if size > 1 else "undefined"
+        text += f"; in the dense layer m is {size}, the factor {factor}"
+    return f"{text}."

@@ -7,47 +7,48 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.components import charts, live_sweep, page, server, theme
+from pages.components import charts, controls, live_sweep, page, server, theme
 from pages.components.charts import Chart, frame
 from pages.lab import sweeps, words
 from pages.lab.sweeps import Outcomes, Row, Sweep
+from pages.lessons.batch_size_lab import common
 from pages.lessons.batch_size_lab.rates_answer import answer
 
 if TYPE_CHECKING:
     import altair as alt
 
 WAITS = True
-QUESTION = (
-    "Turn the learning rate up until the training breaks. Does normalization move that cliff, or "
-    "does it change what can be reached before it?"
-)
+QUESTION = "Which learning rates can each method use: does normalization move the cliff?"
 
 
 def show() -> None:
-    with page.control_box():
+    first, _ = page.control_columns(1, 2)
+    placement = controls.control("layers", first)
+    place = st.container()
+    with page.control_box("more"), common.more_settings():
         methods = page.methods_control()
-        placement, _ = page.control_row("placement", "seeds", seeds="Seeds when run here")
+        controls.control("seeds", label="Seeds when run here")
     server.wait_for_tensorflow()
-    if not methods:
-        return
     base = replace(sweeps.SMALL, placement=placement)
     plan = Sweep("learning_rate", sweeps.RATES, methods, sweeps.PLANS["rates"].seeds, base)
-    live_sweep.show(plan, "cliff", _draw)
+    with place:
+        if methods:
+            live_sweep.show(plan, "cliff", _draw)
+        else:
+            common.ask_for_a_method()
 
 
 def _draw(plan: Sweep, outcomes: Outcomes, images: int) -> None:
     picture = sweeps.rows(plan, outcomes)
-    if not picture:
-        st.caption("Nothing has come yet.")
-        return
-    text = answer(plan, picture)
-    size, count = plan.base.batch_size, max(row.done for row in picture)
+    text = answer(plan, picture) if picture else "Nothing has come yet."
+    size, count = plan.base.batch_size, max((row.done for row in picture), default=0)
     steps = max(sweeps.updates(plan, images).values())
     charts.show(
         cliff(plan, picture, text.replace("**", "")),
         f"Test accuracy in % after {steps} steps, mean of {words.count(count, 'seed')}; ✕: a seed "
         f"diverged · batch size {size} · {min(plan.base.train_size, images):,} images.",
         "cliff",
+        main=True,
     )
     if live_sweep.complete(plan, picture):
         page.answer(text)
@@ -56,17 +57,20 @@ def _draw(plan: Sweep, outcomes: Outcomes, images: int) -> None:
 def cliff(plan: Sweep, picture: list[Row], summary: str) -> Chart:
     """Accuracy by learning rate and method as a shade and a number; a cross where one diverged."""
     table = frame(
-        [
-            {"method": words.title(row.method), "learning rate": f"{row.value:g}"}
-            | {"accuracy": row.mean, "lowest seed": row.low, "highest seed": row.high}
-            | {"seeds": row.done, "diverged": row.diverged}
-            for row in picture
-        ]
+        {
+            "method": [words.title(row.method) for row in picture],
+            "learning rate": [f"{row.value:g}" for row in picture],
+            "accuracy": [row.mean for row in picture],
+            "lowest seed": [row.low for row in picture],
+            "highest seed": [row.high for row in picture],
+            "seeds": [row.done for row in picture],
+            "diverged": [row.diverged for row in picture],
+        }
     )
     cells = [f"{100 * row.mean:.0f}" * row.learned + " ✕" * (row.diverged > 0) for row in picture]
     drawn = table.assign(cell=[cell.strip() for cell in cells])
     rates = tuple(f"{rate:g}" for rate in plan.values)
-    spec = _cliff_spec(rates, tuple(map(words.title, plan.methods)))
+    spec = _cliff_spec(rates, plan.methods)
     return Chart(((spec, drawn),), summary, table)
 
 
@@ -76,12 +80,15 @@ def _cliff_spec(rates: tuple[str, ...], methods: tuple[str, ...]) -> alt.TopLeve
 
     shares = ("accuracy", "lowest seed", "highest seed")
     opacity = alt.Scale(domain=[0.1, 1], range=[0.03, 0.6], clamp=True)
-    axis = alt.Axis(labelAngle=0, grid=False)
+    axis = alt.Axis(labelAngle=0, grid=False, labelFlush=False)
+    titles = list(map(words.title, methods))
+    colors = alt.Scale(domain=titles, range=list(map(theme.color, methods)))
     base = alt.Chart().encode(
         x=alt.X("learning rate:O", title="Learning rate", scale=alt.Scale(domain=rates), axis=axis),
-        y=alt.Y("method:N", title=None, axis=None, scale=alt.Scale(domain=methods)),
+        y=alt.Y("method:N", title=None, axis=None, scale=alt.Scale(domain=titles)),
     )
-    shades = base.mark_rect(color=theme.COLORS["batch"], height=38, yOffset=9).encode(
+    shades = base.mark_rect(height=38, yOffset=9).encode(
+        color=alt.Color("method:N", scale=colors, legend=None),
         opacity=alt.Opacity("accuracy:Q", scale=opacity, legend=None),
         tooltip=[
             *("method:N", "learning rate:N", "diverged:Q", "seeds:Q"),
@@ -90,4 +97,4 @@ def _cliff_spec(rates: tuple[str, ...], methods: tuple[str, ...]) -> alt.TopLeve
     )
     numbers = base.mark_text(yOffset=9).encode(text="cell:N")
     names = charts.row_names(base, "method", fontWeight=600, yOffset=-21)
-    return alt.layer(shades, numbers, names).properties(height={"step": 66})
+    return alt.layer(shades, numbers, names).properties(height=340)

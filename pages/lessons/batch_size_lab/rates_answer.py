@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pages.components import controls
@@ -18,21 +18,22 @@ def answer(plan: Sweep, picture: Sequence[Row]) -> str:
         return "Every training diverged."
     found = sweeps.usable(picture)
     text = (
-        f"Usable means here: every seed comes within {100 * NEAR:.0f} points of the method's own "
-        "best."
+        f"**Usable** (every seed within {100 * NEAR:.0f} points of the method's own best): "
+        f"{_ranges(found.values())}."
     )
-    for one in found.values():
-        best = "all diverged" if one.best is None else f"best at {one.best:g}, {one.peak:.1%}"
-        text += f"\n\n**{words.title(one.method)}:** usable {_range(one)}; {best}."
     if "none" in found and len(found) > 1:
         text += f"\n\n{_against_none(found)}"
     return text + _elsewhere(plan)
 
 
+def _ranges(found: Iterable[Usable]) -> str:
+    return "; ".join(f"{words.in_sentence(one.method)} {_range(one)}" for one in found)
+
+
 def _range(one: Usable) -> str:
     if one.low is None:
-        return "none"
-    return f"{one.low:g} only" if one.low == one.high else f"{one.low:g} to {one.high:g}"
+        return "nowhere" if one.best is not None else "nowhere, all diverged"
+    return f"at {one.low:g} only" if one.low == one.high else f"from {one.low:g} to {one.high:g}"
 
 
 def _against_none(found: Mapping[str, Usable]) -> str:
@@ -43,17 +44,13 @@ def _against_none(found: Mapping[str, Usable]) -> str:
             shift = _shift(one, found["none"])
             grouped.setdefault(shift, []).append(words.in_sentence(one.method))
     moved = "; ".join(f"with {words.listed(names)} they {how}" for how, names in grouped.items())
-    peaks = {one.method: one.peak for one in found.values() if one.peak is not None}
-    best = max(peaks, key=peaks.__getitem__)
-    gap = 100 * (peaks[best] - min(peaks.values()))
-    what = "Normalization does not change the usable rates here"
-    if set(grouped) != {SAME}:
-        what = "Here the accuracy differs, too"
-        if gap < 100 * NEAR / 2:
-            what = "So it is the learning rate that normalization changes here"
+    peaks = {one.method: one for one in found.values() if one.peak is not None}
+    best = max(peaks.values(), key=lambda one: one.peak or 0)
+    gap = 100 * ((best.peak or 0) - min(one.peak or 0 for one in peaks.values()))
     return (
-        f"The usable rates, against no normalization: {moved}. At their own best rates the "
-        f"methods lie {gap:.1f} points apart, {words.in_sentence(best)} ahead. {what}."
+        f"**Against no normalization:** {moved}. At their own best rates the methods lie {gap:.1f} "
+        f"points apart; the best is {words.in_sentence(best.method)}, {best.peak:.1%} at "
+        f"{best.best:g}."
     )
 
 
@@ -77,7 +74,6 @@ def _elsewhere(plan: Sweep) -> str:
     recorded = sweeps.recorded_outcomes()
     if not all(config.only_used() in recorded for config in there.configs()):
         return ""
+    where = controls.CONTROLS["layers"].words(other)
     found = sweeps.usable(sweeps.rows(there, recorded)).values()
-    ranges = "; ".join(f"{words.in_sentence(one.method)} {_range(one)}" for one in found)
-    where = controls.CONTROLS["placement"].words(other)
-    return f"\n\n**Normalized elsewhere** ({where}, recorded on MNIST), usable: {ranges}."
+    return f"\n\n**{where}** (recorded on MNIST): {_ranges(found)}."

@@ -1,4 +1,4 @@
-"""The test error of each method over the batch size, with equal images or equal updates."""
+"""The test error of each method over the batch size, and what is held equal for all sizes."""
 
 from __future__ import annotations
 
@@ -9,53 +9,46 @@ import streamlit as st
 from pages.components import charts, controls, live_sweep, page, server
 from pages.lab import sweeps, words
 from pages.lab.sweeps import Outcomes, Sweep
-from pages.lessons.batch_size_lab.sweep_answer import answer, held_equal
+from pages.lessons.batch_size_lab import common
+from pages.lessons.batch_size_lab.sweep_answer import answer, held_equal, numbers_per_mean
 
 WAITS = True
-QUESTION = (
-    "From 256 images per step down to 2, at one learning rate: which method's accuracy changes "
-    "most? And what else changes along with the size of the batch?"
-)
-PRESETS = {
-    "images": ("2 to 256, four methods", "stacked_line_chart"),
-    "paper": ("The layer-norm paper's 4 against 128", "article"),
-}
+QUESTION = "As the batch shrinks from 256 images to 2: which method does better, and which worse?"
+ERRORS = (0.03, 1.0)  # the axis, whatever is drawn
 
 
 def show() -> None:
     with page.control_box():
-        with st.container(horizontal=True, vertical_alignment="center"):
-            for name, (label, icon) in PRESETS.items():
-                st.button(label, on_click=_preset, args=(name,), icon=f":material/{icon}:")
-        methods = page.methods_control()
-        held, placement, rate = page.control_row("held", "placement", "lr")
+        first, second = st.columns([2, 1], vertical_alignment="bottom")
+        held = controls.control("held", first)
+        placement = controls.control("layers", second, disabled=held == "paper")
+    place = st.container()
+    with page.control_box("more"), common.more_settings():
+        if held == "paper":
+            st.caption(
+                "As in the paper: its two batch sizes and two methods, at a rate of our own."
+            )
+            plan = sweeps.PLANS["paper"]
+        else:
+            plan = _plan(held, placement)
         controls.control("seeds", label="Seeds when run here")
     server.wait_for_tensorflow()
-    if not methods:
-        return
+    with place:
+        if not plan.methods:
+            common.ask_for_a_method()
+            return
+        live_sweep.show(plan, "sizes", _draw)
+        if held == "paper":
+            _beside_the_paper(plan, len(server.data().train_labels))
+
+
+def _plan(held: str, placement: str) -> Sweep:
+    methods = page.methods_control()
+    at = f" at batch size {sweeps.SMALL.batch_size}" if held == "rate" else ""
+    usual = words.number(sweeps.SMALL.learning_rate)
+    rate = controls.control("lr", label=f"Learning rate{at} (recorded: {usual})")
     base = replace(sweeps.SMALL, placement=placement, learning_rate=rate)
-    values = sweeps.PAPER_SIZES if _is_paper() else sweeps.SIZES
-    plan = Sweep("batch_size", values, methods, live_sweep.SEEDS, base, held)
-    live_sweep.show(plan, "sizes", _draw)
-    if _is_paper():
-        _beside_the_paper(plan, len(server.data().train_labels))
-
-
-def _preset(name: str) -> None:
-    plan = sweeps.PLANS[name]
-    controls.put("methods", plan.methods)
-    controls.put("placement", plan.base.placement)
-    controls.put("lr", plan.base.learning_rate)
-    if name == "paper":
-        controls.put("held", plan.held)
-    controls.put("from", "recorded")
-
-
-def _is_paper() -> bool:
-    """Whether the controls stand as the preset leaves them: then its two batch sizes are shown."""
-    plan = sweeps.PLANS["paper"]
-    asked = (controls.get("methods"), controls.get("placement"), controls.get("held"))
-    return asked == (plan.methods, plan.base.placement, plan.held)
+    return Sweep("batch_size", sweeps.SIZES, methods, live_sweep.SEEDS, base, held)
 
 
 def _draw(plan: Sweep, outcomes: Outcomes, images: int) -> None:
@@ -67,20 +60,27 @@ def _draw(plan: Sweep, outcomes: Outcomes, images: int) -> None:
         if row.learned
     ]
     if not rows:
-        st.caption("Nothing has come yet.")
+        with page.picture():
+            st.caption("Nothing has come yet.")
         return
-    text = answer(plan, picture, outcomes, images)
     count = max(row.done for row in picture)
-    seeds = f"{count} seeds: mean, and a band to the extremes" if count > 1 else "1 seed"
+    seeds = f"{count} seeds (line: mean, band: min to max)" if count > 1 else "1 seed"
+    lost = sum(row.diverged for row in picture)
     axes = ("batch size", "error", "Batch size", "Test error")
+    chart = charts.curves(
+        rows, *axes, log=True, percent=True, points=True, places=plan.values, y_range=ERRORS
+    )
     charts.show(
-        charts.curves(rows, *axes, log=True, percent=True, points=True, places=plan.values),
-        f"Error on all test images at the end · {held_equal(plan, images)} · learning rate "
-        f"{plan.base.learning_rate:g} for every batch size · {seeds}.",
+        chart,
+        f"Error on all test images · equal for all sizes: {held_equal(plan, images)} · {seeds}"
+        + f" · diverged, and in no line: {lost}" * (lost > 0),
         "sizes",
+        main=True,
     )
     if live_sweep.complete(plan, picture):
-        page.answer(text)
+        page.answer(answer(plan, picture, outcomes))
+    if "batch" in plan.methods:
+        st.caption(numbers_per_mean(plan))
 
 
 def _beside_the_paper(plan: Sweep, images: int) -> None:
@@ -108,7 +108,8 @@ def conditions(plan: Sweep, images: int) -> list[tuple[str, str, str]]:
     held = "equal updates" if plan.held == "updates" else words.count(base.epochs, "epoch")
     return [
         ("Network", "784–1000–1000–10, dense layers only", f"convolution, {base.hidden_units}–10"),
-        ("Normalized", "both hidden layers, not the output", where),
+        ("Batch norm on", "all layers, the output too", where),
+        ("Layer norm on", "all layers but the softmax", where),
         ("Methods", "batch norm, layer norm", methods),
         ("Batch sizes", "128 and 4", " and ".join(f"{v:g}" for v in reversed(plan.values))),
         ("Optimizer", "Adam", f"plain SGD, learning rate {base.learning_rate:g}"),
