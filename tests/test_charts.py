@@ -100,12 +100,22 @@ def test_digits_become_one_picture():
     assert np.argwhere(sheet == 0).tolist() == [[59, 0], [59, 1], [60, 0], [60, 1]]
 
 
-def test_filters_show_their_signs():
-    kernel = np.zeros((1, 1, 1, 3))
-    kernel[0, 0, 0] = [-2, 0, 2]
-    sheet = image_grids.filters(kernel, columns=3, scale=1)
-    pixels = ["#" + bytes(sheet[0, column]).hex().upper() for column in (0, 3, 6)]
-    assert pixels == [theme.COLORS["batch"], "#FFFFFF", theme.COLORS["weight"]]
+def test_filters_stand_six_in_a_row_on_one_scale():
+    kernel = np.arange(5 * 5 * 8.0).reshape(5, 5, 1, 8)
+    spec, data = image_grids.filters(kernel, limit=500.0)
+    pixel = data[(data["top"] == 5 + 4) & (data["left"] == 5 + 2)]  # of the eighth, row 5, column 3
+    assert pixel["weight"].tolist() == [kernel[4, 2, 0, 7]] and pixel["filter"].tolist() == [7]
+    color = spec["layer"][0]["encoding"]["color"]
+    assert color["scale"]["domain"] == [-500.0, 0, 500.0] and color["legend"]
+    methods = {theme.color(method) for method in ("none", "batch", "weight", "layer")}
+    assert not {*color["scale"]["range"]} & methods
+
+
+def test_dots_outside_the_axis_stand_at_its_end():
+    rows = [{"label": "a", "series": "one", "value": value} for value in (0.0, 1e-3, 50.0)]
+    chart = charts.dots(rows, "Difference", x_range=(1e-10, 1.0))
+    assert chart.panels[0][1]["drawn"].tolist() == [1e-10, 1e-3, 1.0]
+    assert chart.table["value"].tolist() == [0.0, 1e-3, 50.0]
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,25 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import live_pages
+import numpy as np
+import pyarrow as pa
 import pytest
 from live_pages import pressed, words
 from streamlit.testing.v1 import AppTest
 
 from normlib.config import METHODS
 from normlib.run import EpochEnd, EpochResult, Progress, Run, Started
+from normlib.training import train
 from pages.components import server
+from pages.components.lesson_list import LESSONS
+from pages.lab import library as lab_library
 from pages.lab import report
 from pages.lab.queue import Experiments
-from pages.lessons.report import layer, library
+from pages.lab.reference import Comparison
+from pages.lessons.report import layer, library, tables, weight
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +68,7 @@ def test_every_published_and_recorded_number_is_on_the_page(setting) -> None:
             wanted.append([f"**{label}**", "", "", ""])
             for name, cell in zip(table.columns, cells, strict=True):
                 wanted.append([METHODS[name].title, cell.printed, cell.ours, cell.off])
-        assert list(shown.value) == ["", "Published", "Recorded", "Difference"]
+        assert list(shown.value) == ["Method", "Published", "Recorded", "Difference"]
         assert shown.value.values.tolist() == wanted
 
 
@@ -72,6 +79,31 @@ def test_the_answer_names_the_column_that_changed_most() -> None:
     assert answer(app).startswith(f"{most} changes most")
     assert f"{changes[most]:+.2f} points of test accuracy on average, in every" in answer(app)
     assert "drawn digits (not MNIST): its numbers cannot be the report's" in words(app)
+
+
+@pytest.mark.parametrize("setting", report.SETTINGS)
+def test_every_accuracy_is_within_the_picture(setting) -> None:
+    low, high = tables.ACCURACIES
+    dots = report.accuracy_dots(report.recorded(setting))
+    assert len(dots) == 4 * (1 + 3)
+    assert all(low < dot["value"] < high for dot in dots)
+
+
+def test_the_reports_unit_is_said_in_the_unit_of_the_other_pages() -> None:
+    assert "0.0029 is 0.19" in words(opened())  # 64 times as much
+    assert "0.0029 is 0.19" not in words(opened(part="layer"))
+
+
+@pytest.mark.parametrize("part", ["tables", "library", "layer", "weight"])
+def test_the_report_is_introduced_where_it_is_named(part) -> None:
+    shown = words(opened(part=part, numbers="random", batch="4"))
+    assert "IST 597" in shown and "Assignment 01000" in shown
+
+
+def test_five_trainings_for_the_whole_room_are_no_first_choice() -> None:
+    app = opened()
+    assert app.button(key="_run_report").proto.type == "secondary"
+    assert "3 min 14 s of training where they were recorded" in words(app)
 
 
 def asked_for():
@@ -126,16 +158,16 @@ def test_batch_against_layer_answers_from_the_recorded_runs(setting) -> None:
     app = opened(part="layer", setting=setting)
     recorded = report.recorded(setting)
     none, batch, layer = (report.column(recorded, one) for one in ("none", "batch", "layer"))
-    for one, other in ((batch, layer), (batch, none), (layer, none)):
-        race = report.race(one, other, 0.95)
-        assert f"{race.first:,.0f} steps with" in answer(app)
-        by = f" by a factor of {race.factor:.1f}," if race.verdict.differs else ""
-        assert f" is faster{by} {race.verdict.settled}." in answer(app)
+    race = report.race(batch, layer, 0.95)
+    assert f"{race.first:,.0f} steps with" in answer(app)
+    by = f" by a factor of {race.factor:.1f}," if race.verdict.differs else ""
+    assert f"Batch norm is faster{by} {race.verdict.settled}." in answer(app)
     found = report.accuracy_verdict(batch, layer)
     assert f"{found.mean:+.2f} points on average, in 2 of 3 pairs: not settled" in answer(app)
-    cost = batch["milliseconds_per_step"] / none["milliseconds_per_step"]
-    assert f"{cost:.1f} times as much" in answer(app)
+    costs = [one["milliseconds_per_step"] / none["milliseconds_per_step"] for one in (batch, layer)]
+    assert f"{costs[0]:.1f} and {costs[1]:.1f} times the" in answer(app)
     assert len(app.get("vega_lite_chart")) == 1
+    assert "word for word, a sentence of the layer-norm paper" in words(app)
 
 
 def test_words_follow_the_numbers() -> None:
@@ -158,33 +190,92 @@ def test_words_follow_the_numbers() -> None:
     assert "+2.99 points on average, in every pair" in layer.accuracy(quick, slow)
     assert "−2.99 points" in layer.accuracy(slow, quick)
     assert "in 2 of 3 pairs: not settled" in layer.accuracy(quick, mixed)
-    assert "8.0 ms with batch norm and 4.0 ms without: 2.0 times" in layer.cost(quick, slow)
+    bare = column("none", [1], [0.9], 2.0)
+    told = layer.cost(quick, slow, bare)
+    assert "8.0 ms with batch norm and 4.0 ms with layer norm: 4.0 and 2.0 times" in told
 
 
 # ---- weight norm, and the library ------------------------------------------------------------
 
 
-def test_the_detective_story_counts_the_filters() -> None:
-    app = opened(part="weight")
+@pytest.mark.parametrize("setting", report.SETTINGS)
+def test_the_detective_story_counts_the_filters(setting) -> None:
+    app = opened(part="weight", setting=setting)
     accuracies = [
         f"{report.mean_accuracy(report.recorded(setting)['columns']['weight']):.2%}"
         for setting in report.SETTINGS
     ]
     wanted = ["the same filter 30 times", "1/√750 = 0.0365", "30 different filters", *accuracies]
-    for words_of_it in (*wanted, "+0.26 points, in every pair"):
+    for words_of_it in (*wanted, "only the biases and the two layers", "+0.26 points, in every"):
         assert words_of_it in answer(app)
-    assert len(app.get("image")) == 2
+    filters, curves = app.get("vega_lite_chart")
+    weights = pa.ipc.open_stream(filters.proto.data.data).read_pandas()["weight"]
+    assert weights.nunique() == 1 if setting == "as-run" else weights.nunique() > 300
+    assert ("Constant kernel" in curves.proto.spec) == (setting == "as-run")
+
+
+def test_the_constant_kernel_trains_its_biases(drawn) -> None:
+    config = replace(report.config("weight", "as-run", epochs=1), train_size=128)
+    trained = train(config, drawn).weights[-1]
+    assert np.allclose(trained["conv_kernel/w"], 750**-0.5)
+    assert np.all(trained["conv_bias"] != 0)
+
+
+def test_the_lesson_is_judged_by_the_recorded_pairs() -> None:
+    lesson = next(one for one in LESSONS if one.name == "filters")
+    found = weight.lead()
+    assert found.mean == pytest.approx(0.26, abs=0.005) and found.differs
+    for facts, wanted in (
+        ({"lead": found.mean, "settled": found.differs}, 1),
+        ({"lead": -0.3, "settled": True}, 0),
+        ({"lead": 0.3, "settled": False}, 2),
+    ):
+        assert [holds(facts) for holds in lesson.options.values()].index(True) == wanted
+    app = opened(part="weight", lesson="filters")
+    assert "**The program's: trained, it is ahead**" in words(app)
 
 
 def test_own_ops_are_compared_live() -> None:
     app = opened(part="library", batch="4", numbers="random")
-    assert "It is rounding" in answer(app)
+    assert "It is rounding: the own ops are" in answer(app)
     assert "points apart" in app.success[1].value
     assert "Live: Random numbers · batch size 4" in words(app)
     assert len(app.dataframe[0].value) == 11
     app.toggle(key="defaults").set_value(True).run()
     assert not app.exception
-    assert "two things of the same name differ by" in answer(app)
+    assert "differ in axes (H, W, C against C)" in answer(app)
+
+
+def pair(own: str, of_library: str, quantity: str = "output", *numbers: float) -> Comparison:
+    """numbers: the difference, and the errors of the two sides."""
+    each = ({quantity: one} for one in numbers or (1e-6, 1e-6, 1e-6))
+    return Comparison("norm", "keras Norm", own, of_library, *each, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("own", "of_library", "quantity", "different"),
+    [
+        ("over H, W, C, epsilon 1e-05", "over C, epsilon 0.001", "output", "axes and epsilon"),
+        ("over H, W, C, epsilon 1e-05", "1 group, epsilon 0.001", "output", "epsilon"),
+        ("momentum 0.9, epsilon 1e-05", "momentum 0.99, epsilon 0.001", "output", "epsilon"),
+        ("momentum 0.9, epsilon 1e-05", "momentum 0.99, epsilon 0.001", "moving mean", "momentum"),
+        ("over H, W, C, epsilon 1e-05", "over C, epsilon 0.001", "dbeta", ""),
+    ],
+)
+def test_a_difference_is_put_down_to_what_can_make_it(own, of_library, quantity, different) -> None:
+    found = lab_library.different(pair(own, of_library), quantity)
+    assert " and ".join(one.partition(" ")[0] for one in found) == different
+
+
+def test_what_is_no_rounding_is_not_called_so_without_defaults_either() -> None:
+    momentum = "momentum 0.9"
+    own, of_library = f"{momentum}, epsilon 1e-05", f"{momentum}, moving variance unbiased"
+    unbiased = pair(own, of_library, "moving variance", 1.7e-5, 5.2e-8, 5.4e-8)
+    told = library.answer(lab_library.found([unbiased], "moving variance"), "moving variance")
+    assert "That is not rounding, which explains 1.1e−7 at most" in told
+    assert "differ in n − 1 in place of n" in told
+    one = library.answer(lab_library.found([pair("", "")], "output"), "output")
+    assert one.endswith("in 0 of 1 pair, the library in 0, and 1 is level.")
 
 
 @pytest.mark.parametrize("quantity", ["dx", "dgamma", "dbeta", "moving-mean", "moving-variance"])

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     Rows = pd.DataFrame | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any] | np.ndarray]
 
 FLOOR = 1e-7  # where a 0 is drawn on a log axis: below the smallest loss of float32, 1.19e-7
-LOWEST = 1e-10  # the same for differences
 _PADDING = {"left": 0, "right": 6, "top": 4, "bottom": 4}
 
 
@@ -242,17 +241,25 @@ def bars(rows: Rows, value_title: str, *, format: str = ",.3~g") -> Chart:
     return Chart(((spec, _titled(data)),), f"{value_title}: {values}.", data)
 
 
-def dots(rows: Rows, value_title: str) -> Chart:
-    """One line per label with a mark per series, on a log axis; shapes tell the series apart.
+def dots(
+    rows: Rows, value_title: str, *, x_range: tuple[float, float], percent: bool = False
+) -> Chart:
+    """One line per label with marks on it; their shapes tell the series apart.
 
-    rows: label, series (at most four), value (0 or more); less than 1e-10 is drawn at it.
+    rows: label, series (at most three), value (0 or more). x_range: what lies outside is drawn at
+    the end. The axis is logarithmic unless the values are shares; then it begins with 0.
     """
     data = frame(rows)
-    spec = _dots_spec(tuple(data["label"].unique()), tuple(data["series"].unique()), value_title)
-    largest = data.loc[data.groupby("series", sort=False)["value"].idxmax()].itertuples()
-    values = "; ".join(f"{one.series} {one.value:.2g} ({one.label})" for one in largest)
-    drawn = data.assign(drawn=np.maximum(data["value"], LOWEST))
-    return Chart(((spec, drawn),), f"{value_title}, the largest of each: {values}.", data)
+    labels, series = (tuple(data[name].unique()) for name in ("label", "series"))
+    largest = data.loc[data.groupby("series", sort=False)["value"].idxmax()]
+    show = words.percent if percent else words.rounded
+    values = "; ".join(
+        f"{one['series']} {show(one['value'], 2)} ({one['label']})"
+        for one in largest.to_dict("records")
+    )
+    summary = f"{value_title}, the largest of each: {values}."
+    spec = _dots_spec(labels, series, value_title, x_range, percent)
+    return Chart(((spec, data.assign(drawn=data["value"].clip(*x_range))),), summary, data)
 
 
 # ---- specs, written in Altair ----------------------------------------------------------------
@@ -367,28 +374,42 @@ def _bars_spec(methods: tuple[str, ...], value_title: str, number: str) -> alt.T
 
 @spec
 def _dots_spec(
-    labels: tuple[str, ...], series: tuple[str, ...], value_title: str
+    labels: tuple[str, ...],
+    series: tuple[str, ...],
+    value_title: str,
+    x_range: tuple[float, float],
+    percent: bool,
 ) -> alt.TopLevelMixin:
     import altair as alt
 
-    colors = [theme.NEUTRAL, theme.COLORS["batch"], theme.COLORS["weight"], theme.COLORS["layer"]]
-    shapes = ["diamond", "circle", "triangle-up", "square"]
-    base = alt.Chart().encode(y=alt.Y("label:N", sort=list(labels), title=None, axis=None))
-    scale = alt.Scale(type="log", domainMin=LOWEST)
-    axis = alt.Axis(format="~e", tickCount=6)
+    colors = [theme.NEUTRAL, *(color for color, _, _ in theme.SERIES[:2])]
+    shapes = ["diamond", "circle", "triangle-up"]
+    scale = alt.Scale(type="linear" if percent else "log", domain=x_range, nice=False)
+    # The first tick of a logarithm is where 0 is drawn; the others get the minus of print.
+    small = (
+        f"datum.value < {1.01 * x_range[0]} ? '0' : replace(format(datum.value, '~e'), '-', '−')"
+    )
+    axis = alt.Axis(format="~%") if percent else alt.Axis(labelExpr=small, tickCount=8)
+    named = alt.Axis(labelLimit=240, labelFontSize=12, labelOverlap=False)
     # Outlines, so that marks in one place are all seen.
-    marks = base.mark_point(filled=False, size=140, strokeWidth=2.5, opacity=1).encode(
+    marks = alt.Chart().mark_point(filled=False, size=110, strokeWidth=2.5, opacity=1)
+    return marks.encode(
+        y=alt.Y("label:N", sort=list(labels), title=None, axis=named),
         x=alt.X("drawn:Q", title=value_title, scale=scale, axis=axis),
-        color=alt.Color("series:N", scale=alt.Scale(domain=series, range=colors), title=None),
+        color=alt.Color(
+            "series:N",
+            scale=alt.Scale(domain=series, range=colors),
+            # Beside the names of the rows a telephone has room for one.
+            legend=alt.Legend(columns=1, symbolSize=110, rowPadding=0),
+            title=None,
+        ),
         shape=alt.Shape("series:N", scale=alt.Scale(domain=series, range=shapes), title=None),
         tooltip=[
-            alt.Tooltip("label:N", title="pair"),
+            alt.Tooltip("label:N", title="row"),
             alt.Tooltip("series:N", title="what"),
-            alt.Tooltip("value:Q", title=value_title, format=".2~e"),
+            alt.Tooltip("value:Q", title=value_title, format=".2%" if percent else ".2~e"),
         ],
-    )
-    names = row_names(base, "label", baseline="bottom", dy=-8)
-    return alt.layer(marks, names).properties(height={"step": 46})
+    ).properties(height=340)
 
 
 def _looks(methods: tuple[str, ...]) -> tuple[alt.Color, alt.StrokeDash, alt.Shape]:

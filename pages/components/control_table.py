@@ -212,7 +212,7 @@ CONTROLS = _table(
         "tables: The three tables | library: Own ops against TensorFlow's | "
         "layer: Batch against layer | weight: Why weight norm lost",
     ),
-    _choice("setting", "Trained", report.SETTINGS, "as-run"),
+    _choice("setting", "Setting", report.SETTINGS, "as-run"),
     _choice("numbers", "Numbers", "digits: A batch of digits | random"),
     _choice(
         *("quantity", "Compare"),

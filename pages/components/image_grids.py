@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import streamlit as st
 
-from pages.components import theme
+from pages.components import charts, theme
+
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
+
+_ACROSS = 6  # filters in a row
 
 
 def digits(images: np.ndarray, columns: int, scale: int = 2) -> np.ndarray:
@@ -20,20 +26,53 @@ def digits(images: np.ndarray, columns: int, scale: int = 2) -> np.ndarray:
     return _tiles(255 - images[..., None], columns, scale, gap=1, background=255)[..., 0]
 
 
-def filters(kernel: np.ndarray, columns: int, scale: int = 12) -> np.ndarray:
-    """Filters as one picture: blue negative, white zero, orange positive, one scale for all.
+def filters(kernel: np.ndarray, limit: float) -> tuple[dict[str, Any], pd.DataFrame]:
+    """The filters as a panel of a `charts.Chart`, six in a row, with the scale of their colours.
 
-    kernel: (height, width, 1, filters). Returns uint8 (…, …, 3).
+    kernel: (height, width, 1, filters). limit: where the scale ends on both sides of its white 0,
+    so that filters drawn apart can be compared.
     """
-    filters = np.moveaxis(np.asarray(kernel)[:, :, 0, :], -1, 0)
-    level = filters / max(float(np.abs(filters).max()), 1e-12)
-    ends = [
-        np.array([int(theme.COLORS[m][i : i + 2], 16) for i in (1, 3, 5)])
-        for m in ("batch", "weight")
+    height, width, _, count = kernel.shape
+    rows = [
+        {"filter": one, "left": left + one % _ACROSS * width, "weight": float(weight)}
+        | {"top": top + one // _ACROSS * height}
+        for (top, left, _, one), weight in np.ndenumerate(kernel)
     ]
-    end = np.where(level[..., None] < 0, ends[0], ends[1])
-    colors = 255 + np.abs(level)[..., None] * (end - 255)
-    return _tiles(colors.round().astype(np.uint8), columns, scale, gap=0, background=128)
+    return _filters_spec(height, width, count, limit), charts.frame(rows)
+
+
+@charts.spec
+def _filters_spec(height: int, width: int, count: int, limit: float) -> alt.TopLevelMixin:
+    import altair as alt
+
+    negative, positive = (color for color, _, _ in theme.SERIES[:2])
+    colors = alt.Scale(
+        domain=(-limit, 0, limit), range=(negative, "white", positive), interpolate="rgb"
+    )
+    across = alt.Scale(domain=(0, _ACROSS * width), nice=False)
+    down = alt.Scale(domain=(0, math.ceil(count / _ACROSS) * height), nice=False, reverse=True)
+    legend = alt.Legend(gradientLength=200, values=[-limit, 0, limit], format=".2~f", orient="top")
+
+    def squares(high: int, wide: int) -> alt.Chart:
+        """Each from (left, top), so high and wide."""
+        ends = alt.Chart().transform_calculate(
+            right=f"datum.left + {wide}", bottom=f"datum.top + {high}"
+        )
+        return ends.mark_rect().encode(
+            x=alt.X("left:Q", scale=across, axis=None),
+            x2="right:Q",
+            y=alt.Y("top:Q", scale=down, axis=None),
+            y2="bottom:Q",
+        )
+
+    pixels = squares(1, 1).encode(
+        color=alt.Color("weight:Q", scale=colors, legend=legend, title=None),
+        tooltip=[alt.Tooltip("filter:Q"), alt.Tooltip("weight:Q", format=".4f")],
+    )
+    corners = f"datum.left % {width} == 0 && datum.top % {height} == 0"
+    frames = squares(height, width).transform_filter(corners)
+    frames = frames.mark_rect(fillOpacity=0, stroke=theme.NEUTRAL, strokeWidth=2)
+    return alt.layer(pixels, frames).properties(height=340)
 
 
 def show(
@@ -42,7 +81,7 @@ def show(
     summary: str,
     width: int | Literal["content", "stretch"] = "content",
 ) -> None:
-    """Draw a picture from `digits` or `filters`; summary is for screen readers."""
+    """Draw a picture from `digits`; summary is for screen readers."""
     st.image(picture, caption=caption, width=width, alt=summary, output_format="PNG")
 
 

@@ -230,12 +230,17 @@ LESSONS: tuple[Lesson, ...] = (
     Lesson(
         *("filters", "Why weight norm lost", 6, "report"),
         {"part": "weight"},
-        f"In the report weight norm came last, with {report.PUBLISHED['weight'].accuracy:.1%}. "
-        "A bad method, or a bad program?",
-        "Look at the thirty filters after training.",
+        "In the report weight norm came last, with "
+        f"{report.PUBLISHED['weight'].accuracy:.1%}, behind no normalization. Whose fault is that?",
+        "Look at the thirty filters. Then train as the equations say: is it ahead now?",
         {
-            "A bad method": lambda seen: seen["lead"] <= 0,
-            "A bad program": lambda seen: seen["lead"] > 0,
+            "The method's: trained, it is still behind": lambda seen: (
+                seen["settled"] and seen["lead"] < 0
+            ),
+            "The program's: trained, it is ahead": lambda seen: (
+                seen["settled"] and seen["lead"] > 0
+            ),
+            "Three seeds cannot tell": lambda seen: not seen["settled"],
         },
     ),
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pages.lab.words import rounded
+from pages.lab.words import number, rounded
 
 if TYPE_CHECKING:
     from pages.lab.reference import Comparison
@@ -29,18 +30,51 @@ def compare(images: np.ndarray | None, batch: int, seed: int, **options: Any) ->
 
 
 def label(pair: Comparison) -> str:
-    """`layer norm · keras LayerNormalization (over C)`."""
-    where = pair.own_settings.split(", epsilon")[0]
-    names = f"{pair.own} · {pair.library}"
-    return f"{names} ({where})" if where.startswith("over") else names
+    """`LayerNormalization (H, W, C)`: the library's name, and what of it has a name of its own."""
+    part = _first(pair.library_settings)
+    if "group" not in part:
+        part = _first(pair.own_settings).removeprefix("over ")
+    name = pair.library.removeprefix("keras ")
+    return f"{name} ({part})" if part else name
+
+
+def _first(settings: str) -> str:
+    """The axes or groups of a side; nothing where its name says it all."""
+    first = settings.split(", epsilon")[0]
+    return first if first.startswith("over") or first.endswith(("group", "groups")) else ""
+
+
+def different(pair: Comparison, quantity: str) -> list[str]:
+    """The settings that differ between the sides and that this quantity depends on."""
+    own, library = pair.own_settings, pair.library_settings
+    found = []
+    if quantity.startswith("moving"):
+        found.append(_apart("momentum", *(_value(one, "momentum") for one in (own, library))))
+        if quantity == "moving variance" and "unbiased" in library:
+            found.append("n − 1 in place of n")
+    elif quantity != "dbeta":
+        sides = (_first(own).removeprefix("over "), _first(library).removeprefix("over "))
+        if own.startswith("over") and library.startswith("over"):
+            found.append(_apart("axes", *sides))
+        found.append(_apart("epsilon", *(_value(one, "epsilon") for one in (own, library))))
+    return [one for one in found if one]
+
+
+def _value(settings: str, name: str) -> str:
+    given = re.search(rf"{name} ([\w.-]+)", settings)
+    return number(float(given[1])) if given else ""
+
+
+def _apart(name: str, own: str, library: str) -> str:
+    return f"{name} ({own} against {library})" if own != library else ""
 
 
 def rows(pairs: Sequence[Comparison], quantity: str) -> list[dict[str, str | float]]:
     """label, series, value: this quantity's difference and both sides' errors, pair by pair."""
-    series = ("between the two", "own ops' error", "library's error")
+    series = ("Between the two", "Own ops' error", "Library's error")
     return [
         {"label": name, "series": one, "value": value}
-        for name, *values in _sides(pairs, quantity)
+        for _, name, *values in _sides(pairs, quantity)
         for one, value in zip(series, values, strict=True)
     ]
 
@@ -69,40 +103,59 @@ def every_row(pairs: Sequence[Comparison]) -> list[dict[str, str]]:
 class Found:
     """What the pairs say of one quantity.
 
-    widest: the label of the pair that differs most; difference: by how much. rounding: the largest
-    error of any side in float32. closer: in how many of the `count` pairs the own side is closer to
-    float64; level: in how many neither is.
+    widest: the label of the pair that differs most; difference: by how much; own_error,
+    library_error: of its sides in float32; different: the settings that differ in it. closer: in
+    how many of the `count` pairs the own side is closer to float64; level: in how many neither is.
     """
 
     widest: str
     difference: float
-    rounding: float
+    own_error: float
+    library_error: float
+    different: tuple[str, ...]
     closer: int
     level: int
     count: int
+
+    @property
+    def rounding(self) -> float:
+        """How far apart two sides can be that have the same formula: both errors together."""
+        return self.own_error + self.library_error
 
 
 def found(pairs: Sequence[Comparison], quantity: str) -> Found:
     """The facts of one quantity; every quantity has a pair that has it."""
     sides = _sides(pairs, quantity)
-    widest, difference, *_ = max(sides, key=lambda one: one[1])
+    widest = max(sides, key=lambda one: one.difference)
     return Found(
-        widest,
-        difference,
-        rounding=max(max(own, library) for _, _, own, library in sides),
-        closer=sum(own < library for _, _, own, library in sides),
-        level=sum(own == library for _, _, own, library in sides),
+        widest.label,
+        widest.difference,
+        widest.own_error,
+        widest.library_error,
+        tuple(different(widest.pair, quantity)),
+        closer=sum(one.own_error < one.library_error for one in sides),
+        level=sum(one.own_error == one.library_error for one in sides),
         count=len(sides),
     )
 
 
-def _sides(pairs: Sequence[Comparison], quantity: str) -> list[tuple[str, float, float, float]]:
-    """(label, difference, own error, library's error) of the pairs that have the quantity."""
+class _Sides(NamedTuple):
+    """One quantity of one pair."""
+
+    pair: Comparison
+    label: str
+    difference: float
+    own_error: float
+    library_error: float
+
+
+def _sides(pairs: Sequence[Comparison], quantity: str) -> list[_Sides]:
+    """The pairs that have the quantity."""
     sides = []
     for pair in pairs:
         weight_norm = {"dx": "dv", "dgamma": "dg"} if "dv" in pair.differences else {}
         name = weight_norm.get(quantity, quantity)
         if name in pair.differences:
-            errors = (pair.own_errors[name], pair.library_errors[name])
-            sides.append((label(pair), pair.differences[name], *errors))
+            numbers = (pair.differences[name], pair.own_errors[name], pair.library_errors[name])
+            sides.append(_Sides(pair, label(pair), *numbers))
     return sides

@@ -38,6 +38,12 @@ SHOWN_FROM = 0.8  # accuracies below are over in a moment
 # Percentage points of test accuracy that count as none: the standard error of 10,000 test images.
 MARGIN_POINTS = 0.2
 
+# Who reads "the report" on a page finds here what it is.
+ABOUT = (
+    "“The report” is a published solution of Assignment 01000 of the course IST 597 (fall 2019): "
+    "batch, weight and layer norm from basic TensorFlow ops, compared on MNIST."
+)
+
 Column = Mapping[str, Any]  # of a reproduction
 
 
@@ -168,7 +174,7 @@ def table_rows(table: Table, own: Table) -> list[dict[str, str]]:
 
     own: this machine's, shown where it has any.
     """
-    names = ["", "Published", "Recorded", "Difference"]
+    names = ["Method", "Published", "Recorded", "Difference"]
     if any(cell.ours != "–" for _, cells in own.rows for cell in cells):
         names += ["This machine", "Its difference"]
     rows = []
@@ -276,14 +282,16 @@ def mean_steps(column: Column, level: float) -> float | None:
 # ---- rows of charts --------------------------------------------------------------------------
 
 
-def loss_rows(reproduction: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """method, epoch, loss, low, high: the loss of each epoch, with its range over the seeds."""
+def accuracy_dots(reproduction: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """label, series, value: the test accuracy as published, and that of each seed."""
     return [
-        {"method": method, "epoch": epoch, **_range("loss", values)}
+        {"label": title(method), "series": series, "value": value}
         for method in METHODS
-        for epoch, values in enumerate(
-            zip(*reproduction["columns"][method]["loss"], strict=True), start=1
+        for series, values in (
+            ("Published", [PUBLISHED[method].accuracy]),
+            ("Trained again, each seed", reproduction["columns"][method]["accuracy"]),
         )
+        for value in values
     ]
 
 

@@ -9,41 +9,46 @@ import streamlit as st
 
 from pages.components import charts, controls, page, server, source, turns
 from pages.lab import library, report
-from pages.lab.words import points, rounded
+from pages.lab.words import count, listed, points, rounded
 
 if TYPE_CHECKING:
     from pages.lab.reference import Comparison
 
 QUESTION = (
-    "The same formula, the same numbers, written from basic ops and taken from the library. Will "
-    "they differ by nothing, by rounding, or by more? And which side is closer to the truth?"
+    "Own ops and the library's, same formula, same numbers: do they differ by more than rounding?"
 )
+LOWEST, HIGHEST = 1e-10, {False: 1.0, True: 1e5}  # of the axis, by whether defaults are left alone
+SETTINGS = ("numbers", "batch", "eps", "seed")
 _ONE_AT_A_TIME = threading.Lock()  # a comparison takes hundreds of megabytes for a moment
 
 
 def show() -> None:
-    with page.control_box():
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            numbers = controls.control("numbers")
-            defaults = controls.control("defaults")
-        for column, name in zip(st.columns(3), ("batch", "eps", "seed"), strict=True):
-            with column:
-                controls.control(name)
-        quantity = controls.control("quantity")
-    batch, epsilon, seed = (controls.get(name) for name in ("batch", "eps", "seed"))
+    with page.control_box(), st.container(horizontal=True, vertical_alignment="bottom"):
+        quantity = controls.control("quantity", width="content")
+        defaults = controls.control("defaults")
+    numbers, batch, epsilon, seed = (controls.get(name) for name in SETTINGS)
     with turns.let_others():
         pairs = compare(server.data().checksum, numbers, batch, epsilon, seed, defaults)
     data = "" if numbers == "digits" else "Random numbers"
     charts.show(
-        charts.dots(library.rows(pairs, quantity), f"Largest difference in {quantity}"),
+        charts.dots(
+            library.rows(pairs, quantity),
+            f"Largest difference in {quantity}",
+            x_range=(LOWEST, HIGHEST[defaults]),
+        ),
         f"Live: {charts.caption_for('batch', 'eps', 'seed', data=data)}. Each side's error is its "
-        "distance from its own formula in float64. Marks at the left edge are 0.",
+        "distance from its own formula in float64.",
         key="library_dots",
+        main=True,
     )
+    page.answer(answer(library.found(pairs, quantity), quantity))
+    with st.expander("More settings", icon=":material/tune:", key="library_settings"):
+        for column, name in zip(st.columns(len(SETTINGS)), SETTINGS, strict=True):
+            controls.control(name, column)
     with st.expander("Every quantity, and milliseconds", icon=":material/table:"):
         table = charts.frame(library.every_row(pairs)).fillna("")
         st.dataframe(table, hide_index=True, key="library_table")
-    page.answer(answer(library.found(pairs, quantity), quantity, defaults))
+    st.caption(report.ABOUT)
 
     from normlib import normalize
     from pages.lab import reference
@@ -63,26 +68,25 @@ def compare(
         return library.compare(images, batch, seed, epsilon=epsilon, library_defaults=defaults)
 
 
-def answer(found: library.Found, quantity: str, defaults: bool) -> str:
+def answer(found: library.Found, quantity: str) -> str:
     """What the dots say of this quantity."""
-    rounding = rounded(found.rounding, 2)
-    text = (
-        f"The largest difference in {quantity} is {rounded(found.difference, 2)} ({found.widest})."
+    difference, own, theirs = (
+        rounded(value, 2) for value in (found.difference, found.own_error, found.library_error)
     )
-    if not defaults:
-        other = found.count - found.closer - found.level
+    text = f"The largest difference in {quantity} is {difference} ({found.widest})"
+    if found.difference > found.rounding:
+        why = f": the two sides differ in {listed(found.different)}" if found.different else ""
         return (
-            f"{text} It is rounding: neither side is further than {rounding} from float64. The own "
-            f"ops are closer to the truth in {found.closer} of {found.count} pairs, the library in "
-            f"{other}, and {found.level} are level."
+            f"{text}. That is not rounding, which explains {rounded(found.rounding, 2)} at "
+            f"most{why}."
         )
-    if found.difference > 2 * found.rounding:
-        return (
-            f"{text} Rounding explains {rounding} at most: two things of the same name differ by "
-            f"{found.difference / found.rounding:,.0f} times that, because epsilon, momentum and "
-            "axes are not the same."
-        )
-    return f"{text} For this quantity the defaults change no more than rounding does."
+    level = f", and {found.level} {'is' if found.level == 1 else 'are'} level"
+    return (
+        f"{text}. It is rounding: the own ops are {own} from the same formula in float64 there, "
+        f"the library {theirs}. The own ops are closer to float64 in {found.closer} of "
+        f"{count(found.count, 'pair')}, the library in {found.count - found.closer - found.level}"
+        f"{level if found.level else ''}."
+    )
 
 
 def in_training() -> None:

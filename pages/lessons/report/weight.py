@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import streamlit as st
 
@@ -9,58 +11,48 @@ from normlib.config import TrainConfig
 from pages.components import charts, controls, image_grids, page, source, theme
 from pages.lab import report
 from pages.lab.latex import FORMULAS
+from pages.lab.verdict import Verdict
 from pages.lab.words import minus, percent, points
-
-SHOWN = {
-    "as-run": "As the report ran it: constant kernel",
-    "as-written": "As its equations say: v and g trained",
-}
 
 
 def QUESTION() -> str:
     weight, none = (percent(report.PUBLISHED[name].accuracy, 2) for name in ("weight", "none"))
-    return (
-        f"Weight norm came last in the report: {weight}, below no normalization at all ({none}). "
-        "Look at its thirty filters after training. What happened?"
-    )
+    return f"Weight norm came last in the report: {weight}, below none at all ({none}). Why?"
 
 
 def show() -> None:
-    run, written = (report.recorded(setting) for setting in SHOWN)
-    kernels = [report.kernel(recorded) for recorded in (run, written)]
-    for column, heading, recorded, kernel in zip(
-        st.columns(2, gap="large"), SHOWN.values(), (run, written), kernels, strict=True
-    ):
-        with column:
-            st.markdown(f"**{heading}**")
-            least, most = (minus(f"{value:.4f}") for value in (kernel.min(), kernel.max()))
-            image_grids.show(
-                image_grids.filters(kernel, 6, 9),
-                f"{report.caption(recorded, seeds=1)}. Blue negative, orange positive; weights "
-                f"from {least} to {most}.",
-                f"Thirty 5 by 5 filters, {report.distinct(kernel)} of them different.",
-                width="stretch",
+    with page.control_box():
+        recorded = report.recorded(controls.control("setting"))
+    setting = recorded["setting"]
+    kernels = {one: report.kernel(report.recorded(one)) for one in report.SETTINGS}
+    kernel, limit = kernels[setting], max(float(np.abs(one).max()) for one in kernels.values())
+    chart = charts.curves(
+        [
+            row | {"method": name}
+            for name, method in (
+                ("none", "none"),
+                (theme.CONSTANT_KERNEL if setting == "as-run" else "weight", "weight"),
             )
-    rows = [
-        row | {"method": name}
-        for name, recorded, method in (
-            ("none", run, "none"),
-            (theme.CONSTANT_KERNEL, run, "weight"),
-            ("weight", written, "weight"),
-        )
-        for row in report.accuracy_rows(recorded, [method])
-    ]
-    charts.show(
-        charts.curves(
-            rows,
-            *("step", "accuracy", "Step", f"Accuracy on the last {report.ACCURACY_WINDOW} batches"),
-            percent=True,
-            y_range=(report.SHOWN_FROM, 1.0),
-        ),
-        report.caption(run, "bands: the seeds", setting=False),
-        key="weight_accuracy",
+            for row in report.accuracy_rows(recorded, [method])
+        ],
+        *("step", "accuracy", "Step", f"Accuracy on the last {report.ACCURACY_WINDOW} batches"),
+        percent=True,
+        y_range=(report.SHOWN_FROM, 1.0),
     )
-    page.answer(answer(*kernels))
+    counted = f"Thirty 5 by 5 filters, {report.distinct(kernel)} of them different."
+    panels = (image_grids.filters(kernel, limit), *chart.panels)
+    ends = dict.fromkeys(minus(f"{value:.4f}") for value in (kernel.min(), kernel.max()))
+    charts.show(
+        charts.Chart(panels, f"{counted} {chart.summary}", chart.table),
+        f"{report.caption(recorded, 'bands: the seeds')}. Left: weight norm's thirty filters after "
+        f"training with seed {recorded['seeds'][0]}, weights {' to '.join(ends)}.",
+        key="weight_story",
+        main=True,
+        widths=(2, 3),
+    )
+    found = lead()
+    page.answer(answer(kernels), lead=found.mean, settled=found.differs)
+    st.caption(f"{report.ABOUT} A pair is two trainings with the same seed.")
     if st.button("Open the report's weight norm on Train", icon=":material/play_circle:"):
         open_on_train(report.config("weight", "as-run"))
 
@@ -74,6 +66,12 @@ def show() -> None:
     )
 
 
+def lead() -> Verdict:
+    """Trained weight norm against no normalization, in points of test accuracy."""
+    written = report.recorded("as-written")
+    return report.accuracy_verdict(*(report.column(written, one) for one in ("weight", "none")))
+
+
 def open_on_train(config: TrainConfig) -> None:
     """Go to the Train page with the settings of this training."""
     for name, setting in controls.CONTROLS.items():
@@ -82,21 +80,20 @@ def open_on_train(config: TrainConfig) -> None:
     st.switch_page(page.ROOT / page.PAGES["train"].file)
 
 
-def answer(constant: np.ndarray, trained: np.ndarray) -> str:
+def answer(kernels: Mapping[str, np.ndarray]) -> str:
     """What the filters and the accuracies say together."""
-    run, written = (report.recorded(setting) for setting in SHOWN)
-    none = report.column(run, "none")
-    with_constant, with_trained = (report.column(one, "weight") for one in (run, written))
-    columns = (with_constant, with_trained, none)
-    means = [percent(report.mean_accuracy(column), 2) for column in columns]
-    found = report.accuracy_verdict(with_trained, none)
+    constant, trained = kernels["as-run"], kernels["as-written"]
+    with_constant, with_trained, none = (
+        percent(report.mean_accuracy(report.column(report.recorded(setting), method)), 2)
+        for setting, method in (("as-run", "weight"), ("as-written", "weight"), ("as-run", "none"))
+    )
     still = "still" if report.moved(constant) < 1e-4 else "no longer"
     return (
-        f"The report's column has {different(constant)}: every weight is {still} "
-        f"1/√{constant.size} = {constant.size**-0.5:.4f}, where it began. v and g were constants "
-        f"over the whole kernel and never trained, so {means[0]} is what two layers learn behind "
-        f"one fixed blur.\n\nWith v and g trained it has {different(trained)} and {means[1]}, "
-        f"against {means[2]} with no normalization: {points(found.mean)}, {found.settled}."
+        f"As the report ran it, the convolution has {different(constant)}: every weight is {still} "
+        f"1/√{constant.size} = {constant.size**-0.5:.4f}, because v and g were constants and only "
+        f"the biases and the two layers after it were trained. They reach {with_constant}. With v "
+        f"and g trained it has {different(trained)} and {with_trained}, against {none} with no "
+        f"normalization: {points(lead().mean)}, {lead().settled}."
     )
 
 
