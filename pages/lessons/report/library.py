@@ -26,9 +26,10 @@ def show() -> None:
     with page.control_box(), st.container(horizontal=True, vertical_alignment="bottom"):
         quantity = controls.control("quantity", width="content")
         defaults = controls.control("defaults")
-    numbers, batch, epsilon, seed = (controls.get(name) for name in SETTINGS)
-    with turns.let_others():
-        pairs = compare(server.data().checksum, numbers, batch, epsilon, seed, defaults)
+        numbers, batch, epsilon, seed = (controls.get(name) for name in SETTINGS)
+        # Beside the controls, where the spinner moves nothing.
+        with st.spinner("Comparing", width="content"), turns.let_others():
+            pairs = compare(server.data().checksum, numbers, batch, epsilon, seed, defaults)
     data = "" if numbers == "digits" else "Random numbers"
     charts.show(
         charts.dots(
@@ -58,7 +59,7 @@ def show() -> None:
     in_training()
 
 
-@st.cache_resource(max_entries=16, show_spinner="Comparing with TensorFlow and Keras.")
+@st.cache_resource(max_entries=16, show_spinner=False)
 def compare(
     checksum: str, numbers: str, batch: int, epsilon: float, seed: int, defaults: bool
 ) -> list[Comparison]:
