@@ -10,7 +10,8 @@ from live_pages import pressed, ran
 from streamlit.testing.v1 import AppTest
 
 from pages.components import number_table
-from pages.lab.arithmetic import KERNELS, TABLES, normalization_steps, parse_table
+from pages.lab.arithmetic import KERNELS, TABLES, format_table, normalization_steps, parse_table
+from pages.lessons.step_by_step.gamma_beta import NEXT
 
 OFFERED = {
     "table": ("batch", "layer", "rms", "weight"),
@@ -54,7 +55,7 @@ def test_a_cold_page_shows_the_whole_lesson():
     assert "x is 1.4 standard deviations above the mean of the 4 highlighted" in (
         app.success[0].value
     )
-    assert "only those in its column" in app.success[0].value
+    assert "changes 4 of the 12 z, all in its column" in app.success[0].value
     assert len(app.get("vega_lite_chart")) == 3
     written = [one.value for one in app.latex]
     assert any(r"\mu = \frac{-3 + 3 + 11 + 5}{4} = 4" in one for one in written)
@@ -104,18 +105,94 @@ def test_the_chosen_cell_follows_the_link_and_the_selectors():
 
 def test_a_batch_of_one_is_explained():
     app = opened(x=TABLES["one"])
-    assert "from a batch of one batch norm learns β and nothing else" in app.success[0].value
+    assert "from a batch of one batch norm learns β alone" in app.success[0].value
     assert app.button_group(key="row").value == "1"
     assert "changes 3 of the 3 z" in answer(x=TABLES["one"], method="layer")
 
 
 def test_presets_and_edits_reach_the_link():
-    app = pressed(opened(), "x_constant")
+    app = ran(opened(row="1").selectbox(key="_x_preset").set_value("outlier"))
+    assert address(app, "x") == TABLES["outlier"]
+    assert [address(app, name) for name in ("row", "column")] == ["3", "2"]
+    app = ran(app.selectbox(key="_x_preset").set_value("constant"))
     assert address(app, "x") == TABLES["constant"]
     assert address(app, "column") == "3"  # the constant one
     app = typed(app, "x", 0, "Feature 1", "7,5")
     assert address(app, "x").startswith("7.5_")
+    assert app.selectbox(key="_x_preset").value == "own"
     assert not app.warning
+
+
+def was(app: AppTest, panel: int) -> list[str]:
+    data = pa.ipc.open_stream(app.get("vega_lite_chart")[panel].proto.data.data).read_pandas()
+    return [f"{cell}: {text}" for cell, text in zip(data["cell"], data["was"], strict=True) if text]
+
+
+def test_an_edit_chooses_its_cell_and_marks_what_it_changed():
+    app = typed(opened(), "x", 0, "Feature 2", "50")
+    assert [address(app, name) for name in ("row", "column")] == ["1", "2"]
+    assert "example 1, feature 2" in app.success[0].value
+    assert was(app, 0) == ["1,2: was −3"]
+    assert was(app, 1) == ["1,2: was −1.4", "2,2: was −0.2", "3,2: was 1.4", "4,2: was 0.2"]
+    app = ran(app.selectbox(key="method").set_value("layer"))
+    assert [one[:3] for one in was(app, 2)] == ["1,1", "1,2", "1,3"]
+    app = ran(app.number_input(key="_x_0_1").set_value(-3.0))
+    assert address(app, "x") == TABLES["default"]
+    assert was(app, 0) == ["1,2: was 50"]
+
+
+@pytest.mark.parametrize(
+    ("method", "x", "extent"),
+    [
+        ("batch", "outlier", "column"),
+        ("layer", "outlier", "row"),
+        ("rms", "outlier", "row"),
+        ("batch", "one", "none"),
+        ("layer", "one", "row"),
+        ("weight", "default", "column"),
+    ],
+)
+def test_the_lesson_on_an_outlier_is_judged_by_the_results_that_change(method, x, extent):
+    app = opened(method=method, x=TABLES[x])
+    assert app.session_state["_facts"]["spoils"] == extent
+
+
+def test_the_lesson_on_relu_is_judged_by_what_is_cut():
+    def cut(**parameters: str) -> float:
+        return opened(show="relu", **parameters).session_state["_facts"]["cut"]
+
+    assert cut() == 6 / 12
+    assert cut(beta="-3") == 1
+    assert cut(beta="3") == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "x", "here", "later"),
+    [
+        ("batch", "default", True, False),
+        ("batch", "one", True, False),
+        ("layer", "default", False, False),
+        ("rms", "default", False, False),
+        ("layer", "one", True, False),
+        ("batch", "next", True, True),
+        ("weight", "default", True, True),
+    ],
+)
+def test_the_lesson_on_undoing_is_judged_by_what_can_be_given_back(method, x, here, later):
+    table = TABLES.get(x) or format_table(NEXT)
+    for affine in ("own", "undo"):
+        facts = opened(show="undo", method=method, x=table, affine=affine).session_state["_facts"]
+        assert (facts["here"], facts["next"]) == (here, later)
+
+
+def test_of_a_batch_of_two_only_the_sign_is_left():
+    text = answer(x=TABLES["two"], row="1", column="1")
+    assert "only the sign of their difference is left" in text and "here 0.999999" in text
+
+
+def test_gamma_and_beta_of_the_sliders_hold_where_undoing_was_chosen_before():
+    told = answer(show="relu", beta="3", affine="undo")
+    assert "0 of the z" in told
 
 
 @pytest.mark.parametrize(
@@ -127,6 +204,9 @@ def test_a_hostile_cell_gets_a_sentence_and_keeps_its_number(text, reason):
     assert f"Example 2, feature 2: {reason}" in warning.value
     assert warning.value.endswith("It stays 3.")
     assert address(app, "x") == TABLES["default"]
+    editor = next(one for one in app.dataframe if "Feature 2" in one.value)
+    assert editor.value["Feature 2"].tolist() == ["-3", "3", "11", "5"]
+    assert editor.proto.id != typed(opened(), "x", 1, "Feature 2", "4").dataframe[0].proto.id
 
 
 @pytest.mark.parametrize("name", ["x", "v", "g"])
@@ -161,16 +241,18 @@ def test_a_kernel_of_zeros_has_no_arrows_and_an_answer():
 def test_rms_norm_has_no_beta(show):
     app = opened(method="rms", show=show, beta="1", affine="undo" if show == "undo" else "own")
     specs = [json.loads(chart.proto.spec) for chart in app.get("vega_lite_chart")]
-    words = [app.success[0].value, app.info[0].value, *(spec["title"] for spec in specs)]
-    words += [one.label for one in app.button]
+    words = [
+        app.success[0].value,
+        *(spec.get("title", json.dumps(spec, ensure_ascii=False)) for spec in specs),
+    ]
     assert not [one for one in words if "β" in one.replace("has no β", "") or "mean." in one]
     assert any("z = γ x̂" in one for one in words)
 
 
 def test_gamma_and_beta_undo_one_batch_and_no_other():
     undone = partial(answer, show="undo", affine="undo")
-    assert "the next batch has another mean" in undone()
-    assert "would be the same for any other x" in undone(x=TABLES["one"])
+    assert "12 of 12 z equal their x, and 0 of 12 in the next batch" in undone()
+    assert "z is β, whatever x is" in undone(x=TABLES["one"])
     layer = undone(method="layer")
     assert "3 of 12 z" in layer and "those of example 3" in layer
 
@@ -196,15 +278,17 @@ def test_relu_counts_what_it_cuts():
     z = normalization_steps("batch", x).z
     text = answer(show="relu")
     assert f"cuts {(x < 0).sum()} of the 12 numbers x, {(z < 0).sum()} of the normalized" in text
-    assert "it would cut 50%" in text
-    assert "it would cut 16%" in answer(show="relu", beta="1")
+    assert "it would be 50%" in text
+    assert "it would be 16%" in answer(show="relu", beta="1")
+    assert "β/γ" not in answer(show="relu", gamma="0")
 
 
-def test_the_button_undoes_the_normalization():
+def test_the_choice_undoes_the_normalization():
     app = opened(show="undo")
     assert "0 of 12 z equal their x" in app.success[0].value
-    assert "12 of 12 z equal their x" in pressed(app, "undo_button").success[0].value
-    assert address(app, "affine") == "undo"
+    chosen = ran(app.button_group(key="affine").set_value("undo"))
+    assert "12 of 12 z equal their x" in chosen.success[0].value
+    assert address(chosen, "affine") == "undo"
 
 
 def test_numbers_fit_their_cells():

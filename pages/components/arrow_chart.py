@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 Domain = tuple[tuple[float, float], tuple[float, float]]
 Arrow = tuple[str, str, ArrayLike, ArrayLike]  # name, group, start, tip
-SIZE = 270  # of the picture, in pixels
+WIDTH, HEIGHT = 292, 336  # of the picture, in pixels: the plane in it is square
+NAME = 11  # how far a name stands from its arrow, in pixels
 _HEAD = "M0,0L0.55,1.3L-0.55,1.3Z"  # of an arrow that points up and ends in its tip
 
 
@@ -36,36 +37,40 @@ def panel(
         reach = charts.round_up(1.15 * float(np.abs(ends).max()))
         domain = ((-reach, reach), (-reach, reach))
     moved = tip - start
-    # A name stands at the tip, or, where the arrow begins at another's tip, at its middle.
-    named = np.where(start.any(axis=1, keepdims=True), (start + tip) / 2, tip)
+    length = np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-12)
+    ahead = moved / length
+    aside = ahead[:, ::-1] * [1, -1] * np.where(ahead[:, :1] < 0, -1, 1)
+    full = np.array([name.startswith(thick) for name, *_ in arrows], bool)
+    # A name stands beyond the tip; that of a thick arrow beside its middle, since a thin one may
+    # go on the same way.
+    named = np.where(full[:, None], (start + tip) / 2, tip)
+    away = NAME * np.where(full[:, None], 1.3 * aside, ahead) * [1, -1]
     names, groups = [arrow[0] for arrow in arrows], [arrow[1] for arrow in arrows]
     data = {
         "series": names,
         "group": groups,
         **{"x": tip[:, 0], "y": tip[:, 1], "x0": start[:, 0], "y0": start[:, 1]},
-        **{"x_name": named[:, 0], "y_name": named[:, 1]},
+        **{"x_name": named[:, 0], "y_name": named[:, 1], "dx": away[:, 0], "dy": away[:, 1]},
         # Angles in Vega are degrees clockwise from straight up.
         "turn": np.degrees(np.arctan2(moved[:, 0], moved[:, 1])),
         "moves": moved.any(axis=1),
-        "full": [name.startswith(thick) for name in names],
+        "full": full,
     }
-    return _arrows_spec(title, domain, tuple(dict.fromkeys(groups)), SIZE), charts.frame(data)
+    return _arrows_spec(title, domain, tuple(dict.fromkeys(groups))), charts.frame(data)
 
 
 @charts.spec
-def _arrows_spec(
-    title: str, domain: Domain, groups: tuple[str, ...], size: int
-) -> alt.TopLevelMixin:
+def _arrows_spec(title: str, domain: Domain, groups: tuple[str, ...]) -> alt.TopLevelMixin:
     import altair as alt
 
     across, up = (alt.Scale(domain=ends, nice=False) for ends in domain)
     axis = alt.Axis(tickCount=5, format=".4~r")
-    palette = [theme.COLORS[name] for name in ("batch", "weight", "layer", "group")]
+    palette = [theme.color("", position) for position in range(len(groups))]
     base = alt.Chart().encode(
         color=alt.Color(
             "group:N",
             legend=None,
-            scale=alt.Scale(domain=groups, range=palette[: len(groups)]),
+            scale=alt.Scale(domain=groups, range=palette),
         ),
         tooltip=["series:N", alt.Tooltip("x:Q", format=".4~g"), alt.Tooltip("y:Q", format=".4~g")],
     )
@@ -87,16 +92,10 @@ def _arrows_spec(
             angle=alt.Angle("turn:Q", scale=None),
         )
     )
-    # Above the thin arrows and below the thick ones, which may point the same way.
-    names = [
+    across_px, up_px = (f"scale('{axis}', datum.{axis}_name) + datum.d{axis}" for axis in "xy")
+    names = (
         alt.Chart()
-        .transform_filter(condition)
-        .mark_text(dx=8, dy=dy, align="left", fontWeight="bold")
-        .encode(
-            x=alt.X("x_name:Q", scale=across, title=None),
-            y=alt.Y("y_name:Q", scale=up, title=None),
-            text="series:N",
-        )
-        for condition, dy in (("datum.full", 12), ("!datum.full", -10))
-    ]
-    return alt.layer(shaft, head, *names).properties(width=size, height=size, title=title)
+        .mark_text(fontWeight="bold", x=alt.expr(across_px), y=alt.expr(up_px))
+        .encode(text="series:N")
+    )
+    return alt.layer(shaft, head, names).properties(width=WIDTH, height=HEIGHT, title=title)

@@ -193,7 +193,7 @@ CONTROLS = _table(
     _choice("at", "Position", "1: Top left | 2: Top right | 3: Bottom left | 4: Bottom right"),
     _number("gamma", "Gamma", 1.0, -3.0, 3.0),
     _number("beta", "Beta", 0.0, -3.0, 3.0),
-    _choice("affine", "Gamma and beta", "own: Sliders | undo"),
+    _choice("affine", "Gamma and beta", "own: As set | undo"),
     # Backward pass
     _choice(
         *("pass", "View"),

@@ -1,6 +1,7 @@
 """Small tables of numbers, to edit and to look at: highlighted cells are averaged together.
 
-A click on a cell chooses it; so do, from the keyboard, the two selectors that `choose` draws.
+A click on a cell chooses it, and so does editing it; so do, from the keyboard, the two selectors
+that `choose` draws.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Mark = dict[str, Any]  # a cell or a word: its place, its text and how it looks
 GAP = 0.35  # between a table and what stands beside it, in cells
 MARGIN = 0.75  # for the names of rows, in cells
+HEIGHT = 336  # of a picture, in pixels
 
 
 # ---- to look at ------------------------------------------------------------------------------
@@ -37,10 +39,11 @@ def table(
     below: Mapping[str, np.ndarray] | None = None,
     beside: Mapping[str, np.ndarray] | None = None,
     own_column: int | None = None,
+    was: np.ndarray | None = None,
 ) -> list[Mark]:
     """A table (rows, columns) under the names of its columns, F1 F2 …, beside those of its rows.
 
-    highlighted, chosen: as of `cells`. below, beside: title -> one more line of numbers,
+    highlighted, chosen, was: as of `cells`. below, beside: title -> one more line of numbers,
     (columns,) or (rows,), such as the means; nothing to click, highlighted in the column or row of
     the chosen cell, or in `own_column`.
     """
@@ -50,7 +53,7 @@ def table(
     marks = [
         *(label(f"{column}{number + 1}", left=MARGIN + number) for number in range(columns)),
         *(label(f"{row}{number + 1}", top=1 + number, width=MARGIN) for number in range(rows)),
-        *cells(values, highlighted=highlighted, chosen=chosen),
+        *cells(values, highlighted=highlighted, chosen=chosen, was=was),
     ]
     for index, (title, line) in enumerate((below or {}).items()):
         top, on = 1 + rows + GAP + index, np.arange(columns) == own_column
@@ -71,11 +74,13 @@ def cells(
     highlighted: np.ndarray | None = None,
     chosen: tuple[int, int] | None = None,
     clicks: Mapping[tuple[int, int], str] | None = None,
+    was: np.ndarray | None = None,
 ) -> list[Mark]:
     """The cells of one table (rows, columns) whose first lies at (top, left), in cells.
 
     highlighted: as many, True where a cell is averaged with the chosen one.
     clicks: what a click on a cell chooses; "row,column", counted from 1, where not given.
+    was: the values before a change, nan where nothing changed.
     """
     on = np.zeros(values.shape) if highlighted is None else highlighted.reshape(values.shape)
     marks = []
@@ -83,14 +88,18 @@ def cells(
         click = f"{row + 1},{column + 1}" if clicks is None else clicks.get((row, column), "")
         mark = label(cell_text(float(value)), top + row, left + column)
         mark |= {"value": float(value), "kind": "highlighted" if on[row, column] else "plain"}
-        marks.append(mark | {"chosen": chosen == (row, column), "cell": click})
+        mark |= {"chosen": chosen == (row, column), "cell": click}
+        if was is not None and not np.isnan(was[row, column]):
+            mark["was"] = f"was {cell_text(float(was[row, column]))}"
+        marks.append(mark)
     return marks
 
 
 def label(text: str, top: float = 0, left: float = 0, width: float = 1) -> Mark:
     """A word in the place of a cell."""
     place = {"left": left, "right": left + width, "top": top, "bottom": top + 1}
-    return place | {"text": text, "value": 0.0, "kind": "label", "chosen": False, "cell": ""}
+    plain = {"value": 0.0, "kind": "label", "chosen": False, "cell": "", "was": ""}
+    return place | plain | {"text": text}
 
 
 def cell_text(value: float) -> str:
@@ -161,39 +170,55 @@ def _cells_spec(title: str, rows: float, columns: float, color: str) -> alt.TopL
         )
         .add_params(pick)
     )
-    around = frame.transform_filter("datum.chosen").mark_rect(
-        fillOpacity=0, stroke="currentColor", strokeWidth=3
-    )
+    around = [
+        frame.transform_filter(condition).mark_rect(fillOpacity=0, stroke=stroke, strokeWidth=3)
+        for condition, stroke in (
+            ("datum.was", theme.color("changed")),
+            ("datum.chosen", "currentColor"),
+        )
+    ]
     middle = alt.Chart().transform_calculate(
-        x="(datum.left + datum.right) / 2", y="(datum.top + datum.bottom) / 2"
+        x="(datum.left + datum.right) / 2",
+        # What it was stands under the number.
+        y="(datum.top + datum.bottom) / 2 - (datum.was ? 0.17 : 0)",
+        under="datum.bottom - 0.22",
     )
-    at = {"x": alt.X("x:Q", scale=across, axis=None), "y": alt.Y("y:Q", scale=down, axis=None)}
 
-    def texts(condition: str, **style: Any) -> alt.Chart:
-        text = middle.transform_filter(condition).mark_text(baseline="middle", **style)
-        return text.encode(**at, text="text:N")
+    def texts(condition: str, text: str = "text", y: str = "y", **style: Any) -> alt.Chart:
+        marks = middle.transform_filter(condition).mark_text(baseline="middle", **style)
+        return marks.encode(
+            x=alt.X("x:Q", scale=across, axis=None),
+            y=alt.Y(f"{y}:Q", scale=down, axis=None),
+            text=f"{text}:N",
+        )
 
     return alt.layer(
         boxes,
-        around,
-        texts("datum.kind == 'plain'"),
-        texts(highlighted, fontWeight="bold"),
+        *around,
+        texts("datum.kind == 'plain'", fontSize=15),
+        texts(highlighted, fontWeight="bold", fontSize=15),
         texts("datum.kind == 'label'", fontStyle="italic"),
-    ).properties(height=round(rows * 32), title=title)
+        texts("datum.was", "was", "under", fontSize=11),
+    ).properties(height=HEIGHT, title=title)
 
 
 # ---- to choose from -------------------------------------------------------------------------
 
 
 def choose(
-    rows: int, columns: int, row: str = "Example", column: str = "Feature"
+    rows: int,
+    columns: int,
+    row: str = "Example",
+    column: str = "Feature",
+    title: str = "The chosen cell, by hand",
 ) -> tuple[int, int]:
     """Which cell is taken apart: the two small selectors that a click on a cell moves too.
 
-    row, column: their labels. Returns the cell, counted from 0.
+    row, column: their labels. title: stands before them. Returns the cell, counted from 0.
     """
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader("The chosen cell, by hand", anchor=False, width="content")
+        if title:
+            st.subheader(title, anchor=False, width="content")
         options: dict[str, Any] = {"on_change": forget_click, "width": "content"}
         first = controls.control("row", label=row, choices=counted(rows), **options)
         second = controls.control("column", label=column, choices=counted(columns), **options)
@@ -257,14 +282,14 @@ def edit(
     # The editor keeps what was typed as changes to the table it began with. It begins again where
     # the table came from elsewhere (a link, a button), or the editor was away.
     if state["last"] != text or f"{name}_{state['turn']}" not in st.session_state:
-        state.update(turn=state["turn"] + 1, base=numbers)
+        state.update(turn=state["turn"] + 1, base=numbers, last=text)
     titles = [f"{column_name} {number}" for number in counted(columns)]
     row_names = [f"{row_name} {number}" for number in counted(len(numbers))]
     cells_of = zip(titles, state["base"].T, strict=True)
     frame = charts.frame({title: [f"{cell:.6g}" for cell in of] for title, of in cells_of})
     frame.index = [_short(one) if len(rows) > 1 else row_name for one in row_names]
     text_column = st.column_config.TextColumn
-    edited = st.data_editor(
+    st.data_editor(
         frame,
         key=f"{name}_{state['turn']}",
         num_rows="fixed",
@@ -273,19 +298,44 @@ def edit(
             **{title: text_column(_short(title), width=60) for title in titles},
         },
         alt=f"{controls.CONTROLS[name].label}: {text.replace('_', ', ')}",
+        on_change=_take_edits,
+        args=(name, numbers, row_names, titles),
     )
-    numbers = numbers.copy()  # the editor's base stays
-    for (row, column), typed in np.ndenumerate(edited.to_numpy()):
-        try:
-            numbers[row, column] = parse_cell(typed)
-        except ValueError as error:
-            stays = words.rounded(float(numbers[row, column]), 6)
-            where = f"{row_names[row]}, {titles[column].lower()}"
-            st.warning(f"{where}: {error}. It stays {stays}.")
-    state["last"] = format_table(numbers)
-    if state["last"] != controls.get(name):
-        controls.put(name, state["last"])
+    if refused := state.pop("refused", ""):
+        st.warning(refused)
     return numbers
+
+
+def put_cell(name: str, numbers: np.ndarray, row: int, column: int, value: float) -> np.ndarray:
+    """Change one number of the table of a setting; it is then the chosen cell."""
+    changed = numbers.copy()
+    changed[row, column] = value
+    controls.put(name, format_table(changed))
+    if len(changed) > 1:
+        controls.put("row", str(row + 1))
+    controls.put("column", str(column + 1))
+    forget_click()
+    return changed
+
+
+def _take_edits(
+    name: str, numbers: np.ndarray, row_names: Sequence[str], titles: Sequence[str]
+) -> None:
+    """What was typed, into the table; what is no number, into a sentence and out of the editor."""
+    state = st.session_state[f"_{name}"]
+    edits = st.session_state[f"{name}_{state['turn']}"]["edited_rows"]
+    for row, title in [(int(row), title) for row, typed in edits.items() for title in typed]:
+        column, old = titles.index(title), numbers[int(row), titles.index(title)]
+        try:
+            value = parse_cell(edits[row][title])
+        except ValueError as error:
+            where = f"{row_names[row]}, {title.lower()}"
+            state["refused"] = f"{where}: {error}. It stays {words.rounded(float(old), 6)}."
+            state["last"] = None  # the editor begins again
+            continue
+        if value != old:
+            numbers = put_cell(name, numbers, row, column, value)
+            state["last"] = state["last"] and controls.get(name)
 
 
 def _short(name: str) -> str:

@@ -22,6 +22,7 @@ TABLES: dict[str, str] = {
     "default": "6_-3_3_2_3_7_2_11_5_6_5_1",
     "outlier": "6_-3_3_2_3_7_2_100_5_6_5_1",
     "constant": "6_-3_4_2_3_4_2_11_4_6_5_4",
+    "two": "6_-3_3_2_3_7",
     "one": "6_-3_3",
 }
 # inputs x output channels: one column is the v of one channel.
@@ -178,6 +179,24 @@ def equal(new: np.ndarray, old: np.ndarray) -> np.ndarray:
     return np.abs(new - old) <= 1e-9 * max(1.0, float(np.abs(old).max()))
 
 
+def before(new: np.ndarray, old: np.ndarray) -> np.ndarray:
+    """The old numbers where they are not what they were, nan elsewhere; of rows that both have."""
+    rows = min(len(new), len(old))
+    was = np.full(new.shape, np.nan)
+    was[:rows] = np.where(equal(new[:rows], old[:rows]), np.nan, old[:rows])
+    return was
+
+
+def extent(changed: np.ndarray) -> str:
+    """What the changed numbers of a table are: one cell, in one row or column, all, some, none."""
+    rows, columns = (len(np.unique(axis)) for axis in np.nonzero(changed))
+    if rows <= 1 or columns <= 1:
+        return {(0, 0): "none", (1, 1): "cell"}.get(
+            (rows, columns), "column" if columns == 1 else "row"
+        )
+    return "all" if changed.all() else "some"
+
+
 def undoing(steps: Steps, example: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """The gamma and beta, one per feature, that give back x: gamma = root, beta = mean.
 
@@ -231,6 +250,12 @@ class WeightSteps:
     def length(self) -> np.ndarray:
         """||w||, (C_out,)."""
         return np.linalg.norm(self.w, axis=0)
+
+    def changed_by(self, cell: tuple[int, int]) -> np.ndarray:
+        """Which w change when 1 is added to the v at `cell`; True or False."""
+        moved = self.v.copy()
+        moved[cell] += 1
+        return ~equal(weight_norm_steps(moved, self.g).w, self.w)
 
 
 def weight_norm_steps(v: np.ndarray, g: np.ndarray) -> WeightSteps:

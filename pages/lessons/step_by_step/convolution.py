@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from typing import Any
+
 import numpy as np
 import streamlit as st
 
@@ -12,10 +15,7 @@ from pages.lab import arithmetic, words
 from pages.lab.arithmetic import Steps
 from pages.lessons.step_by_step import parts
 
-QUESTION = (
-    "A convolution gives one number per example, position and channel. "
-    "Which of them does your method average together?"
-)
+QUESTION = "Examples, positions, channels: which numbers of a convolution are averaged together?"
 METHODS = ("batch", "layer", "group", "instance", "rms")
 GROUPS = 2
 EXAMPLES, HEIGHT, WIDTH, CHANNELS = SHAPE = (3, 2, 2, 4)
@@ -23,24 +23,29 @@ Cell = tuple[int, int, int, int]
 
 
 def show() -> None:
-    first, second, third = page.control_columns(1.2, 1.4, 1.2, aligned="bottom")
+    first, second, third, fourth = page.control_columns(1.2, 0.9, 2.7, 1.2)
     method = parts.method_control(first, METHODS)
-    epsilon = controls.control("eps", second)
-    seed = controls.control("seed", third, label="Seed of the numbers")
-    cell = choose()
+    cell = choose(second, third, fourth)
+    picture = st.container()
+    with st.expander("More settings", icon=":material/tune:", key="more", type="compact"):
+        epsilon = controls.control("eps")
+        seed = controls.control("seed", label="Seed of the numbers", help="Decides the numbers x.")
     x = np.random.default_rng(seed).integers(-4, 10, SHAPE).astype(float)
     every = {
         one: arithmetic.normalization_steps(one, x, epsilon=epsilon, groups=GROUPS)
         for one in METHODS
     }
     steps = every[method]
-    charts.show(
-        blocks_chart(steps, cell),
-        f"E example, C channel, each block {HEIGHT} × {WIDTH} positions · {words.title(method)} · "
-        f"ε {words.number(epsilon)} · seed {seed}",
-        number_table.chart_key("convolution"),
-        on_select=number_table.take_click,
-    )
+    with picture:
+        charts.show(
+            blocks_chart(steps, cell),
+            f"E example, C channel, each block {HEIGHT} × {WIDTH} positions · "
+            f"{words.title(method)} · ε {words.number(epsilon)} · seed {seed} · click a cell to "
+            "choose it",
+            number_table.chart_key("convolution"),
+            main=True,
+            on_select=number_table.take_click,
+        )
     page.answer(answer(steps, cell))
     parts.show_arithmetic(arithmetic.written_out(steps, cell))
     st.subheader("All methods on these numbers", anchor=False)
@@ -59,14 +64,13 @@ def show() -> None:
     parts.show_code(method, averaged(method))
 
 
-def choose() -> Cell:
+def choose(*places: AbstractContextManager) -> Cell:
     """The chosen number (example, row, column, channel), counted from 0."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        again = number_table.forget_click
-        examples, channels = map(number_table.counted, (EXAMPLES, CHANNELS))
-        example = controls.control("row", choices=examples, on_change=again)
-        at = controls.control("at", on_change=again)
-        channel = controls.control("column", label="Channel", choices=channels, on_change=again)
+    again: dict[str, Any] = {"on_change": number_table.forget_click, "width": "content"}
+    examples, channels = map(number_table.counted, (EXAMPLES, CHANNELS))
+    example = controls.control("row", places[0], choices=examples, **again)
+    at = controls.control("at", places[1], **again)
+    channel = controls.control("column", places[2], label="Channel", choices=channels, **again)
     row, column = divmod(int(at) - 1, WIDTH)
     return int(example) - 1, row, column, int(channel) - 1
 
@@ -82,7 +86,10 @@ def blocks_chart(steps: Steps, cell: Cell) -> Chart:
     )
     return number_table.chart(
         steps.method,
-        {"x": blocks(steps.x, shared, cell), "x̂": blocks(steps.x_hat, shared, cell)},
+        {
+            "x; highlighted: averaged together": blocks(steps.x, shared, cell),
+            "x̂": blocks(steps.x_hat, shared, cell),
+        },
         summary,
         {"averaged with the chosen cell": shared, "x": steps.x, "x_hat": steps.x_hat},
         axes=("example", "row", "column", "channel"),
@@ -126,7 +133,7 @@ def answer(steps: Steps, cell: Cell) -> str:
     count = int(steps.shares(cell).sum())
     if steps.method == "rms":
         return (
-            f"RMS norm divides {averaged('rms')} by one root: {count} numbers share "
+            f"RMS norm divides {averaged('rms')} by one √(mean x² + ε): {count} numbers share "
             f"{words.rounded(steps.root[cell])}, and no mean is subtracted. "
             f"There are {steps.sets} such sets."
         )

@@ -3,106 +3,111 @@
 from __future__ import annotations
 
 import numpy as np
-import streamlit as st
 
 from pages.components import charts, controls, number_table, page
 from pages.components.charts import Chart
-from pages.lab import words
+from pages.lab import arithmetic, words
 from pages.lab.arithmetic import Steps, equal
 from pages.lessons.step_by_step import parts, weight
+
+# The next batch: other numbers, with other means and variances.
+NEXT = np.array([[9, -2, 0], [3, 4, 6], [1, 8, 10], [7, 2, 4]], float)
 
 
 def QUESTION() -> str:
     if controls.get("method") == "weight":
         return weight.QUESTION
     if controls.get("method") == "rms":
-        return "RMS norm divides by the root mean square. Can γ give it back?"
-    return "Normalizing takes away the mean and the spread. Can γ and β give both back?"
+        return "RMS norm divides by √(mean x² + ε). Can γ give it back, and for the next batch?"
+    return (
+        "Normalizing removes mean and variance. Can γ and β restore them, and for the next batch?"
+    )
 
 
 def show() -> None:
-    first, second, third, fourth = page.control_columns(1.1, 1.6, 1, 1)
+    first, second, third, fourth, fifth = page.control_columns(1.1, 1.1, 1.3, 1, 1)
     method = parts.method_control(first)
     label = {"weight": "g", "rms": "Gamma"}.get(method, "")
-    undo = controls.control("affine", second, label=label) == "undo"
-    if method != "weight" and not undo:
-        controls.control("gamma", third, step=0.1)
-        controls.control("beta", fourth, step=0.1, disabled=method == "rms")
+    undo = controls.control("affine", third, label=label) == "undo"
     if method == "weight":
-        weight.show()
+        weight.show(second, fourth, fifth, undo=undo)
         return
+    parts.preset_control("x", second)
+    controls.control("gamma", fourth, step=0.1, disabled=undo)
+    controls.control("beta", fifth, step=0.1, disabled=undo or method == "rms")
     x = parts.stored_table()
     row = parts.chosen_row(x)
-    steps = parts.taken_apart(method, x, controls.get("gamma"), controls.get("beta"), row)
-    charts.show(undone_chart(steps), parts.caption(x, method), "undo")
-    goal, usual = "γ = root, β = mean", "γ = 1, β = 0"
-    if method == "rms":
-        goal, usual = "γ = root", "γ = 1"
-    st.button(
-        f"Set {usual}" if undo else f"Undo: set {goal}",
-        icon=":material/undo:",
-        type="primary",
-        key="undo_button",
-        on_click=_set_affine,
-        args=(not undo,),
-    )
-    page.answer(answer(steps, undo, row))
+    own = parts.taken_apart(method, x)
+    undone, later = both(own, *arithmetic.undoing(own, row))
+    here, after = (bool(equal(one.z, one.x).all()) for one in (undone, later))
+    if not undo:
+        undone, later = both(own, own.gamma[0], own.beta[0])
+    charts.show(undone_chart(undone, later), parts.caption(x, method), "undo", main=True)
+    page.answer(answer(undone, later, undo, row), here=here, next=after)
     parts.show_code(method)
 
 
-def _set_affine(undo: bool) -> None:
-    controls.put("affine", "undo" if undo else "own")
-    if not undo:
-        controls.put("gamma", 1.0)
-        controls.put("beta", 0.0)
+def both(steps: Steps, gamma: np.ndarray, beta: np.ndarray) -> tuple[Steps, Steps]:
+    """This batch and the next one, with the same gamma and beta."""
+    this, later = (
+        arithmetic.normalization_steps(steps.method, x, gamma, beta, steps.epsilon)
+        for x in (steps.x, NEXT[: len(steps.x)])
+    )
+    return this, later
 
 
-def undone_chart(steps: Steps) -> Chart:
-    """x, x_hat and z, in which the numbers that equal their x are highlighted."""
-    back = equal(steps.z, steps.x)
-    z = number_table.table(steps.z, highlighted=back, below=parts.parameters(steps))
+def undone_chart(steps: Steps, later: Steps) -> Chart:
+    """x and z of this batch and of the next; the z that equal their x are highlighted."""
+    back, back_later = (equal(one.z, one.x) for one in (steps, later))
+    equals = f"{back.sum()} of {back.size} equal x"
+    x, x_later = (number_table.table(one.x, below=statistics(one)) for one in (steps, later))
     drawn = {
-        "x": number_table.table(steps.x),
-        "x̂, normalized": number_table.table(steps.x_hat),
-        f"{parts.formula(steps.method)}; highlighted: equals x": z,
+        "This batch, x": x,
+        f"{parts.formula(steps.method)}: {equals}": number_table.table(
+            steps.z, highlighted=back, below=parts.parameters(steps)
+        ),
+        "Next batch, x": x_later,
+        f"Its z: {back_later.sum()} of {back.size} equal x": number_table.table(
+            later.z, highlighted=back_later, below=parts.parameters(later)
+        ),
     }
     listed = {one: getattr(steps, one) for one in ("x", "x_hat", "gamma", "beta", "z")}
-    summary = f"{back.sum()} of {back.size} z equal their x."
+    listed |= {"next x": later.x, "next z": later.z}
+    summary = (
+        f"{back.sum()} of {back.size} z equal their x, and {back_later.sum()} of the next batch's."
+    )
     return number_table.chart(steps.method, drawn, summary, listed)
 
 
-def answer(steps: Steps, undo: bool, example: int) -> str:
-    back = equal(steps.z, steps.x)
-    parameters = "γ = root" if steps.method == "rms" else "γ = root and β = mean"
+def statistics(steps: Steps) -> dict[str, np.ndarray]:
+    """Mean and standard deviation of each feature, where the method has one of each."""
+    if steps.method != "batch":
+        return {}
+    return {"mean": steps.mean[0], "σ": np.sqrt(steps.variance[0])}
+
+
+def answer(steps: Steps, later: Steps, undo: bool, example: int) -> str:
+    back, back_later = (equal(one.z, one.x) for one in (steps, later))
+    denominator = f"√({'mean x²' if steps.method == 'rms' else 'σ²'} + ε)"
+    parameters = f"γ = {denominator}" + ("" if steps.method == "rms" else " and β = μ")
     per_example = steps.method != "batch"
+    counted = (
+        f"{back.sum()} of {back.size} z equal their x, and {back_later.sum()} of {back.size} in "
+        "the next batch"
+    )
     if not undo:
         learned = "γ is learned" if steps.method == "rms" else "γ and β are learned"
+        return f"{counted}. {learned}: training may reach {parameters}, which “Undo” sets."
+    if per_example:
         return (
-            f"{back.sum()} of {back.size} z equal their x. {learned}, and nothing stops training "
-            f"from reaching {parameters}{', those of one example' if per_example else ''}."
-        )
-    if per_example and len(steps.x) > 1:
-        one, are = "a mean and a root", "γ and β are per feature: here they are those"
-        if steps.method == "rms":
-            one, are = "a root", "γ is per feature: here it is that"
-        return (
-            f"{back.sum()} of {back.size} z equal their x. {words.title(steps.method)} has {one} "
-            f"per example, and {are} of example {example + 1}. No setting gives back all examples "
-            "at once."
+            f"{counted}. {words.title(steps.method)} has {parameters} per example, but γ "
+            f"{'is' if steps.method == 'rms' else 'and β are'} per feature: here those of example "
+            f"{example + 1}, and no setting gives back examples with different ones."
         )
     if len(steps.x) == 1:
-        return (
-            f"{back.sum()} of {back.size} z equal their x, because there is but one example. "
-            + (
-                f"Another would have another root, and {parameters} would have to change with it."
-                if per_example
-                else "In a batch of one x̂ is 0 and z is β: it would be the same for any other x."
-            )
-        )
-    off = float(np.abs(steps.z - steps.x).max())
-    rounding = f", but for {words.rounded(off, 1)} of rounding" if off else ""
+        return f"{counted}. In a batch of one x̂ is 0 and z is β, whatever x is."
     return (
-        f"With {parameters} {back.sum()} of {back.size} z equal their x{rounding}. So for fixed "
-        "statistics normalizing takes no function away; but in training the next batch has "
-        "another mean and root, which the same γ and β do not give back."
+        f"{counted}: it has another mean and variance. With fixed statistics, as at inference, "
+        f"{parameters} make the layer the identity; in training no γ and β do so for every batch, "
+        "but they let it choose the mean and scale of z."
     )

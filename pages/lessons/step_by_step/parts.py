@@ -20,6 +20,7 @@ PRESETS = {
         "default": "Default",
         "outlier": "One outlier",
         "constant": "Constant column",
+        "two": "Batch of two",
         "one": "Batch of one",
     },
     "v": {
@@ -29,8 +30,9 @@ PRESETS = {
         "zero": "One v is 0",
     },
 }
+OWN = "own"
 _TABLES = {"x": arithmetic.TABLES, "v": arithmetic.KERNELS}
-_COLUMN_OF_PRESET = {"outlier": "2", "constant": "3", "zero": "2"}
+_CELL_OF_PRESET = {"outlier": ("3", "2"), "constant": ("3", "3"), "zero": ("1", "2")}
 
 
 def method_control(place: AbstractContextManager, offered: Sequence[str] = METHODS) -> str:
@@ -50,26 +52,61 @@ def stored_table() -> np.ndarray:
     return number_table.table_of("x", EXAMPLES, FEATURES)
 
 
-def edit_table() -> np.ndarray:
-    """The same, to edit, with its presets."""
-    x = number_table.edit("x", EXAMPLES, FEATURES, "Example", "Feature")
-    preset_buttons("x")
-    return x
+def preset_control(name: str, place: AbstractContextManager) -> None:
+    """Which of the ready-made tables the setting `name` has."""
+    titles = PRESETS[name]
+    preset = next((one for one in titles if _TABLES[name][one] == controls.get(name)), OWN)
+    key = f"_{name}_preset"
+    st.session_state[key] = preset
+    with place:
+        st.selectbox(
+            "Numbers",
+            [*titles, *([OWN] if preset == OWN else [])],
+            format_func=lambda one: titles.get(one, "Your own"),
+            key=key,
+            on_change=_take_preset,
+            args=(name, key),
+        )
 
 
-def preset_buttons(name: str) -> None:
-    """One button for each ready-made table of the setting `name`."""
-    with st.container(horizontal=True, gap="xsmall"):
-        for preset, title in PRESETS[name].items():
-            st.button(title, key=f"{name}_{preset}", on_click=_take_preset, args=(name, preset))
-
-
-def _take_preset(name: str, preset: str) -> None:
-    """Put the numbers in, and look at the column that they are about."""
+def _take_preset(name: str, key: str) -> None:
+    """Put the numbers in, and look at the cell that they are about."""
+    preset = st.session_state[key]
+    if preset == OWN:
+        return
     controls.put(name, _TABLES[name][preset])
-    if preset in _COLUMN_OF_PRESET:
-        controls.put("column", _COLUMN_OF_PRESET[preset])
-        number_table.forget_click()
+    for axis, at in zip(("row", "column"), _CELL_OF_PRESET.get(preset, ()), strict=False):
+        controls.put(axis, at)
+    number_table.forget_click()
+
+
+def number_control(
+    name: str, label: str, numbers: np.ndarray, cell: tuple[int, int], place: AbstractContextManager
+) -> None:
+    """The number in the chosen cell, to change."""
+    key, most = f"_{name}_{cell[0]}_{cell[1]}", arithmetic.LARGEST
+    st.session_state[key] = float(numbers[cell])
+
+    def take() -> None:
+        number_table.put_cell(name, numbers, *cell, st.session_state[key])
+
+    with place:
+        st.number_input(label, -most, most, step=1.0, format="%.6g", key=key, on_change=take)
+
+
+def last(name: str, numbers: np.ndarray) -> np.ndarray:
+    """The table of the setting `name` before its last change; a link changes the default one."""
+    text, default = arithmetic.format_table(numbers), controls.CONTROLS[name].default
+    seen = st.session_state.setdefault(f"_{name}_seen", {"now": default, "last": default})
+    if seen["now"] != text:
+        seen.update(last=seen["now"], now=text)
+    return arithmetic.parse_table(seen["last"], EXAMPLES, numbers.shape[1])
+
+
+def counted_changes(was: np.ndarray) -> str:
+    """`: 4 of 12 changed`, where some did."""
+    changed = int((~np.isnan(was)).sum())
+    return f": {changed} of {was.size} changed" if changed else ""
 
 
 def chosen_row(x: np.ndarray) -> int:
@@ -77,13 +114,10 @@ def chosen_row(x: np.ndarray) -> int:
     return min(int(controls.get("row")), len(x)) - 1
 
 
-def taken_apart(method: str, x: np.ndarray, gamma: float, beta: float, example: int) -> Steps:
-    """The steps with the gamma and beta of the sliders, or with those that undo normalizing."""
-    steps = arithmetic.normalization_steps(method, x, gamma, beta, controls.get("eps"))
-    if controls.get("affine") == "undo":
-        undoing = arithmetic.undoing(steps, example)
-        return arithmetic.normalization_steps(method, x, *undoing, controls.get("eps"))
-    return steps
+def taken_apart(method: str, x: np.ndarray) -> Steps:
+    """The steps with the ε, gamma and beta of the sliders."""
+    chosen = map(controls.get, ("gamma", "beta", "eps"))
+    return arithmetic.normalization_steps(method, x, *chosen)
 
 
 def caption(x: np.ndarray, method: str) -> str:
@@ -130,7 +164,7 @@ def show_code(method: str, averaged: str = "") -> None:
         normalize.standardize, normalize.average, normalize.scale_shift, formula=formula
     )
     on_table = "all examples of one feature" if method == "batch" else "all features of one example"
-    does = "takes the mean square over" if method == "rms" else "averages"
+    does = "takes the mean square of" if method == "rms" else "averages"
     st.caption(
         "All methods but weight norm run these three functions. "
         f"{words.title(method)} {does} {averaged or on_table}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
 import streamlit as st
 
 from pages.components import charts, controls, number_table, page
@@ -17,55 +18,72 @@ def QUESTION() -> str:
     if controls.get("method") == "weight":
         return weight.QUESTION
     return (
-        "Change one number of the table. Which results change with it: "
-        "those in its row, those in its column, or all?"
+        "Change one number. Which results change with it: those in its row, in its column, or all?"
     )
 
 
 def show() -> None:
-    first, second, third, fourth = page.control_columns(1.2, 1.4, 1, 1)
+    first, second, third, fourth = page.control_columns(1.2, 1.2, 2.3, 1.1)
     method = parts.method_control(first)
     if method == "weight":
-        weight.show()
+        weight.show(second, third, fourth)
         return
-    controls.control("eps", second)
-    gamma = controls.control("gamma", third, step=0.1)
-    beta = controls.control("beta", fourth, step=0.1, disabled=method == "rms")
-    left, right = st.columns([1.1, 2.5], gap="medium")
-    with left:
-        x = parts.edit_table()
-    cell = number_table.choose(*x.shape)
-    steps = parts.taken_apart(method, x, gamma, beta, cell[0])
-    with right:
-        chart, widths = steps_chart(steps, cell)
+    parts.preset_control("x", second)
+    x = parts.stored_table()
+    with third:
+        cell = number_table.choose(len(x), parts.FEATURES, title="")
+    parts.number_control("x", f"x of E{cell[0] + 1}, F{cell[1] + 1}", x, cell, fourth)
+    picture = st.container()
+    with st.expander("More settings", icon=":material/tune:", key="more", type="compact"):
+        controls.control("eps")
+        controls.control("gamma", step=0.1)
+        controls.control("beta", step=0.1, disabled=method == "rms")
+        number_table.edit("x", parts.EXAMPLES, parts.FEATURES, "Example", "Feature")
+    steps, last = (parts.taken_apart(method, one) for one in (x, parts.last("x", x)))
+    with picture:
+        chart, widths = steps_chart(steps, cell, last)
         charts.show(
             chart,
-            parts.caption(x, method),
+            f"{parts.caption(x, method)} · click a cell to choose it",
             number_table.chart_key("steps"),
+            main=True,
             widths=widths,
             on_select=number_table.take_click,
         )
+    edited = int((~np.isnan(arithmetic.before(steps.x, last.x))).sum()) == 1
+    changed = ~np.isnan(arithmetic.before(steps.z, last.z)) if edited else steps.changed_by(cell)
+    page.answer(answer(steps, cell), spoils=arithmetic.extent(changed))
+    st.subheader("The chosen cell, by hand", anchor=False)
     parts.show_arithmetic(arithmetic.written_out(steps, cell))
-    page.answer(answer(steps, cell))
     parts.show_code(method)
 
 
-def steps_chart(steps: Steps, cell: tuple[int, int]) -> tuple[Chart, list[float]]:
-    """x with its statistics where they belong, x_hat, and z with its gamma and beta."""
+def steps_chart(steps: Steps, cell: tuple[int, int], last: Steps) -> tuple[Chart, list[float]]:
+    """x with its statistics where they belong, x_hat, and z with its gamma and beta.
+
+    last: the same before the last change; a number that is another now has its old one below.
+    """
     shared = steps.shares(cell)
     rows, columns = steps.x.shape
     table = partial(number_table.table, highlighted=shared, chosen=cell)
-    statistics = {"mean": steps.mean, "var.": steps.variance, "root": steps.root}
+    was = {
+        one: arithmetic.before(getattr(steps, one), getattr(last, one))
+        for one in ("x", "x_hat", "z")
+    }
+    square = "mean x²" if steps.method == "rms" else "σ²"
+    statistics = {"mean": steps.mean, square: steps.variance, f"√({square}+ε)": steps.root}
     if steps.method == "rms":
-        statistics = {"mean sq.": steps.variance, "root": steps.root}
+        statistics = {square: steps.variance, "√(…+ε)": steps.root}
     if steps.method == "batch":
-        x = table(steps.x, below={title: of[0] for title, of in statistics.items()})
+        x = table(steps.x, was=was["x"], below={title: of[0] for title, of in statistics.items()})
     else:
-        x = table(steps.x, beside={title: of[:, 0] for title, of in statistics.items()})
+        beside = {title: of[:, 0] for title, of in statistics.items()}
+        x = table(steps.x, was=was["x"], beside=beside)
+    z = table(steps.z, below=parts.parameters(steps), was=was["z"])
     drawn = {
-        "x and its statistics": x,
-        "x̂": table(steps.x_hat),
-        parts.formula(steps.method): table(steps.z, below=parts.parameters(steps)),
+        "x; highlighted: averaged together": x,
+        f"x̂{parts.counted_changes(was['x_hat'])}": table(steps.x_hat, was=was["x_hat"]),
+        f"{parts.formula(steps.method)}{parts.counted_changes(was['z'])}": z,
     }
     listed = {"averaged with the chosen cell": shared} | {
         one: getattr(steps, one) for one in ("x", "mean", "variance", "root", "x_hat", "z")
@@ -89,13 +107,13 @@ def answer(steps: Steps, cell: tuple[int, int]) -> str:
     if steps.method != "rms" and not steps.variance[cell]:
         return constant_answer(steps, cell, count)
     changed = steps.changed_by(cell)
-    only = "not only" if changed[~steps.shares(cell)].any() else "only"
+    where = {"cell": ", that one alone", "row": ", all in its row", "column": ", all in its column"}
     return (
         f"{distance(steps, cell, count)} Adding 1 to the x of {name(cell)} changes "
-        f"{int(changed.sum())} of the {steps.z.size} z: {only} those in "
-        f"{'its column' if steps.method == 'batch' else 'its row'}. "
-        f"{words.title(steps.method)} has {steps.sets} "
-        f"{'mean squares' if steps.method == 'rms' else 'means'} here, each over {count} numbers."
+        f"{int(changed.sum())} of the {steps.z.size} z"
+        f"{where.get(arithmetic.extent(changed), '')}. {words.title(steps.method)} has "
+        f"{words.count(steps.sets, 'mean square' if steps.method == 'rms' else 'mean')} here, over "
+        f"{words.count(count, 'number')} each."
     )
 
 
@@ -104,6 +122,11 @@ def distance(steps: Steps, cell: tuple[int, int], count: int) -> str:
     away, others = steps.standard_deviations(cell), f"the {count} highlighted numbers."
     if steps.method == "rms":
         return f"x is {words.rounded(away, 3)} times the root mean square of {others}"
+    if count == 2:
+        return (
+            "Of two numbers only the sign of their difference is left: but for ε, x̂ is 1 or −1, "
+            f"here {words.rounded(steps.x_hat[cell], 6)}, however far apart they are."
+        )
     if not away:
         return f"x equals the mean of {others}"
     side = "above" if away > 0 else "below"
@@ -118,12 +141,8 @@ def constant_answer(steps: Steps, cell: tuple[int, int], count: int) -> str:
     text = (
         f"The number of {name(cell)} {why}: it is its own mean, the variance is 0, x̂ is 0, and z "
         f"is β = {words.rounded(steps.beta[cell])}, "
-        f"whatever x {'is' if count == 1 else 'they all share'}. Only ε keeps the root at "
+        f"whatever x {'is' if count == 1 else 'they all share'}. Only ε keeps √(σ² + ε) at "
         f"{words.rounded(steps.root[cell])} and away from 0."
     )
-    if steps.method == "batch" and len(steps.x) == 1:
-        text += (
-            " So from a batch of one batch norm learns β and nothing else: no gradient reaches γ "
-            "or x. Layer norm averages within the example and needs no second one."
-        )
-    return text
+    learns = " So from a batch of one batch norm learns β alone: no gradient reaches γ or x."
+    return text + learns * (steps.method == "batch" and count == 1)

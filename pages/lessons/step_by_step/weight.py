@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
 
-from pages.components import arrow_chart, charts, controls, number_table, page
+from pages.components import arrow_chart, charts, number_table, page
 from pages.components.charts import Chart
 from pages.lab import arithmetic, words
 from pages.lab.arithmetic import WeightSteps
@@ -21,32 +22,47 @@ QUESTION = "Double every number of v. How does the kernel w change?"
 PLANE = ((-3.5, 8.5), (-2.0, 10.0))  # x and y of the arrows: room for v and for v doubled
 
 
-def show() -> None:
-    left, right = st.columns([1.1, 2.5], gap="medium")
-    with left:
-        v = number_table.edit("v", (2, 4), parts.FEATURES, "Input", "Output")
-        g = number_table.edit("g", (1,), parts.FEATURES, "g", "Output")[0]
-        parts.preset_buttons("v")
-    cell = number_table.choose(len(v), parts.FEATURES, "Input", "Output")
+def show(*places: AbstractContextManager, undo: bool = False) -> None:
+    """places: of the ready-made tables, of the chosen cell and of its number.
+
+    undo: with the g that gives back v.
+    """
+    first, second, third = places
+    parts.preset_control("v", first)
+    v = number_table.table_of("v", (2, 4), parts.FEATURES)
+    g = number_table.table_of("g", (1,), parts.FEATURES)[0]
+    with second:
+        cell = number_table.choose(len(v), parts.FEATURES, "Input", "Output", title="")
+    parts.number_control("v", f"v of I{cell[0] + 1}, O{cell[1] + 1}", v, cell, third)
     steps = arithmetic.weight_norm_steps(v, g)
-    if controls.get("affine") == "undo":
-        steps = arithmetic.weight_norm_steps(v, steps.norm)
-    with right:
-        chart = kernel_chart(steps, cell)
-        charts.show(
-            chart,
-            f"A kernel of {v.shape[0]} inputs × {v.shape[1]} outputs · Weight norm",
-            number_table.chart_key("weights"),
-            widths=[1, 1, 1.5][: len(chart.panels)],
-            on_select=number_table.take_click,
-        )
-    parts.show_arithmetic(arithmetic.written_weight(steps, cell))
-    page.answer(answer(steps, cell[1]))
+    undone = arithmetic.weight_norm_steps(v, steps.norm)
+    shown = undone if undo else steps
+    chart = kernel_chart(shown, cell, arithmetic.before(v, parts.last("v", v)))
+    charts.show(
+        chart,
+        f"A kernel of {v.shape[0]} inputs × {v.shape[1]} outputs · Weight norm · click a cell to "
+        "choose it",
+        number_table.chart_key("weights"),
+        main=True,
+        widths=[1, 1, 1.08][: len(chart.panels)],
+        on_select=number_table.take_click,
+    )
+    with st.expander("More settings", icon=":material/tune:", key="more", type="compact"):
+        number_table.edit("v", (2, 4), parts.FEATURES, "Input", "Output")
+        number_table.edit("g", (1,), parts.FEATURES, "g", "Output")
+    back = bool(arithmetic.equal(undone.w, v).all())
+    spoils = arithmetic.extent(steps.changed_by(cell))
+    # No batch takes part: what g gives back, it gives back for each.
+    page.answer(answer(shown, cell[1]), spoils=spoils, here=back, next=back)
+    parts.show_arithmetic(arithmetic.written_weight(shown, cell))
     parts.show_code("weight")
 
 
-def kernel_chart(steps: WeightSteps, cell: tuple[int, int]) -> Chart:
-    """v with its lengths and g, w, and, where there are two inputs, both as arrows."""
+def kernel_chart(steps: WeightSteps, cell: tuple[int, int], was: np.ndarray) -> Chart:
+    """v with its lengths and g, w, and, where there are two inputs, both as arrows.
+
+    was: v before its last change, nan where it is the same.
+    """
     rows, columns = steps.v.shape
     same_output = np.broadcast_to(np.arange(columns) == cell[1], steps.v.shape)
     table = partial(number_table.table, row="I", column="O", highlighted=same_output, chosen=cell)
@@ -60,7 +76,10 @@ def kernel_chart(steps: WeightSteps, cell: tuple[int, int]) -> Chart:
     )
     return number_table.chart(
         "weight",
-        {"v, ‖v‖ and g": table(steps.v, below=lengths_of), "w = g v / ‖v‖": table(steps.w)},
+        {
+            "v; highlighted: share one ‖v‖": table(steps.v, below=lengths_of, was=was),
+            "w = g v / ‖v‖": table(steps.w),
+        },
         summary,
         {"v": steps.v} | lengths_of | {"w": steps.w},
         *([arrows(steps)] if rows == 2 else []),
