@@ -231,3 +231,10 @@ def test_a_faulty_upload_gets_one_sentence_and_changes_nothing(content, says, wa
     assert "**Drawn digits**" in words(app)
     assert not uploaded(app, npz()).warning
     assert "**Uploaded data**" in words(app)
+
+
+def test_the_readme_lists_the_lessons():
+    readme = (page.ROOT / "README.md").read_text(encoding="utf-8")
+    for lesson in LESSONS:
+        assert f"| {lesson.number} | {lesson.title} | {lesson.minutes} |" in readme
+    assert f"That is {sum(lesson.minutes for lesson in LESSONS)} minutes." in readme
