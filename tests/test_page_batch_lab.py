@@ -94,8 +94,6 @@ def until(app: AppTest, done) -> AppTest:
 )
 @pytest.mark.parametrize("layers", ["conv", "conv-and-dense"])
 def test_a_cold_link_shows_a_recorded_picture_and_its_answer(link, layers, puppet):
-    if (link, layers) == ("lab=sweep", "conv-and-dense") and "images-dense" not in sweeps.PLANS:
-        pytest.skip("not recorded yet")
     app = at(f"{link}&layers={layers}")
     assert charts(app) == 1 and answer(app)
     assert RECORDED in words(app)
@@ -192,11 +190,20 @@ def test_the_margins_keep_their_axis_whoever_is_in_the_batch():
     assert axes(mates="random", crowd="2") == axes(mates="1", crowd="32") == {(-10, 10)}
 
 
-@pytest.mark.parametrize("link", ["lab=sweep&lr=0.5", "lab=cliff&methods=group"])
-def test_a_sweep_that_is_not_recorded_says_so_and_offers_to_train(link):
+@pytest.mark.parametrize(
+    ("link", "near"),
+    [
+        ("lab=sweep&lr=0.5&layers=conv", "convolution only, equal images, learning rate 0.01"),
+        ("lab=sweep&held=updates&layers=conv&methods=rms", "convolution only, equal updates"),
+        ("lab=cliff&methods=group", "convolution and dense"),
+    ],
+)
+def test_a_sweep_that_is_not_recorded_shows_the_nearest_and_offers_to_train(link, near):
     app = at(link)
-    assert "Nothing is recorded for these settings: press **Run here**" in words(app)
-    assert not charts(app) and not app.success
+    told = f"**Not recorded for these settings.** The picture shows what comes nearest: {near}"
+    assert told in words(app)
+    assert charts(app) == 1 and RECORDED in words(app)
+    assert not app.button(key="_run_sizes" if "sweep" in link else "_run_cliff").disabled
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 AT_A_TIME = 8  # trainings of a sweep that wait or run
 SEEDS = (0, 1, 2)
-# draw(sweep, outcomes, how many training images there are)
-Draw = Callable[[Sweep, Outcomes, int], None]
+# draw(sweep, outcomes, how many training images there are, what its caption says first)
+Draw = Callable[[Sweep, Outcomes, int, str], None]
 _ended: dict[str, Outcome] = {}  # of trainings that have ended, by key: small, unlike the runs
 
 
@@ -56,21 +56,15 @@ def show(plan: Sweep, wish: str, draw: Draw) -> None:
     state = _asked_for(here, wish)
     has_live = bool(state.outcomes or state.under_way or state.failed)
     which = source_of(has_recorded, has_live)
-    if which == "recorded":
-        draw(plan, kept, sweeps.MNIST_IMAGES)
-    elif which == "live":
+    near, told = (plan, "") if which else _nearest(plan)
+    if which == "live":
         _watch(here, draw, wish)
     else:
-        with page.picture():
-            st.markdown(
-                "Nothing is recorded for these settings: press **Run here** below. "
-                f"Recorded are {_recorded_words(plan.along)}."
-            )
+        draw(near, kept, sweeps.MNIST_IMAGES, told)
     _buttons(here, state, wish, has_recorded)
-    if which:
-        seeds = (plan if which == "recorded" else here).seeds
-        told = f"Seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}."
-        mark(which, sweeps.origin(plan), told, choose=has_recorded and has_live)
+    seeds = (here if which == "live" else near).seeds
+    told = f"Seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}."
+    mark(which or "recorded", sweeps.origin(near), told, choose=has_recorded and has_live)
 
 
 def complete(plan: Sweep, picture: list[sweeps.Row]) -> bool:
@@ -81,16 +75,23 @@ def complete(plan: Sweep, picture: list[sweeps.Row]) -> bool:
     return done == total
 
 
-def _recorded_words(along: str) -> str:
-    """The settings of the sweeps that ship with the lab."""
-    found = []
-    for plan in sweeps.PLANS.values():
-        if plan.along == along:
-            where = controls.CONTROLS["layers"].words(plan.base.placement).lower()
-            rate = f", learning rate {plan.base.learning_rate:g}" * (along != "learning_rate")
-            methods = words.listed(map(words.in_sentence, plan.methods))
-            found.append(f"{where}{rate} ({methods})")
-    return "; ".join(dict.fromkeys(found))
+def _nearest(plan: Sweep) -> tuple[Sweep, str]:
+    """The recorded sweep that comes nearest to this one, and what it is."""
+    near = min(
+        (one for one in sweeps.PLANS.values() if one.along == plan.along),
+        key=lambda one: (
+            one.values != plan.values,
+            one.base.placement != plan.base.placement,
+            one.held != plan.held,
+        ),
+    )
+    there = tuple(method for method in plan.methods if method in near.methods)
+    where = controls.CONTROLS["layers"].words(near.base.placement).lower()
+    if near.along == "batch_size":
+        equal = controls.CONTROLS["held"].words(near.held).lower()
+        where += f", equal {equal}, learning rate {words.number(near.base.learning_rate)}"
+    told = f"**Not recorded for these settings.** The picture shows what comes nearest: {where}. "
+    return replace(near, methods=there or near.methods), told
 
 
 # ---- recorded or live ------------------------------------------------------------------------
@@ -195,7 +196,7 @@ def _watch(sweep: Sweep, draw: Draw, key: str) -> None:
 
     def look_again() -> None:
         state = _feed(sweep)
-        draw(sweep, state.outcomes, images)
+        draw(sweep, state.outcomes, images, "")
         if state.under_way:
             running = [
                 f"{words.in_sentence(one.config.normalization)}, "

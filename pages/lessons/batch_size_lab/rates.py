@@ -38,15 +38,16 @@ def show() -> None:
             common.ask_for_a_method()
 
 
-def _draw(plan: Sweep, outcomes: Outcomes, images: int) -> None:
+def _draw(plan: Sweep, outcomes: Outcomes, images: int, told: str) -> None:
     picture = sweeps.rows(plan, outcomes)
     text = answer(plan, picture) if picture else "Nothing has come yet."
     size, count = plan.base.batch_size, max((row.done for row in picture), default=0)
+    seeds = f"mean of {words.count(count, 'seed')}" if count > 1 else "one seed"
     steps = max(sweeps.updates(plan, images).values())
     charts.show(
         cliff(plan, picture, text.replace("**", "")),
-        f"Test accuracy in % after {steps} steps, mean of {words.count(count, 'seed')}; ✕: a seed "
-        f"diverged · batch size {size} · {min(plan.base.train_size, images):,} images.",
+        f"{told}Test accuracy in % after {steps} steps, {seeds}; ✕: a seed diverged "
+        f"· batch size {size} · {min(plan.base.train_size, images):,} images.",
         "cliff",
         main=True,
     )

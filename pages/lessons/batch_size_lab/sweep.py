@@ -51,7 +51,7 @@ def _plan(held: str, placement: str) -> Sweep:
     return Sweep("batch_size", sweeps.SIZES, methods, live_sweep.SEEDS, base, held)
 
 
-def _draw(plan: Sweep, outcomes: Outcomes, images: int) -> None:
+def _draw(plan: Sweep, outcomes: Outcomes, images: int, told: str) -> None:
     picture = sweeps.rows(plan, outcomes)
     rows = [
         {"method": row.method, "batch size": row.value}
@@ -72,7 +72,8 @@ def _draw(plan: Sweep, outcomes: Outcomes, images: int) -> None:
     )
     charts.show(
         chart,
-        f"Error on all test images · equal for all sizes: {held_equal(plan, images)} · {seeds}"
+        f"{told}Error on all test images · equal for all sizes: {held_equal(plan, images)} · "
+        + seeds
         + f" · diverged, and in no line: {lost}" * (lost > 0),
         "sizes",
         main=True,
