@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.components.control_table import MISTAKES
 from pages.lab import backward, gradient_check
+from pages.lessons.backward_pass import training
 
 
 def opened(view: str = "terms", **parameters: str) -> AppTest:
@@ -56,9 +57,9 @@ def test_constants_pass_on_gamma_and_beta_and_fail_on_x():
     assert "shows in the gradient of x," in text
     assert "A check of γ and β alone passes and proves nothing" in text
     assert app.session_state["_facts"]["wrong"] == {"x"}
-    cells = live_pages.data(app)[0]
-    wrong = cells[cells["wrong"]]
-    assert wrong[["gradient", "way"]].values.tolist() == [["dx", "TensorFlow's tape"]]
+    cells = app.table[0].value.set_index("Gradient")
+    crossed = [(row, way) for row in cells.index for way in cells if "✗" in cells.loc[row, way]]
+    assert crossed == [("**dx**", "Tape")]
 
 
 def test_of_weight_norm_it_is_said_how_often_v_shrank():
@@ -77,8 +78,10 @@ def test_a_verdict_on_weight_norm_is_not_given_where_v_has_hardly_grown():
 
 
 def test_a_rate_that_leaves_the_frame_is_cut_at_its_end():
-    drawn = live_pages.data(opened("weight", lr="3"))[1]
-    assert drawn["norm"].max() == 8
+    app = opened("weight", lr="3")
+    assert live_pages.data(app)[1]["norm"].max() == 8
+    app.session_state["walks_numbers"] = True  # the table has the numbers themselves
+    assert app.run().dataframe[0].value.max(numeric_only=True).max() > 47
 
 
 def test_of_a_stretch_epsilons_share_is_named():
@@ -113,9 +116,11 @@ def test_the_lesson_of_one_gradient_is_judged_by_the_picture(parameters, reached
 
 def test_the_check_of_weight_norm_asks_about_weight_norm():
     app = opened("check", method="weight")
-    assert any("Plant a mistake" in one.value for one in app.markdown)
+    assert any("gradients of v and g" in one.value for one in app.markdown)
     planted = opened("check", method="weight", mistake="norm-as-a-constant")
     assert any("of v and g?" in one.value for one in planted.markdown)
+    foreign = opened("check", method="weight", mistake="wrong-axes")  # weight norm has none
+    assert not any("Planted" in one.value for one in foreign.markdown)
     assert not any("ε" in one.value for one in app.caption)
 
 
@@ -154,6 +159,12 @@ def test_the_recorded_training_is_shown_without_the_short_batches(mnist):
     told = " ".join(one.value for one in app.caption)
     assert "comes with the lab" in told
     assert sorted(set(live_pages.data(app)[0]["step"])) == [5, 55, 93, 144, 187]
+
+
+def test_a_gradient_of_0_is_not_so_many_times_less():
+    text = training.answer({"batch": [2.0, 2.0, 2.0], "none": [1.0, 0.0, 0.0]}, "kernel")
+    assert "no normalization (0)." in text and "times" not in text and "Weight" not in text
+    assert "4 times less" in training.answer({"batch": [2.0], "weight": [0.5]}, "kernel")
 
 
 def test_training_waits_for_the_button():

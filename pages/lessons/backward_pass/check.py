@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
-from pages.components import charts, controls, page, source, theme, turns
+from pages.components import controls, page, source, turns
+from pages.components.control_table import MISTAKES
 from pages.lab import words
-from pages.lessons.backward_pass import panels
 
 if TYPE_CHECKING:
-    import altair as alt
-
     from pages.lab.gradient_check import CheckRow
 
 METHODS = ("batch", "layer", "group", "instance", "rms", "weight")
 SHAPE, KERNEL_SHAPE = (3, 2, 2, 4), (3, 3, 2, 4)
 GROUPS = 2
 NAMES = {"x": "x", "gamma": "γ", "beta": "β", "v": "v", "g": "g"}
-LARGE = 17  # type of a table that is the whole picture
+_AS_PICTURE = "<style>.st-key-picture table { height: 340px; font-size: 1.3rem; }</style>"
 
 
 def QUESTION() -> str:
     method, mistake = controls.get("method"), controls.get("mistake")
-    if mistake == "none":
-        return "One gradient, found in four ways. Plant a mistake: which gradients still agree?"
     names = {"weight": "v and g", "rms": "x and γ"}.get(method, "x, γ and β")
-    title = controls.CONTROLS["mistake"].choices[mistake].lower()
-    return f"Planted: {title}. Which gradients does the check find wrong, of {names}?"
+    planted = MISTAKES[4:] if method == "weight" else MISTAKES[:4]
+    if mistake not in planted:
+        return f"The gradients of {names}, each found in four ways: what does a mistake change?"
+    return f"Planted: {mistake}. Which gradients does the check find wrong, of {names}?"
 
 
 @st.cache_resource(max_entries=128, show_spinner="Calculating the gradients in four ways.")
@@ -59,14 +57,26 @@ def show() -> None:
     with turns.let_others():
         rows = checked(method, epsilon, mistake, seed)
     shape = " × ".join(map(str, KERNEL_SHAPE if kernel else SHAPE))
-    charts.show(
-        chart(rows, kernel, gradient_check.TOLERANCE),
-        "Largest difference from the hand-derived gradient, relative to its largest entry; ✓ is at "
-        f"most {words.rounded(gradient_check.TOLERANCE, 1)} · {words.title(method)} · {shape} "
-        f"random numbers, seed {seed} · float64"
-        + ("" if kernel else f" · ε {words.number(epsilon)}"),
-        "checks",
-        main=True,
+    ways = {"tape": "Tape", "central differences": "Differences"}
+    ways |= {"library": "TensorFlow" if kernel else "Keras"}
+    tolerance = gradient_check.TOLERANCE
+    with page.picture():
+        st.html(_AS_PICTURE)
+        st.table(
+            [
+                {"Gradient": f"**d{NAMES[row.name]}**"}
+                | {title: cell(row, way, tolerance) for way, title in ways.items()}
+                for row in rows
+            ],
+            hide_index=True,
+        )
+    st.caption(
+        "Largest difference from the hand-derived gradient, relative to its largest entry, of "
+        "TensorFlow's tape, of central differences and of "
+        f"{'tf.nn.l2_normalize' if kernel else 'the layer of Keras'}. ✓ means at most "
+        f"{words.rounded(tolerance, 1)}. {words.title(method)} on {shape} random numbers · float64 "
+        + ("" if kernel else f"· ε {words.minus(words.number(epsilon))} ")
+        + f"· seed {seed}"
     )
     wrong = {row.name for row in rows if not row.agrees}
     page.answer(answer(rows, mistake), wrong=wrong)
@@ -82,42 +92,12 @@ def show() -> None:
     )
 
 
-def chart(rows: Sequence[CheckRow], kernel: bool, tolerance: float) -> charts.Chart:
-    """A row for each gradient, a column for each way; what is wrong is filled and has a cross."""
-    ways = {
-        "tape": "TensorFlow's tape",
-        "central differences": "Central differences",
-        "library": "tf.nn.l2_normalize" if kernel else "Keras's layer",
-    }
-    cells: list[dict] = []
-    for row in rows:
-        for way, title in ways.items():
-            off = row.differences["by hand", way]
-            wrong = not off <= tolerance
-            text = f"{'✗' if wrong else '✓'} {words.rounded(off, 2 if wrong else 1)}"
-            cell = {"gradient": f"d{NAMES[row.name]}", "way": title, "difference": off}
-            cells.append(cell | {"wrong": wrong, "text": text})
-    told = "; ".join(f"{one['gradient']}, {one['way']}: {one['text']}" for one in cells)
-    names = tuple(dict.fromkeys(one["gradient"] for one in cells))
-    data = charts.frame(cells)
-    panel = (_spec(names, tuple(ways.values())), data)
-    return charts.Chart((panel,), f"{told}.", data.drop(columns="text"))
-
-
-@charts.spec
-def _spec(rows: tuple[str, ...], columns: tuple[str, ...]) -> alt.TopLevelMixin:
-    import altair as alt
-
-    axis: dict[str, Any] = {"labelFontSize": LARGE, "labelLimit": 300, "grid": False}
-    top = alt.Axis(orient="top", labelAngle=0, **axis)
-    base = alt.Chart().encode(
-        x=alt.X("way:N", sort=list(columns), title=None, axis=top),
-        y=alt.Y("gradient:N", sort=list(rows), title=None, axis=alt.Axis(**axis)),
-    )
-    filled = alt.condition("datum.wrong", alt.value(0.4), alt.value(0))
-    boxes = base.mark_rect(fill=theme.color("", 0), stroke=theme.NEUTRAL)
-    text = base.mark_text(fontSize=LARGE + 3).encode(text="text:N")
-    return alt.layer(boxes.encode(fillOpacity=filled), text).properties(height=panels.HEIGHT)
+def cell(row: CheckRow, way: str, tolerance: float) -> str:
+    """The difference with a check, or with a cross and filled."""
+    off = row.differences["by hand", way]
+    if off <= tolerance:
+        return f"✓ {words.rounded(off, 1)}"
+    return f":violet-background[**✗ {words.rounded(off, 2)}**]"
 
 
 def answer(rows: Sequence[CheckRow], mistake: str) -> str:

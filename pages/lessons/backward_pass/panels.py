@@ -55,7 +55,7 @@ def _terms_spec(title: str, labels: tuple[str, ...], end: float) -> alt.TopLevel
 
     ticks = alt.Axis(values=[-end / 2, 0, end / 2], format="~g")
     base = alt.Chart().encode(
-        y=alt.Y("label:N", sort=list(labels), title=None),
+        y=alt.Y("label:N", sort=list(labels), title=None, axis=alt.Axis(labelLimit=150)),
         x=alt.X("drawn:Q", title="", axis=ticks, scale=alt.Scale(domain=(-end, end), nice=False)),
     )
     bars = base.mark_bar(height=26).encode(

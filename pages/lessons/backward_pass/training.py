@@ -36,11 +36,14 @@ def show() -> None:
         for method, one in found.items()
         if one is None or (one.run is None and one.status not in trainings.LIVE)
     ]
+    live = any(one is not None and one.status in trainings.LIVE for one in found.values())
     with third:
         trainings.button(
-            f"Train {words.count(len(missing), 'method')}" if missing else "Trained",
+            f"Train {words.count(len(missing), 'method')}"
+            if missing
+            else ("Training" if live else "Trained"),
             "train_missing",
-            icon=":material/play_arrow:" if missing else ":material/check:",
+            icon=":material/play_arrow:" if missing else None,
             type="primary",
             disabled=not missing,
             width="stretch",
@@ -78,8 +81,11 @@ def draw(found: Mapping[str, Experiment], stage: str, wanted: Mapping[str, Train
     steps = max((backward.all_steps(config, images) for config in wanted.values()), default=1)
     charts.show(chart(table, steps), f"{told}. Each mark is one full batch.", "norms", main=True)
     trainings.progress_of_all([(words.title(method), one) for method, one in found.items()])
+    for method, one in found.items():
+        if one.run is not None and one.run.message:
+            st.caption(f"{words.title(method)}: {one.run.message}")
     norms = {method: own["norm"].tolist() for method, own in whole(table).groupby("method")}
-    if len(norms) > 1:
+    if len(norms) > 1 and not any(one.status in trainings.LIVE for one in found.values()):
         page.answer(answer({method: norms[method] for method in found if method in norms}, kernel))
 
 
@@ -108,12 +114,12 @@ def chart(table: pd.DataFrame, steps: int) -> Chart:
 def answer(norms: Mapping[str, Sequence[float]], kernel: str) -> str:
     late = {method: backward.late_median(values) for method, values in norms.items()}
     high, low = max(late, key=late.__getitem__), min(late, key=late.__getitem__)
-    times = words.rounded(late[high] / max(late[low], 1e-12), 2)
+    times = f", {words.rounded(late[high] / late[low], 2)} times less" if late[low] else ""
     shrunk = [words.in_sentence(one) for one in norms if backward.has_shrunk(norms[one])]
     return (
         f"In the second half the gradient of the {kernel} is largest with "
         f"{words.in_sentence(high)} (median {words.rounded(late[high], 3)}) and smallest with "
-        f"{words.in_sentence(low)} ({words.rounded(late[low], 3)}), {times} times less. "
-        f"Smaller than at the start: {words.listed(shrunk) or 'none'}. "
-        "Weight norm's is that of v, so its size is not to be compared with the others alone."
+        f"{words.in_sentence(low)} ({words.rounded(late[low], 3)}){times}. "
+        f"Smaller than at the start: {words.listed(shrunk) or 'none'}."
+        + (" Weight norm's is that of v and g, not of the kernel." if "weight" in norms else "")
     )

@@ -34,7 +34,7 @@ def show() -> None:
     with turns.let_others():
         walks = walked(rate, seed)
     charts.show(
-        chart(walks, rate),
+        chart(walks),
         f"{STEPS} steps at rate {words.number(rate)} · dw at random, the same for each way to "
         f"descend · g = 1 · seed {seed}",
         "walks",
@@ -53,23 +53,25 @@ def show() -> None:
     )
 
 
-def chart(walks: Mapping[str, Walk], rate: float) -> Chart:
+def chart(walks: Mapping[str, Walk]) -> Chart:
     """v on its way, and its length."""
-    rows = [
-        {"method": title, "step": step, "norm": min(float(norm), NORMS[1])}
-        for title, walk in walks.items()
-        for step, norm in enumerate(walk.norms[:, 0])
-        if step % 2 == 0
-    ]
+    table = charts.frame(
+        [
+            {"method": title, "step": step, "norm": float(walk.norms[step, 0])}
+            for title, walk in walks.items()
+            for step in range(0, STEPS + 1, 2)
+        ]
+    )
     norms = charts.curves(
-        *(rows, "step", "norm", "Step", f"‖v‖ ({NORMS[1]:.0f}: or more)"),
+        *(table.assign(norm=table["norm"].clip(*NORMS)), "step", "norm", "Step"),
+        f"‖v‖ (at {NORMS[1]:.0f}: or more)",
         log=True,
         y_range=NORMS,
         x_range=(0, STEPS),
     )
     paths = {title: walk.v[:, :, 0] for title, walk in walks.items()}
     panel = panels.path(f"Where v goes, up to {FRAME:.0f}; dotted: ‖v‖ = 1", paths, FRAME)
-    return panels.tall(Chart((panel, *norms.panels), norms.summary, norms.table))
+    return panels.tall(Chart((panel, *norms.panels), norms.summary, table))
 
 
 def answer(walks: Mapping[str, Walk], rate: float) -> str:
