@@ -33,7 +33,7 @@ def show() -> None:
     constants = controls.control("mistake", fourth, choices=("none", CONSTANTS)) == CONSTANTS
     x = parts.stored_table()
     picture = st.container()
-    cell = number_table.choose(*x.shape)
+    cell = number_table.choose(len(x), parts.FEATURES, title="")
     gamma, seed = controls.get("gamma"), controls.get("seed")
 
     def steps_with(epsilon: float, constants: bool = False) -> BackwardSteps:
@@ -96,8 +96,7 @@ def terms_chart(steps: BackwardSteps, cell: tuple[int, int], reach: float) -> Ch
 
 def answer(steps: BackwardSteps, cell: tuple[int, int], kind: str, constants: bool) -> str:
     forward, dx = steps.forward, words.rounded(steps.dx[cell], 3)
-    shared = forward.shares(cell)
-    count = int(shared.sum())
+    shared, count = forward.shares(cell), int(forward.shares(cell).sum())
     if not steps.direct[shared].any():
         return f"γ dz is 0 in the {words.count(count, 'highlighted cell')}, and so is dx."
     if constants:
@@ -125,12 +124,12 @@ def answer(steps: BackwardSteps, cell: tuple[int, int], kind: str, constants: bo
             f"direct term is ε / ({square} + ε) = {left} of it."
         )
     if not steps.dx[shared].any():
-        wish = f"No change of x can shift all {count} z together"
-        if kind != "equal":
-            wish = f"No change of x has this effect on the {count} z"
-        return text + f"{wish}: normalizing takes it away again."
+        wish = "can shift all" if kind == "equal" else "has this effect on the"
+        return f"{text}No change of x {wish} {count} z{' together' * (kind == 'equal')}."
     if kind == "one":
-        return f"{text}dz is 1 in one cell; dx is not 0 in {where(steps)}."
+        places = {"cell": ", that one", "column": ", all in its column", "row": ", all in its row"}
+        found = words.count(int(np.count_nonzero(steps.dx)), "cell") + places.get(steps.reached, "")
+        return f"{text}dz is 1 in one cell; dx is not 0 in {found}."
     if forward.method == "rms":
         text += "RMS norm subtracts no mean and has no term for it; multiplied by x̂ the dx add up "
     else:
@@ -139,10 +138,3 @@ def answer(steps: BackwardSteps, cell: tuple[int, int], kind: str, constants: bo
     along = steps.total(steps.dx * forward.x_hat, cell)
     small = 0 < abs(along) < 1e-4 * np.abs(steps.direct[shared]).max()
     return f"{text}to {words.rounded(along, 2)}{', which is 0 but for ε' if small else ''}."
-
-
-def where(steps: BackwardSteps) -> str:
-    """Which dx are not 0, in words."""
-    places = {"cell": ", that one", "column": ", all in its column", "row": ", all in its row"}
-    found = int(np.count_nonzero(steps.dx))
-    return words.count(found, "cell") + places.get(steps.reached, "")
