@@ -68,8 +68,8 @@ REFUSED = [
         ("activations", f"batch={text}", "whole numbers from 1 to 128", "64")
         for text in ("0", "129", "-3", "1.5", "nan", "513", "many", "1e400")
     ),
-    ("activations", "eps=0", "numbers from 1e-8 to 1", "1e-5"),
-    ("activations", "eps=inf", "numbers from 1e-8 to 1", "1e-5"),
+    ("activations", "eps=0", "numbers from 1e−8 to 1", "1e−5"),
+    ("activations", "eps=inf", "numbers from 1e−8 to 1", "1e−5"),
     (
         *("activations", "view=[a](http://e.vi)"),
         *("histograms, channels, microscope, invariances", "Histograms"),

@@ -13,9 +13,12 @@ from pages.lab import words
         (0.0, 4, "0"),
         (-0.0, 4, "0"),
         (11 / 3, 4, "3.667"),
-        (-1821.69, 4, "−1822"),
-        (123456.0, 4, "123500"),
-        (1e6, 4, "1000000"),
+        (-1821.69, 4, "−1,822"),
+        (999.96, 4, "1,000"),
+        (-12.5, 4, "−12.5"),
+        (1234.5, 6, "1,234.5"),
+        (123456.0, 4, "123,500"),
+        (1e6, 4, "1,000,000"),
         (2.5e7, 3, "2.5e7"),
         (-1.234e-5, 2, "−1.2e−5"),
         (2.7e-9, 1, "3e−9"),
@@ -23,6 +26,14 @@ from pages.lab import words
 )
 def test_a_rounded_number_has_an_exponent_only_where_it_is_shorter(value, digits, text):
     assert words.rounded(value, digits) == text
+
+
+def test_shares_and_points_have_no_space_no_hyphen_and_no_signed_zero():
+    shares = (0.968, -0.0316, -0.0001, 1.0)
+    assert [words.percent(share) for share in shares] == ["96.8%", "−3.2%", "0.0%", "100.0%"]
+    differences = (0.254, -0.254, -0.001, 0.0)
+    told = ["+0.25 points", "−0.25 points", "0.00 points", "0.00 points"]
+    assert [words.points(difference) for difference in differences] == told
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pages.lab.words import number
+from pages.lab.words import minus, number
 
 ON, OFF = ("on", "1", "true", "yes"), ("off", "0", "false", "no")
 
@@ -89,14 +89,14 @@ class Control:
             return ", ".join(self.choices[one] for one in value)
         if self.kind == "choice":
             return self.choices[value]
-        return f"{value:,}" if self.kind == "int" else self.format(value)
+        return f"{value:,}" if self.kind == "int" else minus(self.format(value))
 
     def possible(self) -> str:
         """What this control takes, as the end of a sentence."""
         if self.kind == "int":
             return f"it takes whole numbers from {self.low:,} to {self.high:,}"
         if self.kind == "float":
-            return f"it takes numbers from {number(self.low)} to {number(self.high)}"
+            return minus(f"it takes numbers from {number(self.low)} to {number(self.high)}")
         codes = ", ".join(map(_code, self.choices))
         return f"it takes {'on or off' if self.kind == 'flag' else codes}"
 

@@ -26,7 +26,9 @@ _LINE = 20  # characters of a written-out sum on one line, so that a telephone c
 
 def tex(value: float) -> str:
     """A number in LaTeX, to four digits."""
-    mantissa, _, exponent = words.rounded(value).replace("−", "-").partition("e")
+    mantissa, _, exponent = (
+        words.rounded(value).replace("−", "-").replace(",", "{,}").partition("e")
+    )
     if not exponent:
         return mantissa
     power = f"10^{{{exponent}}}"

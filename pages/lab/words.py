@@ -32,7 +32,7 @@ def count(number: int, noun: str) -> str:
 
 
 def number(value: float) -> str:
-    """A float in as few characters as read back exactly: 0.01, 1e-5."""
+    """A float in as few characters as read back exactly, as in a link: 0.01, 1e-5."""
     if value and not 1e-3 <= abs(value) < 1e6:
         mantissa, _, exponent = f"{Decimal(repr(value)).normalize():e}".partition("e")
         return f"{mantissa}e{int(exponent)}"
@@ -40,26 +40,30 @@ def number(value: float) -> str:
 
 
 def rounded(value: float, digits: int = 4) -> str:
-    """A number to so many significant digits, without trailing zeros: 3.667, 12350, −1.2e−5, 0.
+    """A number to so many significant digits, without trailing zeros: 3.667, 12,350, −1.2e−5, 0.
 
     An exponent stands only where it makes the number shorter.
     """
     text = f"{value + 0.0:.{digits}g}"  # + 0.0: no negative zero
-    if "e" in text:
+    short = "e" not in text or 1e-3 <= abs(value) < 1e7
+    if short and abs(float(text)) >= 1e3:
+        text = f"{float(text):,.10g}"
+    elif "e" in text:
         mantissa, _, exponent = text.partition("e")
-        short = 1e-3 <= abs(value) < 1e7
-        text = f"{float(text):.0f}" if short else f"{mantissa}e{int(exponent)}"
+        text = f"{mantissa}e{int(exponent)}"
     return minus(text)
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share (0 to 1) as `96.8%`."""
-    return f"{share:.{digits}%}"
+    """A share (0 to 1) as `96.8%`, without a space; never `−0.0%`."""
+    text = f"{share:.{digits}%}"
+    return minus(text if text.strip("-0.%") else text.removeprefix("-"))
 
 
 def points(difference: float, digits: int = 2) -> str:
-    """A difference in percentage points, with its sign: `+0.25 points`."""
-    return minus(f"{difference:+.{digits}f} points")
+    """A difference in percentage points, with its sign: `+0.25 points`; `0.00 points` has none."""
+    text = f"{difference:+.{digits}f}"
+    return minus(text if float(text) else text[1:]) + " points"
 
 
 def seconds(value: float) -> str:
