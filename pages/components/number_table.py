@@ -218,7 +218,7 @@ def choose(
     """
     with st.container(horizontal=True, vertical_alignment="center"):
         if title:
-            st.subheader(title, anchor=False, width="content")
+            st.markdown(f"**{title}**", width="content")
         options: dict[str, Any] = {"on_change": forget_click, "width": "content"}
         first = controls.control("row", label=row, choices=counted(rows), **options)
         second = controls.control("column", label=column, choices=counted(columns), **options)

@@ -48,7 +48,7 @@ def show() -> None:
         )
     page.answer(answer(steps, cell))
     parts.show_arithmetic(arithmetic.written_out(steps, cell))
-    st.subheader("All methods on these numbers", anchor=False)
+    st.markdown("**All methods on these numbers**")
     st.table(
         [
             {

@@ -18,10 +18,8 @@ def QUESTION() -> str:
     if controls.get("method") == "weight":
         return weight.QUESTION
     if controls.get("method") == "rms":
-        return "RMS norm divides by √(mean x² + ε). Can γ give it back, and for the next batch?"
-    return (
-        "Normalizing removes mean and variance. Can γ and β restore them, and for the next batch?"
-    )
+        return "RMS norm divides by √(mean x² + ε). Can γ give it back, in the next batch too?"
+    return "Normalizing removes mean and variance. Can γ and β restore both, in the next batch too?"
 
 
 def show() -> None:

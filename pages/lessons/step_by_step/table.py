@@ -53,7 +53,7 @@ def show() -> None:
     edited = int((~np.isnan(arithmetic.before(steps.x, last.x))).sum()) == 1
     changed = ~np.isnan(arithmetic.before(steps.z, last.z)) if edited else steps.changed_by(cell)
     page.answer(answer(steps, cell), spoils=arithmetic.extent(changed))
-    st.subheader("The chosen cell, by hand", anchor=False)
+    st.markdown("**The chosen cell, by hand**")
     parts.show_arithmetic(arithmetic.written_out(steps, cell))
     parts.show_code(method)
 
