@@ -24,7 +24,7 @@ import numpy as np
 from normlib.config import TrainConfig
 from pages.lab import recorded as recordings
 from pages.lab.verdict import Verdict, verdict
-from pages.lab.words import minus, title
+from pages.lab.words import minus, seconds, title
 
 COLUMNS = ("none", "batch", "weight", "layer", "tf_batch")
 METHODS = COLUMNS[:4]
@@ -202,6 +202,26 @@ def footer(reproduction: Mapping[str, Any]) -> str:
         f"{SETTINGS[reproduction['setting']]}; {reproduction['data']['name']}, seeds {seeds}; "
         f"normlib {versions['normlib']}, TensorFlow {versions['tensorflow']}; "
         f"{reproduction['machine']}; {reproduction['date']}."
+    )
+
+
+def unit_words() -> str:
+    """The report's unit of loss, in the unit of all other pages."""
+    loss = PUBLISHED["none"].loss[-1]
+    return (
+        "Loss is the report's: the sum of the batch means over the number of images. Times 64, the "
+        "batch size, it is the mean cross-entropy per image of the other pages: "
+        f"{loss:.4f} is {64 * loss:.2f}."
+    )
+
+
+def cost(setting: str, seed: int) -> str:
+    """What training all columns here asks of a machine, by what it took where it was recorded."""
+    took = sum(column["seconds"][seed] for column in recorded(setting)["columns"].values())
+    return (
+        f"Five trainings with seed {seed}: {seconds(took)} of "
+        "training where they were recorded. The whole room shares this machine: other trainings "
+        "wait for their turn meanwhile. You may leave the page."
     )
 
 

@@ -11,7 +11,7 @@ import streamlit as st
 from pages.components import charts, controls, downloads, page, server, trainings
 from pages.lab import report
 from pages.lab.queue import Experiment
-from pages.lab.words import in_sentence, listed, points, rounded, seconds, title
+from pages.lab.words import in_sentence, listed, points, rounded, title
 
 QUESTION = (
     "Which method's accuracy changes most when the report's equations are followed to the letter?"
@@ -80,20 +80,10 @@ def tables(setting: str, own: Mapping[str, Mapping[str, Any]]) -> None:
             st.markdown(f"**{table.name}. {table.title}**")
             rows = charts.frame(report.table_rows(table, mine))
             st.table(rows, border="horizontal", hide_index=True, alt=table.title)
-            unit = f" {unit_words()}" if table.name != "Fig 2" else ""
+            unit = f" {report.unit_words()}" if table.name != "Fig 2" else ""
             st.caption(
                 f"Recorded: {report.footer(recorded)} ± is half the range over the seeds.{unit}"
             )
-
-
-def unit_words() -> str:
-    """The report's unit of loss, in the unit of all other pages."""
-    loss = report.PUBLISHED["none"].loss[-1]
-    return (
-        "Loss is the report's: the sum of the batch means over the number of images. Times 64, the "
-        "batch size, it is the mean cross-entropy per image of the other pages: "
-        f"{loss:.4f} is {64 * loss:.2f}."
-    )
 
 
 def so_far(experiment: Experiment) -> dict[str, list]:
@@ -120,18 +110,8 @@ def machine_controls(setting: str, found: Mapping[str, Experiment]) -> None:
             st.caption(same_words(setting, found))
         else:
             trainings.button("Train them here", "run_report", icon=":material/play_arrow:")
-            st.caption(cost(setting))
+            st.caption(report.cost(setting, SEED))
     trainings.keeping()
-
-
-def cost(setting: str) -> str:
-    """What this machine's own trainings ask of it, by what they took where they were recorded."""
-    columns = report.recorded(setting)["columns"].values()
-    return (
-        f"Five trainings with seed {SEED}: {seconds(sum(one['seconds'][0] for one in columns))} of "
-        "training where they were recorded. The whole room shares this machine: other trainings "
-        "wait for their turn meanwhile. You may leave the page."
-    )
 
 
 def same_words(setting: str, found: Mapping[str, Experiment]) -> str:
