@@ -92,7 +92,7 @@ def answer(found: library.Found, quantity: str) -> str:
 
 def in_training() -> None:
     """Fig 3: the two trainings, recorded."""
-    st.subheader("Fig 3: does it matter to a training?", anchor=False)
+    st.header("Fig 3: does it matter to a training?", anchor=False)
     recorded = report.recorded(controls.control("setting"))
     every = report.CURVE_EVERY
     losses = [
