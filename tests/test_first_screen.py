@@ -61,6 +61,7 @@ def opened(tab: Page, view: str) -> None:
 def settled(tab: Page) -> None:
     app = tab.get_by_test_id("stApp")
     expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=40_000)
+    expect(tab.get_by_test_id("stSkeleton")).to_have_count(0, timeout=40_000)
     charts = tab.locator(".st-key-picture [data-testid='stVegaLiteChart']")
     if charts.count():
         expect(charts.last.locator("svg.marks")).to_be_visible(timeout=40_000)
