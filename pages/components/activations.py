@@ -150,22 +150,29 @@ def _first_epoch(run: Run) -> int:
 def draw_controls() -> tuple[Origin, tuple[str, ...], float, str]:
     """The controls; what they say, epsilon and caption last.
 
-    What cannot be shown gets a sentence and is not among the methods.
+    What cannot be shown gets a sentence in the caption and is not among the methods.
     """
     from pages.lab import activations
 
     with page.control_box():
-        _, epsilon, _ = page.control_row("batch", "eps", "stage")
-        chosen = page.methods_control()
+        first, second, third, fourth = st.columns([3, 3, 3, 2], vertical_alignment="bottom")
+        controls.control("batch", first)
+        epsilon = controls.control("eps", second)
+        controls.control("stage", third)
+        with fourth.popover("Methods", icon=":material/tune:", width="stretch"):
+            chosen = page.methods_control()
     origin, told = _origin()
-    caption = charts.caption_for("batch", "eps", "seed", more=told)
+    caption = [charts.caption_for("batch", "eps", "seed", more=told)]
     possible = []
     for method in chosen:
         if sentence := activations.refusal(network(origin), origin.layer, method):
-            st.info(f"{title(method)} is not shown. {sentence}", icon=":material/info:")
+            caption.append(f"{title(method)} is not shown. {sentence}")
         else:
             possible.append(method)
-    return origin, tuple(possible), epsilon, caption
+    if not chosen:
+        with page.picture():
+            st.caption("Choose at least one method.")
+    return origin, tuple(possible), epsilon, " · ".join(caption)
 
 
 def _origin() -> tuple[Origin, str]:

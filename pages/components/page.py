@@ -312,6 +312,7 @@ _STYLE = """<style>
 .st-key-head { padding-right: 2.2rem; }
 .stApp:has([data-testid="stExpandSidebarButton"]) .st-key-head { padding-left: 2.5rem; }
 .st-key-head h1 { padding: .2rem 0; }
+.st-key-controls { min-height: 73px; }
 .st-key-picture { min-height: 340px; }
 [data-testid="stStatusWidget"] { position: fixed; right: 1rem; bottom: 1rem; }
 [data-testid="stBaseButton-primary"] { color: Canvas; }

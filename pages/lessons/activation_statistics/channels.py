@@ -18,14 +18,8 @@ if TYPE_CHECKING:
     from pages.components.charts import Chart
     from pages.lessons.activation_statistics.charts import Seen
 
-QUESTION = (
-    "Which method gives every single channel the same mean and the same standard deviation, and "
-    "which does so only on average?"
-)
-LEGEND = (
-    "dot: mean, line: one standard deviation either way; thick and grey: before, thin and "
-    "coloured: after normalization"
-)
+QUESTION = "Which method gives each channel the same mean and deviation, which only on average?"
+LEGEND = "thick and grey: before, thin and coloured: after normalization"
 LEVEL = 0.005  # what differs by less is written with the same two decimals
 
 
@@ -33,7 +27,7 @@ def show() -> None:
     origin, methods, epsilon, caption = activations.draw_controls()
     if methods:
         chart, answer = look(origin, methods, epsilon)
-        charts.show(chart, f"{caption} · {LEGEND}", "spread")
+        charts.show(chart, f"{caption} · {LEGEND}", "spread", main=True)
         page.answer(answer)
         show_every_channel(origin, methods, epsilon)
         activations.show_digits(origin)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Seen = Mapping[str, Mapping[str, Summary]]  # method -> step -> summary
 
 BINS = 64
+HEIGHT = 340
 OUTSIDE = 0.02  # of the values, at most, lie beyond the ends of the histograms' axis
 NARROWEST = 4.0  # the histograms' axis never shows less than this on each side of zero
 LOWEST_VARIANCE = 1e-9  # a log axis has no zero: what is smaller is drawn here
@@ -116,13 +117,19 @@ def _bars(
     return frame(
         {
             "id": ids.astype(np.int32),
-            "left": np.r_[edges[place], x].astype(np.float32),
-            "right": np.r_[edges[place + 1], x].astype(np.float32),
+            "left": _float32(np.r_[edges[place], x]),
+            "right": _float32(np.r_[edges[place + 1], x]),
             "foot": np.r_[foot, y].astype(np.float32),
             "height": np.r_[height, y].astype(np.float32),
             "words": [*tips, *words],
         }
     )
+
+
+def _float32(values: np.ndarray) -> np.ndarray:
+    """In half the digits, as far as they reach."""
+    largest = np.finfo(np.float32).max
+    return values.clip(-largest, largest).astype(np.float32)
 
 
 def _words(
@@ -170,7 +177,7 @@ def _histogram_spec(title: str, color: str, rows: int, half: float) -> alt.TopLe
     words = alt.Chart().transform_filter("datum.left === datum.right")
     words = words.mark_text(tooltip=None, baseline="middle", align=align)
     words = words.encode(x="left:Q", y="foot:Q", text="words:N", key="id:Q")
-    return alt.layer(bars, words).properties(height=40 + 120 * rows, title=title)
+    return alt.layer(bars, words).properties(height=HEIGHT, title=title)
 
 
 # ---- each channel's mean and standard deviation ----------------------------------------------
@@ -211,7 +218,7 @@ def _spread_spec(title: str, color: str, unit: str, half: float) -> alt.TopLevel
     import altair as alt
 
     names = {"before_mean": "mean before", "before_std": "std before", "mean": "mean", "std": "std"}
-    y = alt.Y(title=None, scale=alt.Scale(domain=(-half, half), nice=False))
+    y = alt.Y(title="Dot: mean, line: ± 1 std", scale=alt.Scale(domain=(-half, half), nice=False))
     base = alt.Chart().encode(
         x=_place("channel", unit),
         tooltip=[
@@ -226,36 +233,34 @@ def _spread_spec(title: str, color: str, unit: str, half: float) -> alt.TopLevel
         before.encode(y=y.field("before_mean").type("quantitative"), yError="before_std:Q"),
         after.encode(y=y.field("mean").type("quantitative"), yError="std:Q"),
         mean.encode(y=y.field("mean").type("quantitative")),
-    ).properties(height=250, title=title)
+    ).properties(height=HEIGHT, title=title)
 
 
 # ---- variances against epsilon ---------------------------------------------------------------
 
 
-def variances(
-    method: str, variances: np.ndarray, factors: np.ndarray, epsilon: float, unit: str
-) -> Chart:
-    """Each variance against epsilon on a log axis, and the factor by which the output shrinks.
+def variances(found: Mapping[str, tuple[np.ndarray, np.ndarray, str]], epsilon: float) -> Chart:
+    """Each method's variances against epsilon on one log axis.
 
-    variances: (n,), those under the root; factors: (n,), what they leave of the spread.
-    unit: what has one of them, "channel" or "example".
+    found: method -> variances under its denominators (n,), the factors by which they shrink the
+    output, and what has one of them, "channel" or "example".
     """
-    table = frame({unit: np.arange(len(variances)), "variance": variances, "factor": factors})
-    drawn = table.rename(columns={unit: "place"}).assign(
-        shown=variances.clip(LOWEST_VARIANCE), epsilon=epsilon
-    )
-    summary = (
-        f"{title(method)}: {len(variances)} variances {_range(variances)}; "
-        f"{(variances < epsilon).sum()} below epsilon, {epsilon:g}. The shrink factor lies "
-        f"{_range(factors)}."
-    )
-    top = float(10.0 ** np.ceil(np.log10(max(10.0, _largest(variances)))))
-    color = theme.color(method)
-    panels = (
-        (_variances_spec(f"{title(method)}: variance of each {unit}", color, unit, top), drawn),
-        (_factors_spec(color, unit), drawn),
-    )
-    return Chart(panels, summary, table)
+    import pandas as pd
+
+    top = max(10.0, *(_largest(under) for under, _, _ in found.values()))
+    panels, summary, tables = [], [], []
+    for method, (under, factors, unit) in found.items():
+        data = frame({"place": np.arange(len(under)), "variance": under, "factor": factors})
+        drawn = data.assign(shown=under.clip(LOWEST_VARIANCE), epsilon=epsilon)
+        end = float(10.0 ** np.ceil(np.log10(top)))
+        panels.append((_variances_spec(title(method), theme.color(method), unit, end), drawn))
+        summary.append(
+            f"{title(method)}: {len(under)} variances {_range(under)}; "
+            f"{(under < epsilon).sum()} below epsilon, {epsilon:g}. The shrink factor lies "
+            f"{_range(factors)}."
+        )
+        tables.append(data.assign(method=method))
+    return Chart(tuple(panels), " ".join(summary), pd.concat(tables, ignore_index=True))
 
 
 @spec
@@ -268,7 +273,7 @@ def _variances_spec(title: str, color: str, unit: str, top: float) -> alt.TopLev
     spots = alt.Chart().mark_point(color=color, size=60, strokeWidth=2, opacity=1, clip=True)
     points = spots.encode(
         x=_place("place", unit),
-        y=alt.Y("shown:Q", title=None, scale=scale, axis=axis),
+        y=alt.Y("shown:Q", title="Variance", scale=scale, axis=axis),
         fill=alt.value(color),
         fillOpacity=alt.condition(below, alt.value(0), alt.value(1)),
         tooltip=_tips(unit),
@@ -279,20 +284,7 @@ def _variances_spec(title: str, color: str, unit: str, top: float) -> alt.TopLev
         points,
         line.mark_rule(color=theme.NEUTRAL, strokeDash=[6, 4]),
         name.encode(x=alt.value("width"), text=alt.value("ε")),
-    ).properties(height=240, title=title)
-
-
-@spec
-def _factors_spec(color: str, unit: str) -> alt.TopLevelMixin:
-    import altair as alt
-
-    axis = alt.Axis(format="~g", tickCount=6)
-    bars = alt.Chart().mark_bar(color=color)
-    return bars.encode(
-        x=_place("place", unit),
-        y=alt.Y("factor:Q", title=None, scale=alt.Scale(domain=(0, 1)), axis=axis),
-        tooltip=_tips(unit),
-    ).properties(height=240, title="Shrink factor: the standard deviation that is left")
+    ).properties(height=HEIGHT, title=title)
 
 
 def _tips(unit: str) -> list[alt.Tooltip]:

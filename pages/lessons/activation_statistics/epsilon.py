@@ -10,10 +10,7 @@ from pages.components.activations import Origin
 from pages.lab.words import in_sentence, listed, number, percent, rounded, title
 from pages.lessons.activation_statistics.charts import variances
 
-QUESTION = (
-    "Epsilon is there so that nothing is divided by zero. How large must it be to change the "
-    "result?"
-)
+QUESTION = "Epsilon keeps the division from 0 / 0. How large must it be to change the result?"
 
 
 def show() -> None:
@@ -28,30 +25,26 @@ def show() -> None:
 def show_variances(origin: Origin, methods: tuple[str, ...], epsilon: float, caption: str) -> None:
     from pages.lab.activations import shrink_factors
 
-    answers, without = [], []
+    found, answers = {}, []
     for method in methods:
-        under_root = activations.variances(origin, method, epsilon)
-        if not under_root.size:
-            without.append(method)
-            continue
-        unit = unit_of(method, origin)
-        factors = shrink_factors(under_root, epsilon)
-        charts.show(
-            variances(method, under_root, factors, epsilon, unit),
-            f"{caption} · filled: variance above epsilon, hollow: below",
-            f"microscope_{method}",
-        )
-        answers.append(answer_to(method, under_root, factors, epsilon, unit))
-    if without:
-        names = listed([title(without[0]), *map(in_sentence, without[1:])])
-        st.info(
-            f"{names} {'is' if len(without) == 1 else 'are'} not shown: nothing is divided by a "
-            "root there, so epsilon plays no part."
-            + ("" if answers else " Choose batch, layer, group, instance or RMS norm."),
-            icon=":material/info:",
-        )
-    if answers:
+        under = activations.variances(origin, method, epsilon)
+        if under.size:
+            unit, factors = unit_of(method, origin), shrink_factors(under, epsilon)
+            found[method] = under, factors, unit
+            answers.append(answer_to(method, under, factors, epsilon, unit))
+    if found:
+        more = "filled: variance above epsilon, hollow: below"
+        charts.show(variances(found, epsilon), f"{caption} · {more}", "microscope", main=True)
         page.answer("\n\n".join(answers))
+    else:
+        with page.picture():
+            st.caption("Choose batch, layer, group, instance or RMS norm.")
+    if without := [method for method in methods if method not in found]:
+        names = listed([title(without[0]), *map(in_sentence, without[1:])])
+        st.caption(
+            f"{names} {'is' if len(without) == 1 else 'are'} not shown: nothing is divided there, "
+            "so epsilon plays no part."
+        )
 
 
 def unit_of(method: str, origin: Origin) -> str:

@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from pages.lab.activations import Summary
     from pages.lessons.activation_statistics.charts import Seen
 
-QUESTION = (
-    "The same digits go through the same weights. Which methods give the numbers a mean of 0 and a "
-    "standard deviation of 1, and is that still so after ReLU?"
-)
+QUESTION = "Which methods give mean 0 and standard deviation 1, and is it still so after ReLU?"
 TITLES = {
     "before": "Before normalization",
     "normalized": "After normalization",

@@ -16,16 +16,14 @@ if TYPE_CHECKING:
 
     from pages.lab.invariances import Invariance
 
-QUESTION = (
-    "Make all weights three times as large, or one digit three times as bright. Which methods do "
-    "not notice?"
-)
+QUESTION = "All weights three times as large, or one digit three times as bright: who notices?"
 EXACT = 1e-9  # in float64, a deviation below this is rounding
 IMAGES = 64
 LEGEND = (
     "✓ nothing changes · ≈ only epsilon lets it change · ✗ it changes · \\* the layer-norm paper "
     "says otherwise, of dense layers. Each number is the largest change of an output, relative to "
-    "the largest output, in float64."
+    "the largest output, in float64. A convolution is applied without padding here: padded zeros "
+    "would not move with the rest."
 )
 
 
@@ -36,7 +34,8 @@ def show() -> None:
     if methods:
         with turns.let_others():
             found = {method: deviations(origin, method, epsilon) for method in methods}
-        st.table(table_of(found), hide_index=True, alt="Which method notices which change")
+        with page.picture():
+            st.table(table_of(found), hide_index=True, alt="Which method notices which change")
         st.caption(LEGEND)
         st.caption(minus(f"{caption} · {count(min(origin.batch, IMAGES), 'digit')}"))
         page.answer(answer_to(found, epsilon))
