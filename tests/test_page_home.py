@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from normlib.config import TrainConfig
 from normlib.mnist import Dataset
 from pages.components import controls, page, server, theme
-from pages.components.controls import CONTROLS
+from pages.components.controls import CONTROLS, FOUR_METHODS
 from pages.components.lesson_list import LESSONS
 from pages.lab import words as naming
 from pages.lab.queue import Experiments
@@ -120,6 +120,30 @@ def test_only_what_is_averaged_has_colour():
 def test_ten_lessons_fit_into_an_hour():
     assert len(LESSONS) == len({lesson.name for lesson in LESSONS}) == 10
     assert sum(lesson.minutes for lesson in LESSONS) <= 60
+
+
+MEASURED = {
+    "outlier": [{"spoils": what} for what in ("column", "row", "all", "cell")],
+    "relu": [{"cut": n / 12} for n in range(13)],
+    "undo": [{"here": h, "next": n} for h, n in ((True, True), (True, False), (False, False))],
+    "one": [{"batch": b, "std": std} for b, std in ((1, 0.0), (2, 0.9), (3, 0.8), (64, 1e-3))],
+    "inference": [{"lost": n / 100} for n in range(-5, 90)],
+    "mates": [{"depends": set(those)} for those in ((), ("batch",), FOUR_METHODS)],
+    "terms": [{"reached": what} for what in ("cell", "column", "row")],
+    "check": [{"wrong": wrong} for wrong in (set(), {"x"}, {"gamma"})],
+    "rate": [{"survivors": set(those)} for those in ((), ("batch", "layer"), FOUR_METHODS[1:])],
+    "filters": [{"settled": s, "lead": n} for s in (True, False) for n in (-0.3, 0.26)],
+}
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_each_answer_of_a_lesson_is_right_somewhere_and_one_at_a_time(lesson):
+    right = [
+        [option for option, holds in lesson.options.items() if holds(measured)]
+        for measured in MEASURED[lesson.name]
+    ]
+    assert all(len(options) == 1 for options in right), right
+    assert {options[0] for options in right} == set(lesson.options)
 
 
 def test_a_lesson_brings_its_bar_to_its_page_and_lets_predict(warm):

@@ -248,7 +248,7 @@ def draw_origin_controls() -> None:
     """Seed and weights, the controls that few move."""
     if not any(map(controls.visible, ("seed", "weights"))):
         return
-    st.subheader("Where these numbers come from", anchor=False)
+    st.header("Where these numbers come from", anchor=False)
     with page.control_box("more"):
         first, second = st.columns(2)
         with first:

@@ -109,7 +109,7 @@ def show_verdict(lesson: Lesson, place: DeltaGenerator, facts: Facts) -> None:
     if not is_revealed(lesson):
         return
     if not facts:
-        place.markdown("Nothing is measured yet: run it first.")
+        place.markdown("The page does not show it now.")
         return
     right = [option for option, holds in lesson.options.items() if holds(facts)]
     chosen = st.session_state["_predictions"].get(lesson.name)
@@ -152,7 +152,7 @@ LESSONS: tuple[Lesson, ...] = (
         *("undo", "Can gamma and beta undo it?", 4, "steps"),
         {"show": "undo"},
         "Can some gamma and beta give back the numbers that were normalized?",
-        "Press the undo choice, then look at the next batch with the same gamma and beta.",
+        "Choose Undo, then look at the next batch with the same gamma and beta.",
         {
             "Yes, always": lambda seen: seen["here"] and seen["next"],
             "For this batch only": lambda seen: seen["here"] and not seen["next"],
@@ -165,9 +165,9 @@ LESSONS: tuple[Lesson, ...] = (
         "The batch is a single digit. What does batch norm leave of it in the hidden layer?",
         "Compare batch norm with layer norm. Then move the batch size to 2.",
         {
-            "Its shape": lambda seen: seen["std"] > 0.5 and seen["batch"] > 2,
-            "Only a sign per unit": lambda seen: seen["batch"] == 2,
-            "Nothing": lambda seen: seen["batch"] == 1,
+            "Its shape": lambda seen: seen["std"] >= 1e-6 and seen["batch"] > 2,
+            "Only a sign per unit": lambda seen: seen["std"] >= 1e-6 and seen["batch"] == 2,
+            "Nothing": lambda seen: seen["std"] < 1e-6,
         },
     ),
     Lesson(

@@ -92,6 +92,7 @@ Outcomes = Mapping[TrainConfig, Outcome]
 _DENSE = replace(SMALL, placement="conv and dense")
 PLANS: dict[str, Sweep] = {
     **{held: Sweep("batch_size", SIZES, held=held) for held in ("images", "updates")},
+    "images-dense": Sweep("batch_size", SIZES, base=_DENSE),
     "paper": Sweep(
         "batch_size",
         PAPER_SIZES,

@@ -31,11 +31,11 @@ TITLES = {
 def show() -> None:
     origin, methods, epsilon, caption = activations.draw_controls()
     if methods:
-        chart, dead, answer, table = look(origin, methods, epsilon)
+        chart, dead, answer, table, facts = look(origin, methods, epsilon)
         charts.show(chart, caption, "histograms", main=True)
         if any(off for off, _ in dead.values()):
             show_dead_units(dead, origin.unit)
-        page.answer(answer)
+        page.answer(answer, **facts)
         show_table(table)
         activations.show_digits(origin)
         activations.show_code(methods)
@@ -58,12 +58,15 @@ def show_dead_units(dead: Mapping[str, tuple[int, int]], unit: str) -> None:
 @st.cache_resource(max_entries=384, show_spinner=False)  # some 60 kB each
 def look(
     origin: Origin, methods: tuple[str, ...], epsilon: float
-) -> tuple[Chart, dict[str, tuple[int, int]], str, pa.Table]:
-    """The picture, its dead units, the words and the table under it."""
+) -> tuple[Chart, dict[str, tuple[int, int]], str, pa.Table, dict[str, float]]:
+    """The picture, its dead units, the words, the table under it, and what a lesson asks."""
     seen = {method: activations.look(origin, method, epsilon) for method in methods}
     chart = histograms(seen, {step: TITLES[step] for step in next(iter(seen.values()))})
     dead = {m: (int(s["relu"].dead.sum()), len(s["relu"].dead)) for m, s in seen.items()}
-    return chart, dead, answer_to(seen, origin, epsilon), charts.arrow(table_of(seen))
+    answer, table = answer_to(seen, origin, epsilon), charts.arrow(table_of(seen))
+    asked = seen.get("batch")
+    facts = {"batch": origin.batch, "std": asked["normalized"].overall_std} if asked else {}
+    return chart, dead, answer, table, facts
 
 
 # ---- the answer ------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ def _draw(plan: Sweep, outcomes: Outcomes, images: int, told: str) -> None:
 def _beside_the_paper(plan: Sweep, images: int) -> None:
     """The layer-norm paper's experiment beside ours. images: how many the training set holds."""
     rows = conditions(plan, images)
-    st.subheader("The paper's experiment, and ours", anchor=False)
+    st.header("The paper's experiment, and ours", anchor=False)
     columns = ("", "Layer-norm paper", "Here")
     table = charts.frame([dict(zip(columns, row, strict=True)) for row in rows])
     st.table(table, hide_index=True, border="horizontal")

@@ -23,10 +23,10 @@ def tell(ended: Ended, wanted: int) -> None:
     page.answer(told)
     losses = comparison.report_losses(ended)
     if len(losses):
-        st.subheader("Loss per epoch", anchor=False)
+        st.header("Loss per epoch", anchor=False)
         st.table(losses, hide_index=True, border="horizontal")
         st.caption("In the report's unit: the mean loss divided by the batch size.")
-    st.subheader("Accuracy and time", anchor=False)
+    st.header("Accuracy and time", anchor=False)
     st.table(comparison.accuracy_and_time(ended), hide_index=True, border="horizontal")
     if any(run.config.weight_norm_start == "constant" for run in ended.get("weight", ())):
         st.caption(
@@ -89,7 +89,7 @@ def settled(found: comparison.Comparison) -> str:
 def files(ended: Ended) -> None:
     from pages.lab import export
 
-    st.subheader("Download", anchor=False)
+    st.header("Download", anchor=False)
     runs = {(name, run.config.seed): run for name, seeds in ended.items() for run in seeds}
     with st.container(horizontal=True, key="tables_downloads"):
         downloads.file(

@@ -137,6 +137,6 @@ def examine(run: Run) -> None:
     page.answer(outcome(run))
     controls.control("look")
     LOOKS[controls.get("look")].show(run)
-    st.subheader("Download", anchor=False)
+    st.header("Download", anchor=False)
     downloads.run_files(run, "run")
     downloads.curve_files(f"{run.config.normalization}_seed_{run.config.seed}", "run")
