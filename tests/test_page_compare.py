@@ -7,10 +7,11 @@ from normlib.config import TrainConfig
 from pages.components import controls, server
 from pages.lab import comparison
 from pages.lab import words as naming
+from pages.lab.experiment import Prefix, Snapshot
 from pages.lab.queue import Experiments
 from pages.lab.run_names import SURGERY
 from pages.lab.store import Store
-from pages.lessons.compare import answer
+from pages.lessons.compare import answer, curves, methods
 
 QUICK = {"images": "500", "epochs": "1", "hidden": "8"}
 
@@ -34,7 +35,7 @@ def shown_tables(app) -> list:
 
 def test_cold_it_asks_and_trains_nothing(puppet):
     app = opened("compare")
-    assert app.info[0].value.endswith("?")
+    assert methods.QUESTION in words(app)
     assert "4 trainings of 2,000 images, 0 done." in words(app)  # all 1,000 there are, twice
     assert charts(app) == 0 and puppet.trained == []
 
@@ -48,14 +49,14 @@ def test_tables_and_sentence_are_those_of_the_runs(queue):
     app = ran(app)
     assert app.success[0].value == answer.verdict(runs)
     losses, accuracy = shown_tables(app)
-    assert losses.equals(comparison.report_losses(runs))
+    assert losses.equals(comparison.epoch_losses(runs))
     assert accuracy.equals(comparison.accuracy_and_time(runs))
     assert losses.columns.tolist()[1:] == [naming.title(name) for name in runs]
     assert charts(app) == 2
     assert "all done" in words(app)
-    # The report's unit is the mean loss over the batch size.
+    # Mean cross-entropy, as on the axis: not the report's unit.
     (none,) = runs["none"]
-    assert none.epochs[0].report_loss * 500 == pytest.approx(sum(none.losses))
+    assert losses["No normalization"][0] == f"{none.epochs[0].train_loss:.4f}"
 
 
 def test_curves_of_all_lie_in_one_picture_while_they_train(puppet):
@@ -64,7 +65,7 @@ def test_curves_of_all_lie_in_one_picture_while_they_train(puppet):
         assert puppet.began.acquire(timeout=10)
     app = ran(app)
     assert "0 of 4 done" in words(app) and "2 waiting" in words(app)
-    assert charts(app) == 1
+    assert charts(app) == 2
     assert not app.success
     assert not app.button(key="_stop_all").disabled
     puppet.go.set()
@@ -143,16 +144,18 @@ def test_a_change_that_does_not_fit_is_left_out_with_its_reason(puppet):
     assert "that is how batch norm already runs here" in words(app)
 
 
-def test_one_click_sets_the_reports_own_setting_and_one_the_fast_one(puppet):
+def test_a_preset_says_what_it_changes_and_sets_it(puppet):
     app = opened("compare", lr="0.1", seed="4")
-    report = next(button for button in app.button if button.label == "Report")
+    assert "training images 55,000" in words(app) and "epsilon 1e−8" in words(app)
+    report = next(button for button in app.button if button.label == "The report's settings")
     report.click()
     app = ran(app)
     config = settings_of(app)
     assert config["images"] == 55_000 and config["eps"] == 1e-8 and config["lr"] == 0.01
     assert config["start"] == "constant" and config["learn"] is False
     assert app.query_params["images"] == "55000"
-    next(button for button in app.button if button.label == "Fast").click()
+    assert next(one for one in app.button if one.label == "The report's settings").disabled
+    next(button for button in app.button if button.label == "The lab's own settings").click()
     config = settings_of(ran(app))
     assert config["images"] == 6000 and config["learn"] is True and config["start"] == "norm"
 
@@ -164,12 +167,28 @@ def settings_of(app) -> dict:
     }
 
 
-def test_no_method_and_too_many_get_a_sentence(puppet):
+def test_no_method_gets_a_sentence(puppet):
     app = opened("compare", methods="")
     assert "at least one method" in words(app)
     assert charts(app) == 0
-    app = opened("compare", methods="none,batch,weight,layer,group,instance")
-    assert "6 curves" in words(app)
+
+
+def test_a_loss_that_explodes_leaves_the_survivors_readable():
+    losses = [2.3] * 5 + [1e24] * 4 + [float("inf")]
+    gone = Snapshot(
+        status="diverged", steps=20, losses=Prefix(losses), config=TrainConfig(), key="a"
+    )
+    well = Snapshot(
+        status="finished", steps=20, losses=Prefix([2.3] * 20), config=TrainConfig(), key="b"
+    )
+    (spec, data), _ = curves.picture({"weight": [gone], "batch": [well]})[0].panels
+    scale = spec["layer"][-1]["encoding"]["y"]["scale"]
+    assert scale["domain"] == [0.01, 30.0] and scale["clamp"]
+    assert data.loc[data["word"] != "", ["method", "step", "word"]].values.tolist() == [
+        ["weight", 10, "diverged"]
+    ]
+    assert data.loc[data["word"] != "", "smoothed"].tolist() == [30.0]  # inf has no place
+    assert "inf" in str(curves.picture({"weight": [gone]})[0].summary)  # the table stays true
 
 
 @pytest.mark.parametrize(
@@ -198,3 +217,12 @@ def test_students_who_press_the_same_button_share_its_trainings(puppet):
     ended(server.experiments())
     assert sorted(puppet.trained) == sorted(controls.FOUR_METHODS)
     assert all(ran(app).success for app in apps)
+
+
+def test_the_lesson_knows_who_survived_once_all_are_over(puppet):
+    app = pressed(opened("compare", lesson="rate", methods="none,layer"), "_train_all")
+    assert puppet.began.acquire(timeout=10)
+    assert "Nothing is measured yet" in words(ran(app))
+    puppet.go.set()
+    ended(server.experiments())
+    assert ran(app).session_state["_facts"] == {"survivors": {"none", "layer"}}

@@ -110,9 +110,10 @@ def test_an_explosion_on_the_way_is_told():
 
 def test_one_seed_is_said_to_prove_little():
     words = verdict({"batch": [run(report=0.005, accuracy=0.91)], "none": [run()]})
-    assert "**Batch norm** has the lowest loss (0.0050" in words
-    assert "**No normalization** the highest (0.0100)" in words
-    assert "reads 91.00% correctly" in words and "1.00 points" in words
+    assert "**Batch norm** ends at the lowest loss (0.3200)" in words  # mean cross-entropy
+    assert "**No normalization** at the highest (0.6400)" in words
+    assert words.startswith("At learning rate 0.01, after 1 epoch")
+    assert "reads 91.00% of the test images correctly" in words and "1.00 points" in words
     assert "one seed proves little" in words
 
 
@@ -128,43 +129,63 @@ def test_seeds_are_compared_pair_by_pair():
 
 def test_only_seeds_that_all_have_are_compared():
     found = comparison.compare({"batch": seeds(0.004, 0.002), "none": seeds(0.008)})
-    assert found.seeds == 1 and found.losses == {"batch": 0.004, "none": 0.008}
+    assert found.seeds == 1 and found.losses == {"batch": 0.256, "none": 0.512}
 
 
 def test_of_several_seeds_the_one_that_diverged_is_named():
     broken = run(accuracy=None, status="diverged", message="Diverged at step 3.", seed=2)
     words = verdict({"none": [run(), broken], "batch": [run()], "layer": [run()]})
-    assert "No normalization, seed 2: Diverged at step 3." in words
+    assert "batch norm and layer norm learned with every seed that is over" in words
+    assert "no normalization diverged (1 of 2 seeds)" in words
+
+
+def test_all_that_read_the_same_are_named():
+    tied = {"none": [run(report=0.02)], "batch": [run()], "layer": [run(report=0.03)]}
+    assert "**No normalization**, **Batch norm** and **Layer norm** read 90.00%" in verdict(tied)
+
+
+def test_who_survived_is_computed():
+    lost, guessing = run(accuracy=None, status="diverged", seed=1), run(accuracy=0.114)
+    runs = {"none": [run(), lost], "weight": [guessing], "batch": [run()], "layer": []}
+    assert comparison.survivors(runs) == {"batch"}
+
+
+def test_gamma_and_beta_are_counted():
+    counts = {
+        method: comparison.learned(TrainConfig(normalization=method))
+        for method in ("none", "batch", "layer", "rms", "weight")
+    }
+    assert counts == {"none": 0, "batch": 60, "layer": 47_040, "rms": 23_520, "weight": 30}
 
 
 def test_no_winner_is_named_where_none_learned():
     words = verdict({"batch": [run(accuracy=0.1135)], "none": [run(accuracy=0.098)]})
-    assert words == "None learned: the best reads 11.35% of the test images, as guessing does."
+    assert "none finished and learned: batch norm read 11.35%" in words
 
 
 def test_a_series_that_diverged_is_named_and_not_compared():
     broken = run(report=0, accuracy=None, status="diverged", message="Diverged at step 3.")
     words = verdict({"none": [broken], "batch": [run()], "layer": [run(report=0.02)]})
-    assert "No normalization: Diverged at step 3." in words
-    assert "**Layer norm** the highest" in words
+    assert "no normalization diverged." in words
+    assert "**Layer norm** at the highest" in words
     assert comparison.accuracy_and_time({"none": [broken]})["No normalization"][0] == "diverged"
-    assert verdict({"none": [broken]}) == "No normalization: Diverged at step 3."
+    assert verdict({"none": [broken]}).endswith("learned: no normalization diverged.")
 
 
 def test_the_report_table_has_a_column_per_series_and_a_row_per_epoch():
-    table = comparison.report_losses({"batch": seeds(0.004), "Center only": seeds(0.02)})
+    table = comparison.epoch_losses({"batch": seeds(0.004), "Center only": seeds(0.02)})
     assert table.columns.tolist() == ["Epoch", "Batch norm", "Center only"]
-    assert table.iloc[0].tolist() == ["1", "0.0040", "0.0200"]
-    several = comparison.report_losses({"batch": seeds(0.004, 0.006)})
-    assert several["Batch norm"][0] == "0.0050 (0.0040–0.0060)"
+    assert table.iloc[0].tolist() == ["1", "0.2560", "1.2800"]
+    several = comparison.epoch_losses({"batch": seeds(0.004, 0.006)})
+    assert several["Batch norm"][0] == "0.3200 (0.2560\u2060–\u20600.3840)"
 
 
 def test_a_table_says_where_seeds_are_missing_and_keeps_exploded_numbers_short():
     broken = run(report=0, accuracy=None, status="diverged", seed=2)
     runs = {"weight": [*seeds(57933.9115, 2.327917184773896e18), broken]}
-    losses, ends = comparison.report_losses(runs), comparison.accuracy_and_time(runs)
-    assert losses["Weight norm"][0] == "1.16e18 (57900–2.33e18), 2 of 3 seeds"
-    told = "90.00% (90.00%–90.00%), 2 of 3 seeds, the rest diverged"
+    losses, ends = comparison.epoch_losses(runs), comparison.accuracy_and_time(runs)
+    assert losses["Weight norm"][0] == "7.45e19 (3,710,000\u2060–\u20601.49e20), 2 of 3 seeds"
+    told = "90.00% (90.00%\u2060–\u206090.00%), 2 of 3 seeds; diverged with seed 2"
     assert ends["Weight norm"][0] == told
 
 

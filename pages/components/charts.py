@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
     Rows = pd.DataFrame | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any] | np.ndarray]
 
+LOSS_RANGE = (0.01, 30.0)  # of each loss axis: fresh weights have up to 15, guessing has 2.3
 FLOOR = 1e-7  # where a 0 is drawn on a log axis: below the smallest loss of float32, 1.19e-7
+_LEARNED = (0.5, 1.0)  # the axis of accuracies none of which is lower
 _PADDING = {"left": 0, "right": 6, "top": 4, "bottom": 4}
 
 
@@ -171,35 +173,51 @@ def curves(
     percent: bool = False,
     faint: str = "",
     places: Sequence[float] = (),
+    ends: Mapping[str, str] | None = None,
 ) -> Chart:
     """One line per method. rows: method, x, y; with low and high too, a band is drawn behind.
 
     points: mark each value (few values, such as one per epoch). faint: a column drawn behind as
     thin lines. places: the values of x where they are few, each with a mark on its axis, a
     logarithm apart or, where one is 0, side by side. On a log axis a 0 is drawn at its lower end.
+    ends: method -> a word where its line ends, such as "diverged"; what lies beyond `y_range` on a
+    log axis is drawn at its edge, and has such a word there too.
     """
     data = frame(rows)
-    band = {"low", "high"} <= set(data.columns)
+    band, methods = {"low", "high"} <= set(data.columns), _methods(data)
+    said = _said(data, y, y_range[1] if log and y_range else math.inf, ends or {})
     spec = _curves_spec(
-        *(x, y, x_title, y_title, _methods(data), log, y_range, x_range, points, percent),
+        *(x, y, x_title, y_title, methods, log, y_range, x_range, points, percent),
         faint=faint,
         band=band,
         places=tuple(places),
+        worded=tuple(one for one in methods if one in said),
     )
     drawn = [y, *([faint] if faint else []), *(("low", "high") if band else ())]
     lifted = _lifted(data, drawn) if log else data
+    if log and y_range:  # what has no finite number stands at the upper edge too
+        numbers = lifted[drawn].astype(float)
+        lifted = lifted.assign(**numbers.where(np.isfinite(numbers), y_range[1]))
+    if said:
+        texts = {at: word for at, word in said.values()}
+        lifted = lifted.assign(word=[texts.get(at, "") for at in lifted.index])
     return Chart(((spec, _titled(lifted)),), _ends(data, x, y, x_title, y_title, percent), data)
 
 
-def loss_curves(rows: Rows, *, steps: int | None = None) -> Chart:
-    """Loss per step by method: smoothed, with the raw values faint behind.
+def loss_curves(
+    rows: Rows, *, steps: int | None = None, ends: Mapping[str, str] | None = None
+) -> Chart:
+    """Loss per step by method, on the one axis that every loss has (`LOSS_RANGE`).
 
-    rows: method, step, loss, smoothed. steps: the axis's length while a training still runs.
+    rows: method, step and either loss and smoothed, drawn faint and thick, or low, mid and high
+    over several seeds. steps: the axis's length while a training still runs. ends: of `curves`.
     """
+    data = frame(rows)
+    y, faint = ("mid", "") if "mid" in data else ("smoothed", "loss")
     x_range = (0, steps) if steps else None
-    axes = ("step", "smoothed", "Step", "Loss")
-    chart = curves(rows, *axes, log=True, x_range=x_range, faint="loss")
-    summary = _ends(chart.table, "step", "smoothed", "step", "Smoothed loss", False)
+    axes = (data, "step", y, "Step", "Loss")
+    chart = curves(*axes, log=True, x_range=x_range, y_range=LOSS_RANGE, faint=faint, ends=ends)
+    summary = _ends(chart.table, "step", y, "step", "Smoothed loss", False)
     return replace(chart, summary=summary or "No step yet.")
 
 
@@ -212,7 +230,7 @@ def accuracy_curves(rows: Rows, *, y: str = "accuracy", epochs: int | None = Non
         points=True,
         percent=True,
         x_range=(1, epochs) if epochs and epochs > 1 else None,
-        y_range=share_range(*shares) if len(data) else None,
+        y_range=_LEARNED if all((one >= _LEARNED[0]).all() for one in shares) else (0.0, 1.0),
     )
 
 
@@ -301,13 +319,14 @@ def _curves_spec(
     faint: str,
     band: bool,
     places: tuple[float, ...],
+    worded: tuple[str, ...],
 ) -> alt.TopLevelMixin:
     import altair as alt
 
     color, dash, shape = _looks(methods)
     y_scale: dict[str, Any] = {"type": "log", "nice": False} if log else {"zero": False}
     if y_range:
-        y_scale |= {"domain": y_range, "nice": False}
+        y_scale |= {"domain": y_range, "nice": False, "clamp": True}
     y_axis = alt.Axis(format="~%") if percent else alt.Axis(format="~g", tickCount=6)
     base = alt.Chart().encode(x=_x_axis(x, x_title, x_range, places))
 
@@ -334,6 +353,20 @@ def _curves_spec(
         ],
     )
     layers += [base.mark_line().encode(strokeDash=dash), spots]
+    # One below the other, since lines that leave the axis do so in one place.
+    for index, method in enumerate(worded):
+        late = f"datum['{x}'] > {0.75 * x_range[1] if x_range else math.inf}"
+        word = base.transform_filter(
+            (alt.datum.series == words.title(method)) & (alt.datum.word != "")
+        ).mark_text(
+            align=alt.expr(f"{late} ? 'right' : 'left'"),
+            dx=alt.expr(f"{late} ? -5 : 5"),
+            dy=4 + 15 * index,
+            baseline="top",
+            fontWeight=600,
+        )
+        ink = theme.color(method, methods.index(method))
+        layers.append(word.encode(text="word:N", color=alt.value(ink)))
     return alt.layer(*layers).properties(height=320)
 
 
@@ -453,6 +486,21 @@ def _titled(data: pd.DataFrame) -> pd.DataFrame:
         return data
     titled = data.assign(series=[words.title(one) for one in data["method"]])
     return titled.sort_values("method", key=lambda one: one == "none", kind="stable")
+
+
+def _said(
+    data: pd.DataFrame, y: str, top: float, ends: Mapping[str, str]
+) -> dict[Hashable, tuple[Hashable, str]]:
+    """Method -> the row at which it has a word, and the word: where its line ends, or where it
+    leaves the axis."""
+    said: dict[Hashable, tuple[Hashable, str]] = {}
+    for method in _methods(data):
+        own = data.loc[data["method"] == method, y]
+        if ends.get(method):
+            said[method] = own.index[-1], ends[method]
+        elif (own > top).any():
+            said[method] = (own > top).idxmax(), "off the axis"
+    return said
 
 
 def _lifted(data: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

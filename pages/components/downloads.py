@@ -118,11 +118,11 @@ def run_files(run: Run, key: str) -> None:
             file("Data (NPZ)", "data.npz", lambda: export.data_npz(data), about)
 
 
-def curve_files(stem: str, key: str) -> None:
-    """The two curves that `charts.show` drew as "loss" and "accuracy", as vector graphics.
+def curve_files(stem: str, key: str, loss: str = "loss", accuracy: str = "accuracy") -> None:
+    """The two curves that `charts.show` drew with these keys, as vector graphics.
 
     stem: how the files' names begin.
     """
-    charts = {"loss": "Loss (SVG)", "accuracy": "Accuracy (SVG)"}
+    charts = {loss: "Loss (SVG)", accuracy: "Accuracy (SVG)"}
     _SVG_BUTTONS(data={"charts": charts, "stem": stem}, key=f"{key}_svg")
     st.caption("As PNG: point at a chart, and press the arrow at its upper right corner.")

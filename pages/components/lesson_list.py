@@ -218,7 +218,7 @@ LESSONS: tuple[Lesson, ...] = (
         *("rate", "A hundred times faster", 8, "compare"),
         {"lr": 1.0, "placement": "conv and dense", "epochs": 2, "seeds": "3"},
         "The learning rate is a hundred times the report's. Which trainings survive?",
-        "Find the survivors. Then, in More settings, normalize the convolution only.",
+        "Train all and find the survivors. Then normalize the convolution only.",
         {
             "None": lambda seen: not seen["survivors"],
             "Batch and layer norm": lambda seen: seen["survivors"] == {"batch", "layer"},

@@ -1,35 +1,44 @@
-"""Several methods, or variants of one, side by side: facts, and the report's first two tables."""
+"""Several methods, or variants of one, side by side: facts, and two tables.
+
+A loss is the mean cross-entropy per image, as on every axis of the lab.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from normlib.config import CONV_FILTERS, TrainConfig
 from normlib.run import Run
 from pages.lab import words
+from pages.lab.results import GUESSING
 from pages.lab.verdict import Verdict, verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+PIXELS = 28 * 28  # of each channel of the convolution
+
+
 class Comparison(NamedTuple):
     """What finished series say, each by its mean over the seeds that all of them have.
 
-    losses: of the last epoch, in the report's unit; accuracies: of the test, 0 to 1.
-    against: the other series -> the loss of `lowest` minus theirs, seed by seed.
+    losses: of the last epoch; accuracies: of the test, 0 to 1. lowest, highest, best and worst:
+    every series with that number, as it is shown. against: the other series -> the loss of the
+    first `lowest` minus theirs, seed by seed.
     """
 
     epochs: int
     seeds: int
     losses: dict[str, float]
     accuracies: dict[str, float]
-    lowest: str
-    highest: str
-    best: str
-    worst: str
+    lowest: tuple[str, ...]
+    highest: tuple[str, ...]
+    best: tuple[str, ...]
+    worst: tuple[str, ...]
     against: dict[str, Verdict]
 
 
@@ -47,41 +56,70 @@ def compare(runs: Mapping[str, Sequence[Run]]) -> Comparison | None:
     if len(whole) < 2 or not shared:
         return None
     paired = {name: [seeds[seed] for seed in shared] for name, seeds in whole.items()}
-    ends = {name: [run.epochs[-1].report_loss for run in runs] for name, runs in paired.items()}
+    ends = {name: [run.epochs[-1].train_loss for run in runs] for name, runs in paired.items()}
     losses = {name: float(np.mean(values)) for name, values in ends.items()}
     right = {
         name: float(np.mean([run.test_accuracy for run in runs])) for name, runs in paired.items()
     }
-    lowest = min(losses, key=losses.__getitem__)
+    first = min(losses, key=losses.__getitem__)
     return Comparison(
-        epochs=len(paired[lowest][0].epochs),
+        epochs=len(paired[first][0].epochs),
         seeds=len(shared),
         losses=losses,
         accuracies=right,
-        lowest=lowest,
-        highest=max(losses, key=losses.__getitem__),
-        best=max(right, key=right.__getitem__),
-        worst=min(right, key=right.__getitem__),
-        against={name: verdict(ends[lowest], ends[name]) for name in whole if name != lowest},
+        lowest=_all(losses, min, loss),
+        highest=_all(losses, max, loss),
+        best=_all(right, max, _share),
+        worst=_all(right, min, _share),
+        against={name: verdict(ends[first], ends[name]) for name in whole if name != first},
     )
+
+
+def _all(
+    values: Mapping[str, float],
+    end: Callable[[Iterable[float]], float],
+    shown: Callable[[float], str],
+) -> tuple[str, ...]:
+    """Every series whose number reads the same as the one at this end."""
+    at = shown(end(values.values()))
+    return tuple(name for name, value in values.items() if shown(value) == at)
+
+
+def survivors(runs: Mapping[str, Sequence[Run]]) -> set[str]:
+    """The series whose every seed finished and reads the test digits better than guessing."""
+    return {
+        name
+        for name, seeds in runs.items()
+        if seeds and all((run.test_accuracy or 0.0) >= GUESSING for run in seeds)
+    }
+
+
+def learned(config: TrainConfig) -> int:
+    """How many numbers the normalization learns: gamma and beta, or the g of each kernel."""
+    method, learn = config.normalization, config.learn_scale_shift
+    width = config.hidden_units if config.placement == "conv and dense" else 0
+    if method == "weight":
+        return (CONV_FILTERS + width) * (config.weight_norm_start != "constant")
+    per_position = method in ("layer", "rms")
+    each = CONV_FILTERS * (PIXELS if per_position else 1) + width
+    return each * (1 if method == "rms" else 2) * learn * (method != "none")
 
 
 # ---- tables, in the form of the report's first two --------------------------------------------
 
 
-def report_losses(runs: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
-    """Loss per epoch in the report's unit, one column per series; several seeds: the mean.
+def epoch_losses(runs: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
+    """Mean loss per epoch, one column per series; several seeds: their mean.
 
-    The report's unit is the sum of the batch means over the number of images: the mean loss over
-    the batch size. Columns: Epoch, then the names of the series, as text. Where not every seed
-    came so far, the cell says how many did.
+    Columns: Epoch, then the names of the series, as text. Where not every seed came so far, the
+    cell says how many did.
     """
     import pandas as pd
 
     epochs = range(max((len(run.epochs) for seeds in runs.values() for run in seeds), default=0))
     table = {"Epoch": [str(epoch + 1) for epoch in epochs]}
     for name, seeds in runs.items():
-        ends = [[one.report_loss for one in run.epochs] for run in seeds]
+        ends = [[one.train_loss for one in run.epochs] for run in seeds]
         reached = ([each[epoch] for each in ends if epoch < len(each)] for epoch in epochs)
         table[words.title(name)] = [_span(values, len(seeds), loss) for values in reached]
     return pd.DataFrame(table)
@@ -94,11 +132,17 @@ def accuracy_and_time(runs: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
     table = {"": ["Test accuracy", "Total time", "Images per second"]}
     for name, seeds in runs.items():
         right = [run.test_accuracy for run in seeds if run.test_accuracy is not None]
-        accuracy = _span(right, len(seeds), lambda share: words.percent(share, 2))
+        accuracy = _span(right, len(seeds), _share)
         if len(right) < len(seeds):
-            statuses = (one.status for one in seeds if one.test_accuracy is None)
-            ends = ", ".join(dict.fromkeys(statuses))
-            accuracy = f"{accuracy}, the rest {ends}" if right else ends
+            seeds_of: dict[str, list[str]] = {}
+            for run in seeds:
+                if run.test_accuracy is None:
+                    seeds_of.setdefault(run.status, []).append(str(run.config.seed))
+            ends = ", ".join(
+                f"{status} with seed {words.listed(own)}" if len(seeds) > 1 else status
+                for status, own in seeds_of.items()
+            )
+            accuracy = f"{accuracy}; {ends}" if right else ends
         table[words.title(name)] = [
             accuracy,
             f"{np.mean([run.seconds for run in seeds]):.1f} s",
@@ -113,10 +157,15 @@ def _span(values: Sequence[float], seeds: int, text: Callable[[float], str]) -> 
         return "–"
     mean = text(float(np.mean(values)))
     if len(values) > 1:
-        mean += f" ({text(min(values))}–{text(max(values))})"
+        # No break within the range: a word joiner on both sides of its dash.
+        mean += f" ({text(min(values))}\u2060–\u2060{text(max(values))})"
     return mean if len(values) == seeds else f"{mean}, {len(values)} of {seeds} seeds"
 
 
 def loss(value: float) -> str:
-    """`0.0064`; one that exploded in few digits."""
+    """`0.4085`; one that exploded in few digits."""
     return f"{value:.4f}" if abs(value) < 1000 else words.rounded(value, 3)
+
+
+def _share(value: float) -> str:
+    return words.percent(value, 2)

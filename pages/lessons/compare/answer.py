@@ -1,74 +1,116 @@
-"""What several trainings say: the sentence, the report's two tables, and the files."""
+"""What several trainings say: the sentence, two tables, and the files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import streamlit as st
 
+from normlib.config import TrainConfig
 from normlib.run import Run
-from pages.components import downloads, page, trainings
-from pages.lab import comparison, results, words
+from pages.components import page
+from pages.lab import comparison, words
+from pages.lessons.compare import take_away
 
 Ended = Mapping[str, Sequence[Run]]  # series -> the runs of its seeds that are over
 
 
-def tell(ended: Ended, wanted: int) -> None:
-    """wanted: how many series there will be in all."""
+def tell(ended: Ended, series: Mapping[str, Sequence[TrainConfig]]) -> None:
+    """series: all that was asked for, a training per seed."""
     if not ended:
         return
     told = verdict(ended)
     if len(ended) < 2:
-        told += " Press **Train all** for the rest." if wanted > 1 else " Choose another."
-    page.answer(told)
-    losses = comparison.report_losses(ended)
+        told += " Press **Train all** for the rest." if len(series) > 1 else " Choose another."
+    whole = all(len(ended.get(name, ())) == len(seeds) for name, seeds in series.items())
+    facts: dict[str, Any] = {"survivors": comparison.survivors(ended)} if whole else {}
+    page.answer(told, **facts)
+    losses = comparison.epoch_losses(ended)
     if len(losses):
         st.header("Loss per epoch", anchor=False)
         st.table(losses, hide_index=True, border="horizontal")
-        st.caption("In the report's unit: the mean loss divided by the batch size.")
+        st.caption("The mean cross-entropy per image, over the batches of the epoch.")
     st.header("Accuracy and time", anchor=False)
     st.table(comparison.accuracy_and_time(ended), hide_index=True, border="horizontal")
+    if told := parameters(ended):
+        st.caption(told)
     if any(run.config.weight_norm_start == "constant" for run in ended.get("weight", ())):
         st.caption(
             "Weight norm starts at the report's constant kernel, which is never trained: its "
             "column is that of an untrained convolution."
         )
-    files(ended)
+    take_away.files(ended)
+
+
+def parameters(ended: Ended) -> str:
+    """How many more numbers one method learns than another, where that differs."""
+    learned = {name: comparison.learned(runs[0].config) for name, runs in ended.items()}
+    if len(set(learned.values())) < 2:
+        return ""
+    told = words.listed(f"{words.in_sentence(name)} {count:,}" for name, count in learned.items())
+    return f"Learned besides weights and biases (γ and β, or g): {told}."
 
 
 def verdict(ended: Ended) -> str:
     """What the result says, and how little that is."""
-    messages = [
-        f"{words.title(name)}{f', seed {run.config.seed}' * (len(runs) > 1)}: {run.message}"
-        for name, runs in ended.items()
-        for run in runs
-        if run.status != "finished" and run.message
-    ]
-    found = comparison.compare(ended)
+    config = next(iter(ended.values()))[0].config
+    where = f"At learning rate {words.number(config.learning_rate)}"
+    alive = comparison.survivors(ended)
+    lost = [name for name in ended if name not in alive]
+    told_lost = words.listed(_lost(name, ended[name]) for name in lost)
+    if not alive:
+        return f"{where}, none finished and learned: {told_lost}."
+    sentences = []
+    if lost:
+        every = " with every seed that is over" if max(map(len, ended.values())) > 1 else ""
+        learned = words.listed(words.in_sentence(name) for name in ended if name in alive)
+        sentences.append(f"{where}, {learned} learned{every}; {told_lost}.")
+    found = comparison.compare({name: ended[name] for name in ended if name in alive})
     if found is None:
-        return " ".join(messages) or "One curve says nothing about the others."
-    most = found.accuracies[found.best]
-    if most < results.GUESSING:
-        guess = f"None learned: the best reads {most:.2%} of the test images, as guessing does."
-        return " ".join([guess, *messages])
-    low, high = found.losses[found.lowest], found.losses[found.highest]
-    sentences = [
-        f"After {words.count(found.epochs, 'epoch')}, **{words.title(found.lowest)}** has the "
-        f"lowest loss ({comparison.loss(low)} in the report's unit) and "
-        f"**{words.title(found.highest)}** the highest ({comparison.loss(high)}).",
-        f"Of the test images, **{words.title(found.best)}** reads {most:.2%} correctly, "
-        f"**{words.title(found.worst)}** {found.accuracies[found.worst]:.2%}.",
-        *messages,
-        settled(found),
-    ]
-    return " ".join(sentences)
+        return " ".join(sentences) or "One curve says nothing about the others."
+    lowest, highest = found.losses[found.lowest[0]], found.losses[found.highest[0]]
+    if found.lowest == found.highest:
+        sentences.append(f"All end at a loss of {comparison.loss(lowest)}.")
+    else:
+        after = words.count(found.epochs, "epoch")
+        worst = ""
+        if found.worst != found.best:
+            worst = f", {_bold(found.worst)} {found.accuracies[found.worst[0]]:.2%}"
+        sentences.append(
+            f"{f'After {after}' if lost else f'{where}, after {after}'}, "
+            f"{_bold(found.lowest, 'end')} at the lowest loss ({comparison.loss(lowest)}) and "
+            f"{_bold(found.highest)} at the highest ({comparison.loss(highest)}); "
+            f"{_bold(found.best, 'read')} {found.accuracies[found.best[0]]:.2%} of the test "
+            f"images correctly{worst}."
+        )
+    return " ".join([*sentences, settled(found)])
+
+
+def _bold(names: Sequence[str], verb: str = "") -> str:
+    told = words.listed(f"**{words.title(name)}**" for name in names)
+    return f"{told} {verb}{'s' * (len(names) == 1)}" if verb else told
+
+
+def _lost(name: str, runs: Sequence[Run]) -> str:
+    """`weight norm diverged (2 of 3 seeds)`, or what else kept it from learning."""
+    ways: dict[str, list[Run]] = {}
+    for run in runs:
+        if not comparison.survivors({name: [run]}):
+            ways.setdefault(run.status, []).append(run)
+    told = []
+    for status, own in ways.items():
+        best = max((run.test_accuracy or 0.0) for run in own)
+        how = f"read {best:.2%} at best, as guessing does" if status == "finished" else status
+        told.append(how + f" ({len(own)} of {len(runs)} seeds)" * (len(runs) > 1))
+    return f"{words.in_sentence(name)} {words.listed(told)}"
 
 
 def settled(found: comparison.Comparison) -> str:
     """Which of the differences are more than chance."""
-    lowest = words.in_sentence(found.lowest)
+    lowest = words.in_sentence(found.lowest[0])
     if found.seeds == 1:
-        gap = 100 * (found.accuracies[found.best] - found.accuracies[found.worst])
+        gap = 100 * (found.accuracies[found.best[0]] - found.accuracies[found.worst[0]])
         return (
             f"The gap is {gap:.2f} points, and one seed proves little: other first weights would "
             "move these numbers too."
@@ -84,34 +126,3 @@ def settled(found: comparison.Comparison) -> str:
         )
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
-
-
-def files(ended: Ended) -> None:
-    from pages.lab import export
-
-    st.header("Download", anchor=False)
-    runs = {(name, run.config.seed): run for name, seeds in ended.items() for run in seeds}
-    with st.container(horizontal=True, key="tables_downloads"):
-        downloads.file(
-            "Both tables (CSV)",
-            "comparison.csv",
-            lambda: "\n".join(
-                table.to_csv(index=False)
-                for table in (comparison.report_losses(ended), comparison.accuracy_and_time(ended))
-            ),
-        )
-        downloads.file(
-            "Every loss (CSV)",
-            "losses.csv",
-            lambda: export.losses_csv({words.title(name): seeds for name, seeds in ended.items()}),
-        )
-        downloads.file(
-            "All runs (JSON)", "runs.json", lambda: export.runs_json(list(runs.values()))
-        )
-    downloads.curve_files("comparison", "comparison")
-    with st.expander("One run alone, and a script that repeats it", type="compact"):
-        options = {
-            run.key: f"{words.title(name)}, seed {seed}" for (name, seed), run in runs.items()
-        }
-        (key,) = trainings.choose("run", "Run", options, long=True)
-        downloads.run_files(next(run for run in runs.values() if run.key == key), "run")

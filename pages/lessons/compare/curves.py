@@ -7,75 +7,98 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.components import charts, controls, trainings
+from pages.components import charts, controls, page, trainings
 from pages.lab import results, words
 from pages.lab.experiment import LIVE, Experiment, Snapshot
 
 if TYPE_CHECKING:
     import pandas as pd
 
+PROGRESS = 44  # pixels of the line of progress, which keeps its place
+HEIGHT = 340  # of the panels, with legend and axis: the whole picture
+
 
 def watch(asked: Mapping[str, Sequence[Experiment]]) -> None:
-    """Progress and curves of each series, again and again while one of its trainings runs."""
+    """Curves and progress of each series, again and again while one of its trainings runs."""
     named = [(words.title(name), one) for name, seeds in asked.items() for one in seeds]
     caption = caption_for(asked)
 
     def draw() -> None:
-        trainings.progress_of_all(named)
+        seen = {name: [one.snapshot() for one in seeds] for name, seeds in asked.items()}
+        if any(one.losses for seeds in seen.values() for one in seeds):
+            chart, missing = picture(seen)
+            charts.show(chart, caption + missing, "curves", main=True)
+        else:
+            with page.picture():
+                st.markdown("The first step is being computed.")
+        if any(one.status in LIVE for _, one in named):
+            trainings.progress_of_all(named)
+        else:
+            st.space(PROGRESS)
         for name, one in named:
             if one.status not in (*LIVE, "finished"):
                 st.markdown(f"{name}, seed {one.config.seed}: {one.message or one.status}")
-        seen = {name: [one.snapshot() for one in seeds] for name, seeds in asked.items()}
-        several = max(map(len, seen.values())) > 1
-        losses(seen, several, caption)
-        accuracies(seen, several)
 
     trainings.follow([one for _, one in named], draw, "live")
 
 
-def losses(seen: Mapping[str, Sequence[Snapshot]], several: bool, caption: str) -> None:
-    steps = max(one.steps for seeds in seen.values() for one in seeds) or None
-    begun = {name: seeds for name, seeds in seen.items() if all(one.losses for one in seeds)}
-    if several:
-        # A band ends where the seed that is furthest behind is.
-        bands = {}
-        for name, seeds in begun.items():
-            reached = min(map(trainings.steps_shown, seeds))
-            bands[name] = [trainings.curve_of(one, reached) for one in seeds]
-        chart = charts.curves(
-            *(results.loss_bands(bands), "step", "mid", "Step", "Loss"),
-            log=True,
-            x_range=(0, steps) if steps else None,
-        )
-    else:
-        lines = {name: trainings.curve_of(seeds[0]) for name, seeds in begun.items()}
-        chart = charts.loss_curves(results.losses(lines), steps=steps)
-    if any(one.losses for seeds in seen.values() for one in seeds):
-        charts.show(chart, caption, "loss")
+def picture(seen: Mapping[str, Sequence[Snapshot]]) -> tuple[charts.Chart, str]:
+    """Loss and accuracy side by side, and which seeds the accuracy lacks."""
+    import pandas as pd
 
-
-def accuracies(seen: Mapping[str, Sequence[Snapshot]], several: bool) -> None:
+    several = max(map(len, seen.values())) > 1
+    # Of several seeds those that are over; until one is, the first.
+    drawn = {
+        name: ([one for one in begun if one.status not in LIVE] or begun[:1])
+        for name, seeds in seen.items()
+        if (begun := [one for one in seeds if one.losses])
+    }
+    loss = losses(drawn, seen, several)
     if several:
-        rows = results.accuracy_bands(seen)
+        right = results.accuracy_bands(drawn)
     else:
-        rows = results.accuracies({name: seeds[0] for name, seeds in seen.items()})
-    if not len(rows):
-        return
+        right = results.accuracies({name: seeds[0] for name, seeds in drawn.items()})
     epochs = next(iter(seen.values()))[0].config.epochs
-    chart = charts.accuracy_curves(rows, y="mid" if several else "accuracy", epochs=epochs)
-    told = "Share of the validation images read correctly after each epoch."
-    charts.show(chart, told + (missing(rows, seen) if several else ""), "accuracy")
+    accuracy = charts.accuracy_curves(right, y="mid" if several else "accuracy", epochs=epochs)
+    panels = tuple(
+        (spec | {"height": HEIGHT}, data) for spec, data in (*loss.panels, *accuracy.panels)
+    )
+    table = pd.concat([loss.table, right], ignore_index=True) if len(right) else loss.table
+    summary = f"{loss.summary} {accuracy.summary}"
+    return charts.Chart(panels, summary, table), missing(right, seen) if several else ""
+
+
+def losses(
+    drawn: Mapping[str, Sequence[Snapshot]], seen: Mapping[str, Sequence[Snapshot]], several: bool
+) -> charts.Chart:
+    steps = max(one.steps for seeds in seen.values() for one in seeds) or None
+    ends = {}
+    for name, seeds in drawn.items():
+        if diverged := sum(one.status == "diverged" for one in seeds):
+            every = diverged == len(seen[name])
+            ends[name] = "diverged" if every else f"{diverged} of {len(seen[name])} diverged"
+    if not several:
+        lines = {name: trainings.curve_of(seeds[0]) for name, seeds in drawn.items()}
+        return charts.loss_curves(results.losses(lines), steps=steps, ends=ends)
+    bands = {}
+    for name, seeds in drawn.items():
+        # A band ends where its first seed ends.
+        reached = min(map(trainings.steps_shown, seeds))
+        bands[name] = [trainings.curve_of(one, reached) for one in seeds]
+    return charts.loss_curves(results.loss_bands(bands), steps=steps, ends=ends)
 
 
 def missing(rows: pd.DataFrame, seen: Mapping[str, Sequence[Snapshot]]) -> str:
     """Which bands are of fewer seeds than there are, because the others ended early."""
+    if not len(rows):
+        return ""
     fewest = rows.groupby("method", sort=False)["seeds"].min()
     short = [
-        f"{words.title(name)}: {fewest[name]} of {len(seeds)} seeds."
+        f"{words.title(name)}: accuracy of {fewest[name]} of {len(seeds)} seeds"
         for name, seeds in seen.items()
         if name in fewest and fewest[name] < len(seeds)
     ]
-    return " ".join(["", *short])
+    return "".join(f" · {one}" for one in short)
 
 
 def caption_for(asked: Mapping[str, Sequence[Experiment]]) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from normlib.config import TrainConfig
 from pages.components import controls
 from pages.lab import run_names, words
 from pages.lessons.compare import side_by_side
 
-QUESTION = (
-    "Take one piece out of a normalization at a time. Which piece does the training miss most?"
-)
+QUESTION = "Take one piece out of a normalization at a time: which does the training miss most?"
 WAITS = True  # controls first
 OPERABLE = ("batch", "layer", "group", "instance")
 
@@ -20,9 +19,11 @@ def show() -> None:
     side_by_side.show(draw_choice, wanted)
 
 
-def draw_choice() -> tuple[str, ...]:
-    controls.control("method", choices=OPERABLE)
-    controls.control("cuts")
+def draw_choice(place: DeltaGenerator) -> tuple[str, ...]:
+    method, cuts = place.columns(2, gap="xsmall", vertical_alignment="bottom")
+    controls.control("method", method, choices=OPERABLE)
+    with cuts.popover("Changes", width="stretch", key="cuts_choice"):
+        controls.control("cuts")
     return (controls.get("method"),)
 
 
