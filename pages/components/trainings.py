@@ -31,24 +31,22 @@ if TYPE_CHECKING:
 TICK_SECONDS = 1.0
 # Somebody who has just pressed a button looks at the screen: sooner, until the curve begins.
 FIRST_TICK_SECONDS, FIRST_SECONDS = 0.1, 4.0
-MAIN = ("batch", "lr", "epochs", "images", "eps", "hidden", "placement", "start", "seed")
 _KEY = re.compile(r"[0-9a-f]{32}")
 
 
 # ---- the settings of a training --------------------------------------------------------------
 
 
-def training_controls(methods: Iterable[str], first: Iterable[str] = MAIN) -> None:
-    """Draw the controls that one of these methods reads: `first` openly, the others folded."""
-    read = [name for name in page.TRAINING if any(_reads(method, name) for method in methods)]
-    for name in read:
-        if name in first:
-            controls.control(name)
-    folded = [name for name in read if name not in first and controls.visible(name)]
-    if folded:
-        with st.expander("More settings", icon=":material/tune:", type="compact"):
-            for name in folded:
-                controls.control(name)
+def more_settings(methods: Iterable[str], left_out: Iterable[str]) -> None:
+    """The controls of a training that one of these methods reads, folded; `left_out`: those that
+    stand elsewhere."""
+    with st.expander("More settings", icon=":material/tune:", key="more_settings"):
+        read = [name for name in page.TRAINING if any(_reads(method, name) for method in methods)]
+        rest = [name for name in read if name not in left_out]
+        with page.control_box("more"):
+            for at in range(0, len(rest), 4):
+                for name, column in zip(rest[at : at + 4], st.columns(4), strict=False):
+                    controls.control(name, column)
 
 
 def _reads(method: str, name: str) -> bool:
@@ -300,7 +298,7 @@ def _state(experiment: Experiment) -> str:
             "" if left is None else f" · {words.seconds(left)} left"
         )
     return snapshot.message or {
-        "finished": f"Finished in {words.seconds(snapshot.seconds)}.",
+        "finished": f"Done in {words.seconds(snapshot.seconds)}.",
         "interrupted": "Interrupted: the server stopped. Train again to start over.",
     }.get(snapshot.status, snapshot.status.capitalize())
 

@@ -4,37 +4,42 @@ from __future__ import annotations
 
 import streamlit as st
 
-from normlib.config import METHODS
+from normlib.config import METHODS, TrainConfig, reads
 from normlib.run import Run
-from pages.components import charts, trainings
+from pages.components import charts, page, trainings
 from pages.lab import results, words
 from pages.lab.experiment import Experiment
 from pages.lessons.train import overlay
 
+NOTHING = " without both its halves: nothing is normalized, only γ and β act"
+
 
 def watch(experiment: Experiment) -> None:
     """The curves, with earlier runs laid over them; they grow while the training runs."""
-    picture = st.container()
+    picture = st.container(gap="xsmall")
     laid = overlay.choose(experiment)
     name, *others = overlay.names([experiment.config, *(run.config for run in laid)])
 
     def draw() -> None:
         snapshot = experiment.snapshot()
-        if experiment.status == "finished" and experiment.run is not None:
-            figures(experiment.run)
-        else:
-            trainings.progress(experiment)
         shown: dict[str, results.Watched] = {name: snapshot, **dict(zip(others, laid, strict=True))}
         curves = {name: trainings.curve_of(one) for name, one in shown.items() if one.losses}
+        ends = {one: "diverged" for one, of in shown.items() if of.status == "diverged"}
         if curves:
             steps = max(snapshot.steps, *(len(one.losses) for one in shown.values()))
-            loss = charts.loss_curves(results.losses(curves), steps=steps)
-            charts.show(loss, caption_for(experiment), "loss")
+            loss = charts.loss_curves(results.losses(curves), steps=steps, ends=ends)
+            charts.show(loss, caption_for(experiment), "loss", main=True)
+        else:
+            with page.picture():
+                charts.get_ready()
+        trainings.progress(experiment)
+        if experiment.status == "finished" and experiment.run is not None:
+            figures(experiment.run)
         right = results.accuracies(shown)
         if len(right):
             charts.show(
                 charts.accuracy_curves(right, epochs=max(o.config.epochs for o in shown.values())),
-                "Share of the validation images read correctly after each epoch.",
+                "Share of the validation images classified correctly after each epoch.",
                 "accuracy",
             )
 
@@ -49,7 +54,17 @@ def figures(run: Run) -> None:
     last = run.epochs[-1].train_loss
     loss.metric("Loss, last epoch", f"{last:.4f}" if last < 100 else f"{last:.3g}")
     speed.metric("Images per second", f"{run.images_per_second:,.0f}")
-    time.metric("Time", words.seconds(run.seconds))
+    time.metric(
+        "Time in all",
+        words.seconds(run.seconds),
+        help="With the evaluations after each epoch; images per second counts the steps alone.",
+    )
+
+
+def nothing_is_normalized(config: TrainConfig) -> bool:
+    """Whether both halves of a normalization of activations are switched off."""
+    read = (reads(config.normalization, name) for name in ("center", "scale"))
+    return all(read) and not (config.center or config.scale)
 
 
 def caption_for(experiment: Experiment) -> str:
@@ -57,7 +72,7 @@ def caption_for(experiment: Experiment) -> str:
     config = experiment.config
     parts = [
         trainings.data_words(experiment),
-        METHODS[config.normalization].title,
+        METHODS[config.normalization].title + NOTHING * nothing_is_normalized(config),
         f"batch size {config.batch_size}",
         f"learning rate {config.learning_rate:g}",
         f"{config.train_size:,} images",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from normlib.config import TrainConfig
 from normlib.run import Run
 from pages.components import charts, controls, downloads, page, server, trainings
 from pages.lab import words
-from pages.lab.experiment import FINAL, LIVE, Experiment
+from pages.lab.experiment import LIVE, Experiment
 from pages.lessons.train import (
     curves,
     dead,
@@ -18,15 +19,14 @@ from pages.lessons.train import (
     one_image,
     peers,
     percentiles,
+    status,
 )
 from pages.lessons.train.outcome import outcome
 
-QUESTION = (
-    "Predict before you look: how many of a hundred test digits will this network read "
-    "correctly, and which digit will it mistake for which?"
-)
+QUESTION = "How many of a hundred test digits will this network classify correctly?"
 WAITS = True  # controls first
 SETTINGS = ("method", *page.TRAINING)
+FIRST = ("batch", "lr")  # above the picture
 LOOKS = {
     "mistakes": mistakes,
     "percentiles": percentiles,
@@ -38,31 +38,36 @@ LOOKS = {
 
 def show() -> None:
     trainings.adopt_noted(SETTINGS)
-    left, right = st.columns([1, 2.4])
-    with left, page.control_box():
-        controls.control("method")
-        trainings.training_controls([controls.get("method")])
-    with right:
+    method, batch, rate, train, stop = page.control_columns(2.4, 2.4, 2.4, 1, 0.9, aligned="bottom")
+    chosen = controls.control("method", method)
+    controls.control("batch", batch)
+    controls.control("lr", rate)
+    picture, notes = st.container(gap="xsmall"), st.container()
+    trainings.more_settings([chosen], FIRST)
+    server.wait_for_tensorflow()
+    with notes:
         try:
             config = controls.to_train_config()
         except ValueError as error:
             st.warning(str(error), icon=":material/tune:")
             return
-        server.wait_for_tensorflow()
         one_image.warn(config)
         act(config)
         experiment = on_screen(config)
-        buttons(config, experiment)
         trainings.keeping()
+    buttons(config, experiment, train, stop)
+    with picture:
         if experiment is None:
-            method = words.in_sentence(config.normalization)
-            st.markdown(
-                f"Nothing on screen yet. Press **Train**, and the loss of {method} grows here."
-            )
-            charts.get_ready()
-            return
-        curves.watch(experiment)
-    if experiment.run is not None and experiment.status not in LIVE:
+            with page.picture():
+                name = words.in_sentence(config.normalization)
+                st.markdown(
+                    f"Nothing on screen yet. Press **Train**: the loss of {name} grows here."
+                )
+                charts.get_ready()
+        else:
+            curves.watch(experiment)
+        st.caption(status.told(config, experiment))
+    if experiment is not None and experiment.run is not None and experiment.status not in LIVE:
         examine(experiment.run)
 
 
@@ -102,34 +107,20 @@ def on_screen(config: TrainConfig) -> Experiment | None:
     return experiment
 
 
-def buttons(config: TrainConfig, experiment: Experiment | None) -> None:
-    data = server.data()
-    key = trainings.key_of(config, data.checksum)
-    own = experiment if experiment is not None and experiment.key == key else None
+def buttons(
+    config: TrainConfig, experiment: Experiment | None, train: DeltaGenerator, stop: DeltaGenerator
+) -> None:
     watched = experiment is not None and trainings.watches(experiment)
-    with st.container(horizontal=True, vertical_alignment="center", key="buttons"):
+    with train:
         trainings.button(
             "Train",
             "train",
             type="primary",
-            icon=":material/play_arrow:",
-            disabled=own is not None and watched,
+            width="stretch",
+            disabled=status.own(config, experiment) is not None and watched,
         )
-        trainings.button("Stop", "stop", icon=":material/stop:", disabled=not watched)
-        images = min(config.train_size, len(data.train_labels))
-        steps = -(-images // config.batch_size) * config.epochs
-        told = f"{steps:,} steps, {images * config.epochs:,} images in all."
-        st.caption(told if own is None else f"{told} {state_of(own, watched)}")
-
-
-def state_of(experiment: Experiment, watched: bool) -> str:
-    if experiment.status in LIVE and not watched:
-        return "It trains for somebody else. Press Train, and it goes on for you too."
-    if experiment.status not in FINAL:
-        return ""
-    if experiment.recorded:
-        return f"Recorded: {experiment.recorded}. Press Train to run it here, live."
-    return "Done: the same settings give the same numbers."
+    with stop:
+        trainings.button("Stop", "stop", width="stretch", disabled=not watched)
 
 
 def examine(run: Run) -> None:
