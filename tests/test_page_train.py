@@ -60,7 +60,7 @@ def test_training_shows_the_numbers_that_train_gives(queue, drawn):
     assert charts(app) == 3  # loss, accuracy, confusion
     assert app.query_params["run"] == CONFIG.key(drawn.checksum)
     assert len(app.get("download_button")) == 5  # the drawn digits are a file of their own
-    assert "Done: the same settings give the same numbers." in words(app)
+    assert "Done. The same settings give the same numbers" in words(app)
 
 
 def test_while_it_runs_the_page_tells_how_far_it_is(puppet):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -58,7 +58,7 @@ def show_dead_units(dead: Mapping[str, tuple[int, int]], unit: str) -> None:
 @st.cache_resource(max_entries=384, show_spinner=False)  # some 60 kB each
 def look(
     origin: Origin, methods: tuple[str, ...], epsilon: float
-) -> tuple[Chart, dict[str, tuple[int, int]], str, pa.Table, dict[str, float]]:
+) -> tuple[Chart, dict[str, tuple[int, int]], str, pa.Table, dict[str, Any]]:
     """The picture, its dead units, the words, the table under it, and what a lesson asks."""
     seen = {method: activations.look(origin, method, epsilon) for method in methods}
     chart = histograms(seen, {step: TITLES[step] for step in next(iter(seen.values()))})
