@@ -14,6 +14,7 @@ from pages.lab import queue as training_queue
 from pages.lab import results
 from pages.lab.queue import Experiments
 from pages.lab.store import Store
+from pages.lessons.train import curves
 
 QUICK = {"images": "500", "epochs": "1", "hidden": "8"}
 CONFIG = TrainConfig(train_size=500, epochs=1, hidden_units=8)
@@ -281,6 +282,15 @@ def test_hostile_links_get_a_sentence_and_a_page(parameters, puppet):
     assert app.title[0].value == "Train"
     if "present" not in parameters:
         assert app.warning, words(app)
+
+
+def test_only_a_normalization_without_both_halves_is_said_to_normalize_nothing():
+    off = replace(CONFIG, center=False, scale=False)
+    assert curves.nothing_is_normalized(off)
+    assert not curves.nothing_is_normalized(replace(off, center=True))
+    assert not curves.nothing_is_normalized(replace(off, scale=True))
+    for method in ("none", "weight"):  # they read neither
+        assert not curves.nothing_is_normalized(replace(off, normalization=method))
 
 
 def test_settings_that_do_not_go_together_name_the_reason(puppet):

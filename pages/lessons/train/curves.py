@@ -12,6 +12,7 @@ from pages.lab.experiment import Experiment
 from pages.lessons.train import overlay
 
 NOTHING = " without both its halves: nothing is normalized, only γ and β act"
+STATUS_HEIGHT = 48  # a bar with its line, or the line alone
 
 
 def watch(experiment: Experiment) -> None:
@@ -32,7 +33,8 @@ def watch(experiment: Experiment) -> None:
         else:
             with page.picture():
                 charts.get_ready()
-        trainings.progress(experiment)
+        with st.container(height=STATUS_HEIGHT, border=False):
+            trainings.progress(experiment)
         if experiment.status == "finished" and experiment.run is not None:
             figures(experiment.run)
         right = results.accuracies(shown)

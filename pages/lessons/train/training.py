@@ -50,6 +50,8 @@ def show() -> None:
             config = controls.to_train_config()
         except ValueError as error:
             st.warning(str(error), icon=":material/tune:")
+            with picture, page.picture():
+                charts.get_ready()
             return
         one_image.warn(config)
         act(config)
