@@ -21,7 +21,7 @@ from pages.components.controls import CONTROLS
 from pages.components.page import PAGES, ROOT
 from pages.lab import words
 
-STATES = int(os.environ.get("STATES", "2"))
+STATES = int(os.environ.get("STATES", "1"))
 VIEWS = [
     (page.name, view)
     for page in PAGES.values()
