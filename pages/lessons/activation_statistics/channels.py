@@ -10,7 +10,7 @@ import streamlit as st
 from pages.components import activations, charts, page, turns
 from pages.components.activations import Origin
 from pages.lab.words import rounded, title
-from pages.lessons.activation_statistics.charts import spread
+from pages.lessons.activation_statistics.channel_charts import spread
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ import streamlit as st
 from pages.components import activations, charts, page
 from pages.components.activations import Origin
 from pages.lab.words import in_sentence, listed, number, percent, rounded, title
-from pages.lessons.activation_statistics.charts import variances
+from pages.lessons.activation_statistics.channel_charts import variances
 
 QUESTION = "Epsilon keeps the division from 0 / 0. How large must it be to change the result?"
 

@@ -9,9 +9,7 @@ from pages.components import controls
 from pages.lab import words
 from pages.lessons.compare import side_by_side
 
-QUESTION = (
-    "Same start, same batches: which loss falls fastest, and which method ends most accurate?"
-)
+QUESTION = "Same start, same batches: which loss falls fastest, which method ends most accurate?"
 WAITS = True  # controls first
 OFFERED = tuple(method for method in CHOICES["normalization"] if method != "tf_batch")
 

@@ -8,7 +8,7 @@ from pages.components import charts, controls, number_table, page
 from pages.components.charts import Chart
 from pages.lab import arithmetic, words
 from pages.lab.arithmetic import Steps, equal
-from pages.lessons.step_by_step import parts, weight
+from pages.lessons.step_by_step import parts, presets, weight
 
 # The next batch: other numbers, with other means and variances.
 NEXT = np.array([[9, -2, 0], [3, 4, 6], [1, 8, 10], [7, 2, 4]], float)
@@ -30,7 +30,7 @@ def show() -> None:
     if method == "weight":
         weight.show(second, fourth, fifth, undo=undo)
         return
-    parts.preset_control("x", second)
+    presets.preset_control("x", second)
     controls.control("gamma", fourth, step=0.1, disabled=undo)
     controls.control("beta", fifth, step=0.1, disabled=undo or method == "rms")
     x = parts.stored_table()

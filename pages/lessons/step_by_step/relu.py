@@ -10,7 +10,7 @@ from pages.components import charts, controls, number_table, page, theme
 from pages.components.charts import Chart
 from pages.lab import words
 from pages.lab.arithmetic import Steps, share_below_zero
-from pages.lessons.step_by_step import parts
+from pages.lessons.step_by_step import parts, presets
 
 if TYPE_CHECKING:
     import altair as alt
@@ -24,7 +24,7 @@ AXIS = (-9.0, 12.0)  # the sliders leave no z outside; an x outside stands at th
 def show() -> None:
     first, second, third, fourth = page.control_columns(1, 1, 1, 1)
     method = parts.method_control(first, ("batch", "layer", "rms"))
-    parts.preset_control("x", second)
+    presets.preset_control("x", second)
     controls.control("gamma", third, step=0.1)
     controls.control("beta", fourth, step=0.1, disabled=method == "rms")
     x = parts.stored_table()

@@ -11,7 +11,7 @@ from pages.components import charts, controls, number_table, page
 from pages.components.charts import Chart
 from pages.lab import arithmetic, words
 from pages.lab.arithmetic import Steps
-from pages.lessons.step_by_step import parts, weight
+from pages.lessons.step_by_step import parts, presets, weight
 
 
 def QUESTION() -> str:
@@ -28,11 +28,11 @@ def show() -> None:
     if method == "weight":
         weight.show(second, third, fourth)
         return
-    parts.preset_control("x", second)
+    presets.preset_control("x", second)
     x = parts.stored_table()
     with third:
         cell = number_table.choose(len(x), parts.FEATURES, title="")
-    parts.number_control("x", f"x of E{cell[0] + 1}, F{cell[1] + 1}", x, cell, fourth)
+    presets.number_control("x", f"x of E{cell[0] + 1}, F{cell[1] + 1}", x, cell, fourth)
     picture = st.container()
     with st.expander("More settings", icon=":material/tune:", key="more", type="compact"):
         controls.control("eps")

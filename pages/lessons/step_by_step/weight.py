@@ -13,7 +13,7 @@ from pages.components import arrow_chart, charts, number_table, page
 from pages.components.charts import Chart
 from pages.lab import arithmetic, words
 from pages.lab.arithmetic import WeightSteps
-from pages.lessons.step_by_step import parts
+from pages.lessons.step_by_step import parts, presets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,12 +28,12 @@ def show(*places: AbstractContextManager, undo: bool = False) -> None:
     undo: with the g that gives back v.
     """
     first, second, third = places
-    parts.preset_control("v", first)
+    presets.preset_control("v", first)
     v = number_table.table_of("v", (2, 4), parts.FEATURES)
     g = number_table.table_of("g", (1,), parts.FEATURES)[0]
     with second:
         cell = number_table.choose(len(v), parts.FEATURES, "Input", "Output", title="")
-    parts.number_control("v", f"v of I{cell[0] + 1}, O{cell[1] + 1}", v, cell, third)
+    presets.number_control("v", f"v of I{cell[0] + 1}, O{cell[1] + 1}", v, cell, third)
     steps = arithmetic.weight_norm_steps(v, g)
     undone = arithmetic.weight_norm_steps(v, steps.norm)
     shown = undone if undo else steps
