@@ -75,7 +75,7 @@ REFUSED = [
         *("histograms, channels, microscope, invariances", "Histograms"),
     ),
     ("steps", "row=9", "1, 2, 3, 4", "3"),
-    ("steps", "gamma=4", "numbers from -3 to 3", "1"),
+    ("steps", "gamma=4", "numbers from −3 to 3", "1"),
     ("train", "seed=9999999999999999999999", "whole numbers from 0 to 2,147,483,647", "0"),
     ("train", "learn=maybe", "on or off", "on"),
     ("train", "batch=1025", "whole numbers from 1 to 1,024", "64"),
