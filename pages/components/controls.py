@@ -84,9 +84,11 @@ def begin(page: str, controls: Sequence[str], limits: Mapping[str, float] | None
         _read_address(state, {} if own_link else address)
         for name in state.controls:
             _show(name)
+        # The server knows this address already; the browser may not, where code has set it.
+        write_address(always=True)
     else:
         read_widgets()
-    write_address()
+        write_address()
 
 
 def read_widgets() -> None:
@@ -96,14 +98,14 @@ def read_widgets() -> None:
             _take_over(name, st.session_state[name])
 
 
-def write_address() -> None:
+def write_address(*, always: bool = False) -> None:
     """Let the address bar show the whole state of the page."""
     state = _state()
     ours = link_parameters(state.controls, lesson=state.lesson)
     address = st.query_params.to_dict()
     known = {*_ALIASES, *CONTROLS, *_FRAME}
     others = {key: text for key, text in address.items() if key not in known}
-    if address != ours | others:
+    if always or address != ours | others:
         st.query_params.from_dict(ours | others)
     if ours in state.addresses:
         state.addresses.remove(ours)  # to stand last: twenty are remembered
@@ -208,6 +210,11 @@ def set_presenting(on: bool) -> None:
 def shows_answers() -> bool:
     """Whether the link shows the answer of every view (`answers=on`), asked for or not."""
     return _state().answers
+
+
+def page() -> str:
+    """The page that is on screen, by its name."""
+    return _state().page
 
 
 def lesson() -> str:

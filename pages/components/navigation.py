@@ -123,6 +123,9 @@ class Place:
 
     def go(self) -> None:
         """Open it."""
+        if self.page == controls.page():  # a switch to the page itself leaves the address bar
+            st.query_params.from_dict(dict(self.parameters))
+            st.rerun()
         st.switch_page(str(ROOT / PAGES[self.page].file), query_params=dict(self.parameters))
 
 
