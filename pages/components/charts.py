@@ -94,6 +94,12 @@ def show(
                 st.dataframe(table, hide_index=True, key=f"{key}_table", alt=chart.summary)
 
 
+def tall(chart: Chart) -> Chart:
+    """The same with its panels as high as a main picture."""
+    panels = ((spec | {"height": theme.HEIGHT}, data) for spec, data in chart.panels)
+    return replace(chart, panels=tuple(panels))
+
+
 def titled(table: pd.DataFrame) -> pd.DataFrame:
     """The table with the names that the reader knows: "Layer norm" for layer, "Step" for step."""
     names = {
@@ -442,7 +448,7 @@ def _dots_spec(
             alt.Tooltip("series:N", title="what"),
             alt.Tooltip("value:Q", title=value_title, format=".2%" if percent else ".2~e"),
         ],
-    ).properties(height=340)
+    ).properties(height=theme.HEIGHT)
 
 
 def _looks(methods: tuple[str, ...]) -> tuple[alt.Color, alt.StrokeDash, alt.Shape]:

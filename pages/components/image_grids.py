@@ -72,7 +72,7 @@ def _filters_spec(height: int, width: int, count: int, limit: float) -> alt.TopL
     corners = f"datum.left % {width} == 0 && datum.top % {height} == 0"
     frames = squares(height, width).transform_filter(corners)
     frames = frames.mark_rect(fillOpacity=0, stroke=theme.NEUTRAL, strokeWidth=2)
-    return alt.layer(pixels, frames).properties(height=340)
+    return alt.layer(pixels, frames).properties(height=theme.HEIGHT)
 
 
 def show(

@@ -45,9 +45,7 @@ class Lesson:
 
     @property
     def place(self) -> navigation.Place:
-        page = navigation.PAGES[self.page]
-        parameters = controls.link_parameters(page.controls, self.state, lesson=self.name)
-        return navigation.Place(self.page, parameters)
+        return navigation.Place(self.page, state=self.state, lesson=self.name)
 
 
 def current(page: str) -> Lesson | None:
@@ -86,7 +84,7 @@ def show_bar(lesson: Lesson) -> DeltaGenerator:
         )
         predictions[lesson.name] = chosen
         verdict = st.empty()
-        if lesson.name not in _revealed() and not controls.shows_answers():
+        if not is_revealed(lesson):
             verdict.button(
                 "Show the answer",
                 icon=":material/key:",

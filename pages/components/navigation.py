@@ -115,34 +115,38 @@ PAGES = _pages(
 
 @dataclass(frozen=True)
 class Place:
-    """Where a link leads: a page, the parameters that it opens with, and which view they choose."""
+    """Where a button leads: to a page, and there to a view, with the settings as they stand, or to
+    a lesson, with the settings of its own."""
 
     page: str
-    parameters: Mapping[str, str]
     view: str = ""
+    state: Mapping[str, Any] | None = None
+    lesson: str = ""
+
+    def parameters(self) -> dict[str, str]:
+        """What its address says."""
+        names = PAGES[self.page].controls
+        parameters = controls.link_parameters(names, self.state, lesson=self.lesson)
+        if self.view:
+            parameters[names[0]] = controls.CONTROLS[names[0]].format(self.view)
+        return parameters
 
     def go(self) -> None:
         """Open it."""
+        parameters = self.parameters()
         if self.page == controls.page():  # a switch to the page itself leaves the address bar
-            st.query_params.from_dict(dict(self.parameters))
+            st.query_params.from_dict(parameters)
             st.rerun()
-        st.switch_page(str(ROOT / PAGES[self.page].file), query_params=dict(self.parameters))
+        st.switch_page(str(ROOT / PAGES[self.page].file), query_params=parameters)
 
 
 def views() -> list[Place]:
-    """Every view of every page in the order of the navigation, with the settings as they stand."""
-    places = []
-    for page in PAGES.values():
-        parameters = controls.link_parameters(page.controls)
-        if not page.views:
-            places.append(Place(page.name, parameters))
-            continue
-        row = controls.CONTROLS[page.controls[0]]
-        places += [
-            Place(page.name, parameters | {row.name: row.format(view)}, view)
-            for view in row.choices
-        ]
-    return places
+    """Every view of every page in the order of the navigation."""
+    return [
+        Place(page.name, view)
+        for page in PAGES.values()
+        for view in (controls.CONTROLS[page.controls[0]].choices if page.views else [""])
+    ]
 
 
 def link(

@@ -149,8 +149,7 @@ def _head(page: Page, choose: bool) -> None:
             elif presenting:
                 places = navigation.views()
                 view = controls.get(page.controls[0]) if page.views else ""
-                here = [(place.page, place.view) for place in places].index((page.name, view))
-                _moves(places, here, "view")
+                _moves(places, places.index(navigation.Place(page.name, view)), "view")
             if presenting:
                 _way_out()
             _share()
@@ -239,6 +238,18 @@ def control_row(*names: str, widths: Sequence[int] = (), **labels: str) -> list[
     columns = st.columns(widths or len(names), vertical_alignment="bottom")
     pairs = zip(names, columns, strict=True)
     return [controls.control(name, column, label=labels.get(name, "")) for name, column in pairs]
+
+
+def more_settings() -> AbstractContextManager:
+    """The place of what is seldom moved, folded: `with page.more_settings(): …`."""
+    return st.expander("More settings", icon=":material/tune:", key="more_settings", type="compact")
+
+
+def control_grid(names: Sequence[str]) -> None:
+    """These controls, four in a row."""
+    for at in range(0, len(names), 4):
+        for name, column in zip(names[at : at + 4], st.columns(4), strict=False):
+            controls.control(name, column)
 
 
 def methods_control() -> tuple[str, ...]:

@@ -31,6 +31,7 @@ SERIES: tuple[Style, ...] = (
 COLORS = {method: color for method, (color, _, _) in _STYLES.items()}
 DASHES = {method: dash for method, (_, dash, _) in _STYLES.items()}
 CONSTANT_KERNEL = "Constant kernel"
+HEIGHT = 340  # of the main picture of a view, in pixels
 NEUTRAL = "#7A8594"  # lines that belong to no method
 
 

@@ -37,16 +37,12 @@ _KEY = re.compile(r"[0-9a-f]{32}")
 # ---- the settings of a training --------------------------------------------------------------
 
 
-def more_settings(methods: Iterable[str], left_out: Iterable[str]) -> None:
-    """The controls of a training that one of these methods reads, folded; `left_out`: those that
-    stand elsewhere."""
-    with st.expander("More settings", icon=":material/tune:", key="more_settings"):
-        read = [name for name in page.TRAINING if any(_reads(method, name) for method in methods)]
-        rest = [name for name in read if name not in left_out]
-        with page.control_box("more"):
-            for at in range(0, len(rest), 4):
-                for name, column in zip(rest[at : at + 4], st.columns(4), strict=False):
-                    controls.control(name, column)
+def more_controls(methods: Iterable[str], left_out: Iterable[str], *first: str) -> None:
+    """`first`, then the controls of a training that one of these methods reads; `left_out`: those
+    that stand elsewhere."""
+    read = [name for name in page.TRAINING if any(_reads(method, name) for method in methods)]
+    with page.control_box("more"):
+        page.control_grid([*first, *(name for name in read if name not in left_out)])
 
 
 def _reads(method: str, name: str) -> bool:

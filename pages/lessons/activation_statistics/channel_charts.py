@@ -10,7 +10,6 @@ import numpy as np
 from pages.components import theme
 from pages.components.charts import Chart, frame, spec
 from pages.lab.words import title
-from pages.lessons.activation_statistics.histogram_spec import HEIGHT
 
 if TYPE_CHECKING:
     import altair as alt
@@ -73,7 +72,7 @@ def _spread_spec(title: str, color: str, unit: str, half: float) -> alt.TopLevel
         before.encode(y=y.field("before_mean").type("quantitative"), yError="before_std:Q"),
         after.encode(y=y.field("mean").type("quantitative"), yError="std:Q"),
         mean.encode(y=y.field("mean").type("quantitative")),
-    ).properties(height=HEIGHT, title=title)
+    ).properties(height=theme.HEIGHT, title=title)
 
 
 # ---- variances against epsilon ---------------------------------------------------------------
@@ -124,7 +123,7 @@ def _variances_spec(title: str, color: str, unit: str, top: float) -> alt.TopLev
         points,
         line.mark_rule(color=theme.NEUTRAL, strokeDash=[6, 4]),
         name.encode(x=alt.value("width"), text=alt.value("ε")),
-    ).properties(height=HEIGHT, title=title)
+    ).properties(height=theme.HEIGHT, title=title)
 
 
 def _tips(unit: str) -> list[alt.Tooltip]:

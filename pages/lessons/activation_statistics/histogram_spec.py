@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pages.components import theme
 from pages.components.charts import spec
 
 if TYPE_CHECKING:
     import altair as alt
 
-HEIGHT = 340  # of the main picture
 ROW = 0.72  # of a histogram's row is bars, the rest its title
 
 
@@ -40,4 +40,4 @@ def histogram_spec(title: str, color: str, rows: int, half: float) -> alt.TopLev
     words = alt.Chart().transform_filter("datum.left === datum.right")
     words = words.mark_text(tooltip=None, baseline="middle", align=align)
     words = words.encode(x="left:Q", y="foot:Q", text="words:N", key="id:Q")
-    return alt.layer(bars, words).properties(height=HEIGHT, title=title)
+    return alt.layer(bars, words).properties(height=theme.HEIGHT, title=title)

@@ -54,7 +54,7 @@ def show() -> None:
         f"seed {seed}",
         "bias_bars",
     )
-    with st.expander("More settings", icon=":material/tune:", key="more", type="compact"):
+    with page.more_settings():
         controls.control("seed")
     source.show_source(backward.bias_gradients)
 

@@ -80,7 +80,7 @@ def show() -> None:
     )
     wrong = {row.name for row in rows if not row.agrees}
     page.answer(answer(rows, mistake), wrong=wrong)
-    with st.expander("More settings", icon=":material/tune:", key="more", type="compact"):
+    with page.more_settings():
         controls.control("seed", help="Decides all the random numbers.")
     by_hand = [gradients.backward, gradients.backward_terms]
     source.show_source(

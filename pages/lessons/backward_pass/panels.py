@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,14 +16,7 @@ if TYPE_CHECKING:
 
     Panel = tuple[dict[str, Any], pd.DataFrame]
 
-HEIGHT = 340
 _OWN, _OTHER = theme.color("", 0), theme.color("", 1)
-
-
-def tall(chart: charts.Chart) -> charts.Chart:
-    """The same with its panels as high as a main picture."""
-    panels = ((spec | {"height": HEIGHT}, data) for spec, data in chart.panels)
-    return replace(chart, panels=tuple(panels))
 
 
 def terms(title: str, bars: Mapping[str, float], reach: float) -> Panel:
@@ -66,7 +58,7 @@ def _terms_spec(title: str, labels: tuple[str, ...], end: float) -> alt.TopLevel
     right = base.transform_filter("datum.value >= 0").mark_text(align="left", dx=6)
     left = base.transform_filter("datum.value < 0").mark_text(align="right", dx=-6)
     texts = [one.encode(text="text:N") for one in (right, left)]
-    return alt.layer(bars, zero, *texts).properties(height=HEIGHT, title=title)
+    return alt.layer(bars, zero, *texts).properties(height=theme.HEIGHT, title=title)
 
 
 def path(title: str, paths: Mapping[str, np.ndarray], end: float) -> Panel:
@@ -98,7 +90,7 @@ def _path_spec(title: str, names: tuple[str, ...], end: float) -> alt.TopLevelMi
         dash = theme.dash(name, index) if name else [3, 3]
         line = base.mark_line(clip=True, color=color, strokeDash=dash, strokeWidth=2)
         layers.append(line.transform_filter(alt.datum.series == name))
-    return alt.layer(*layers).properties(width=HEIGHT - 44, height=HEIGHT, title=title)
+    return alt.layer(*layers).properties(width=theme.HEIGHT - 44, height=theme.HEIGHT, title=title)
 
 
 def moved(
@@ -131,4 +123,4 @@ def _moved_spec(title: str, ends: tuple[float, float]) -> alt.TopLevelMixin:
         base.mark_point(size=260, strokeWidth=1.5).encode(x=alt.X("before:Q", scale=scale)),
         base.mark_point(size=110, filled=True, opacity=1).encode(x=at),
         base.mark_text(dy=-19).encode(x=at, text="feature:N"),
-    ).properties(height=HEIGHT, title=title)
+    ).properties(height=theme.HEIGHT, title=title)

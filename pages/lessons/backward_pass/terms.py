@@ -54,7 +54,7 @@ def show() -> None:
             on_select=number_table.take_click,
         )
     page.answer(answer(steps, cell, kind, constants), reached=steps.reached)
-    with st.expander("More settings", icon=":material/tune:", key="more", type="compact"):
+    with page.more_settings():
         controls.control("seed", label="Seed of dz", help="Decides the random dz.")
     lines = [line.replace("=", "&=", 1) for line in backward.written_backward(steps, cell)]
     st.latex(r"\begin{aligned}" + r"\\[6pt]".join(lines) + r"\end{aligned}")
@@ -91,7 +91,7 @@ def terms_chart(steps: BackwardSteps, cell: tuple[int, int], reach: float) -> Ch
     )
     listed = {"averaged with the chosen cell": shared, "x_hat": forward.x_hat, "dz": steps.dz}
     listed |= {**steps.parts, "dx": steps.dx}
-    return panels.tall(number_table.chart(forward.method, drawn, f"{told}.", listed, terms))
+    return charts.tall(number_table.chart(forward.method, drawn, f"{told}.", listed, terms))
 
 
 def answer(steps: BackwardSteps, cell: tuple[int, int], kind: str, constants: bool) -> str:

@@ -12,7 +12,6 @@ from normlib.config import TrainConfig
 from pages.components import charts, controls, page, server, source, trainings
 from pages.components.charts import Chart
 from pages.lab import backward, words
-from pages.lessons.backward_pass import panels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +54,7 @@ def show() -> None:
         st.markdown(f"Not trained yet with these settings: {names}.")
     for sentence in dict.fromkeys(refused.values()):
         st.warning(sentence)
-    with st.expander("More settings", icon=":material/tune:", key="more", type="compact"):
+    with page.more_settings():
         controls.control("seed")
     from normlib.training import Graphs
 
@@ -108,7 +107,7 @@ def chart(table: pd.DataFrame, steps: int) -> Chart:
         y_range=ENDS,
         x_range=(0, steps),
     )
-    return panels.tall(replace(curves, table=table))
+    return charts.tall(replace(curves, table=table))
 
 
 def answer(norms: Mapping[str, Sequence[float]], kernel: str) -> str:

@@ -71,7 +71,7 @@ def chart(walks: Mapping[str, Walk]) -> Chart:
     )
     paths = {title: walk.v[:, :, 0] for title, walk in walks.items()}
     panel = panels.path(f"Where v goes, up to {FRAME:.0f}; dotted: ‖v‖ = 1", paths, FRAME)
-    return panels.tall(Chart((panel, *norms.panels), norms.summary, table))
+    return charts.tall(Chart((panel, *norms.panels), norms.summary, table))
 
 
 def answer(walks: Mapping[str, Walk], rate: float) -> str:

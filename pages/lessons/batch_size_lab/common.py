@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -15,11 +14,6 @@ from pages.lab.sweeps import MNIST_IMAGES
 
 if TYPE_CHECKING:
     from normlib.run import Run
-
-
-def more_settings() -> AbstractContextManager:
-    """The place of what a lecturer seldom moves, under the picture."""
-    return st.expander("More settings", icon=":material/tune:", type="compact")
 
 
 def ask_for_a_method() -> None:

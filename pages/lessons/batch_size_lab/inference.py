@@ -36,7 +36,7 @@ def show() -> None:
             momentum="Momentum",
         )
     place = st.container()
-    with page.control_box("more"), common.more_settings():
+    with page.control_box("more"), page.more_settings():
         batch = controls.control("batch", label="Training batch size")
     server.wait_for_tensorflow()
     config = replace(studies.small(placement), batch_size=batch, momentum=momentum)

@@ -29,7 +29,7 @@ def show() -> None:
     with page.control_box():
         size, who, placement = page.control_row("crowd", "mates", "layers")
     place = st.container()
-    with page.control_box("more"), common.more_settings():
+    with page.control_box("more"), page.more_settings():
         pinned = controls.control("pinned", label="Test image (0 to 1,999)")
     server.wait_for_tensorflow()
     with place:

@@ -77,7 +77,7 @@ def _margins_spec(titles: tuple[str, ...], end: int) -> alt.TopLevelMixin:
         single,
         wrong,
         right,
-    ).properties(height=340)
+    ).properties(height=theme.HEIGHT)
 
 
 def depends(seen: Mates) -> set[str]:

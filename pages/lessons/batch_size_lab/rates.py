@@ -25,7 +25,7 @@ def show() -> None:
     first, _ = page.control_columns(1, 2)
     placement = controls.control("layers", first)
     place = st.container()
-    with page.control_box("more"), common.more_settings():
+    with page.control_box("more"), page.more_settings():
         methods = page.methods_control()
         controls.control("seeds", label="Seeds when run here")
     server.wait_for_tensorflow()
@@ -98,4 +98,4 @@ def _cliff_spec(rates: tuple[str, ...], methods: tuple[str, ...]) -> alt.TopLeve
     )
     numbers = base.mark_text(yOffset=9).encode(text="cell:N")
     names = charts.row_names(base, "method", fontWeight=600, yOffset=-21)
-    return alt.layer(shades, numbers, names).properties(height=340)
+    return alt.layer(shades, numbers, names).properties(height=theme.HEIGHT)

@@ -23,7 +23,7 @@ def show() -> None:
         held = controls.control("held", first)
         placement = controls.control("layers", second, disabled=held == "paper")
     place = st.container()
-    with page.control_box("more"), common.more_settings():
+    with page.control_box("more"), page.more_settings():
         if held == "paper":
             st.caption(
                 "As in the paper: its two batch sizes and two methods, at a rate of our own."

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PROGRESS = 44  # pixels of the line of progress, which keeps its place
-HEIGHT = 340  # of the panels, with legend and axis: the whole picture
 
 
 def watch(asked: Mapping[str, Sequence[Experiment]]) -> None:
@@ -60,12 +59,10 @@ def picture(seen: Mapping[str, Sequence[Snapshot]]) -> tuple[charts.Chart, str]:
         right = results.accuracies({name: seeds[0] for name, seeds in drawn.items()})
     epochs = next(iter(seen.values()))[0].config.epochs
     accuracy = charts.accuracy_curves(right, y="mid" if several else "accuracy", epochs=epochs)
-    panels = tuple(
-        (spec | {"height": HEIGHT}, data) for spec, data in (*loss.panels, *accuracy.panels)
-    )
     table = pd.concat([loss.table, right], ignore_index=True) if len(right) else loss.table
     summary = f"{loss.summary} {accuracy.summary}"
-    return charts.Chart(panels, summary, table), missing(right, seen) if several else ""
+    chart = charts.Chart((*loss.panels, *accuracy.panels), summary, table)
+    return charts.tall(chart), missing(right, seen) if several else ""
 
 
 def losses(

@@ -7,23 +7,14 @@ from typing import Any
 
 import streamlit as st
 
-from normlib.config import TrainConfig, reads
-from pages.components import controls, page
+from normlib.config import TrainConfig
+from pages.components import controls, page, trainings
 from pages.lab import recorded, report, words
 
 
 def more(methods: Sequence[str]) -> None:
     """What is set once: the seeds, the rest of a training, and all of it at once."""
-    read = [
-        name
-        for name in page.TRAINING
-        if any(reads(method, controls.CONTROLS[name].config_field) for method in methods)
-    ]
-    rest = [name for name in ("seeds", *read) if name not in ("lr", "placement")]
-    with page.control_box("more"):
-        for at in range(0, len(rest), 4):
-            for name, column in zip(rest[at : at + 4], st.columns(4), strict=False):
-                controls.control(name, column)
+    trainings.more_controls(methods, ("lr", "placement"), "seeds")
     preset("The lab's own settings", recorded.configs()[0])
     preset("The report's settings", report.config("batch", "as-run"))
 

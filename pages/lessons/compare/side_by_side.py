@@ -35,7 +35,7 @@ def show(
     controls.control("placement", layers)
     methods = draw_choice(choice)
     main = st.container(gap="xsmall")  # the picture, before the settings that are drawn first
-    with st.expander("More settings", icon=":material/tune:", key="more_settings"):
+    with page.more_settings():
         settings.more(methods)
     with main:
         try:

@@ -43,9 +43,8 @@ def show() -> None:
         main=True,
     )
     page.answer(answer(library.found(pairs, quantity), quantity))
-    with st.expander("More settings", icon=":material/tune:", key="library_settings"):
-        for column, name in zip(st.columns(len(SETTINGS)), SETTINGS, strict=True):
-            controls.control(name, column)
+    with page.more_settings():
+        page.control_grid(SETTINGS)
     with st.expander("Every quantity, and milliseconds", icon=":material/table:"):
         table = charts.frame(library.every_row(pairs)).fillna("")
         st.dataframe(table, hide_index=True, key="library_table")

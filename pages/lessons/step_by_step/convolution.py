@@ -27,7 +27,7 @@ def show() -> None:
     method = parts.method_control(first, METHODS)
     cell = choose(second, third, fourth)
     picture = st.container()
-    with st.expander("More settings", icon=":material/tune:", key="more", type="compact"):
+    with page.more_settings():
         epsilon = controls.control("eps")
         seed = controls.control("seed", label="Seed of the numbers", help="Decides the numbers x.")
     x = np.random.default_rng(seed).integers(-4, 10, SHAPE).astype(float)

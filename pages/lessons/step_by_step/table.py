@@ -34,7 +34,7 @@ def show() -> None:
         cell = number_table.choose(len(x), parts.FEATURES, title="")
     presets.number_control("x", f"x of E{cell[0] + 1}, F{cell[1] + 1}", x, cell, fourth)
     picture = st.container()
-    with st.expander("More settings", icon=":material/tune:", key="more", type="compact"):
+    with page.more_settings():
         controls.control("eps")
         controls.control("gamma", step=0.1)
         controls.control("beta", step=0.1, disabled=method == "rms")

@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import streamlit as st
 
 from pages.components import arrow_chart, charts, number_table, page
 from pages.components.charts import Chart
@@ -47,7 +46,7 @@ def show(*places: AbstractContextManager, undo: bool = False) -> None:
         widths=[1, 1, 1.08][: len(chart.panels)],
         on_select=number_table.take_click,
     )
-    with st.expander("More settings", icon=":material/tune:", key="more", type="compact"):
+    with page.more_settings():
         number_table.edit("v", (2, 4), parts.FEATURES, "Input", "Output")
         number_table.edit("g", (1,), parts.FEATURES, "g", "Output")
     back = bool(arithmetic.equal(undone.w, v).all())

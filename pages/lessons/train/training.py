@@ -43,7 +43,8 @@ def show() -> None:
     controls.control("batch", batch)
     controls.control("lr", rate)
     picture, notes = st.container(gap="xsmall"), st.container()
-    trainings.more_settings([chosen], FIRST)
+    with page.more_settings():
+        trainings.more_controls([chosen], FIRST)
     server.wait_for_tensorflow()
     with notes:
         try:
