@@ -9,7 +9,7 @@ TensorFlow.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from itertools import takewhile
 from typing import Any, NamedTuple
@@ -35,17 +35,21 @@ NEAR = 0.10  # a learning rate is usable if every seed comes so near to the meth
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a sweep keeps of a training: how it ended, its test accuracy (0..1), its steps."""
+    """What a sweep keeps of a training: how it ended, its test and validation accuracy (0..1), its
+    steps."""
 
     status: str
     accuracy: float | None
     steps: int
     seconds: float
+    validation: float | None = None
 
     @classmethod
     def of(cls, run: Run) -> Outcome:
         """The outcome of a run that came to its end."""
-        return cls(run.status, run.test_accuracy, len(run.losses), round(run.seconds, 2))
+        validation = run.epochs[-1].validation_accuracy if run.epochs else None
+        seconds = round(run.seconds, 2)
+        return cls(run.status, run.test_accuracy, len(run.losses), seconds, validation)
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,8 @@ Outcomes = Mapping[TrainConfig, Outcome]
 # The sweeps that ship with the lab.
 _DENSE = replace(SMALL, placement="conv and dense")
 PLANS: dict[str, Sweep] = {
-    **{held: Sweep("batch_size", SIZES, held=held) for held in ("images", "updates")},
-    "images-dense": Sweep("batch_size", SIZES, base=_DENSE),
+    **{held: Sweep("batch_size", SIZES, held=held) for held in HELD},
+    **{f"{held}-dense": Sweep("batch_size", SIZES, base=_DENSE, held=held) for held in HELD},
     "paper": Sweep(
         "batch_size",
         PAPER_SIZES,
@@ -119,8 +123,8 @@ def from_content(sweep: Sweep, content: Mapping[str, Any]) -> dict[TrainConfig, 
     outcomes = {}
     for row in content["results"]:
         config = sweep.config(row["method"], row["value"], row["seed"])
-        kept = (row[name] for name in ("status", "accuracy", "steps", "seconds"))
-        outcomes[config.only_used()] = Outcome(*kept)
+        kept = {field.name: row[field.name] for field in fields(Outcome)}
+        outcomes[config.only_used()] = Outcome(**kept)
     return outcomes
 
 
