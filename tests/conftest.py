@@ -1,11 +1,16 @@
-"""Data that several tests share."""
+"""Data and servers that several tests share."""
 
 import os
+from functools import cache
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 
 from normlib.digits import draw_digits
 from normlib.mnist import Dataset, load_mnist
+
+# Each new AppTest reads the metadata of every installed package, a third of a second.
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
 
 @pytest.fixture(scope="session")

@@ -97,7 +97,7 @@ def test_every_view_of_every_layer_opens_by_link_up_to_the_ends_of_its_sliders(v
     assert app.select_slider(key="eps").value == 1e-3
     assert app.query_params["view"] == [view] or app.query_params["view"] == view
     assert "Layer norm" in answer(app)
-    for batch, epsilon in ((1, 1e-8), (1, 1.0), (128, 1.0)):
+    for batch, epsilon in ((1, 1e-8), (128, 1.0)):
         app.select_slider(key="batch").set_value(batch)
         app.select_slider(key="eps").set_value(epsilon)
         assert "Layer norm" in answer(ran(app))

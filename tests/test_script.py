@@ -28,15 +28,11 @@ CONFIGS = {
         "placement": "conv and dense",
         "groups": 3,
     },
-    "one group": {"normalization": "group", "groups": 1},
-    "one unit": {"placement": "conv and dense", "hidden_units": 1},
     "one unit, layer": {
         "normalization": "layer",
         "placement": "conv and dense",
         "hidden_units": 1,
     },
-    "nothing learned, layer": {"normalization": "layer", "learn_scale_shift": False},
-    "both layers, rms": {"normalization": "rms", "placement": "conv and dense"},
     "both layers, weight": {"normalization": "weight", "placement": "conv and dense"},
     "g = 1": {"normalization": "weight", "weight_norm_start": "one"},
     "from data": {
@@ -45,29 +41,20 @@ CONFIGS = {
         "placement": "conv and dense",
     },
     "constant": {"normalization": "weight", "weight_norm_start": "constant"},
-    "constant everywhere": {
-        "normalization": "weight",
-        "weight_norm_start": "constant",
-        "placement": "conv and dense",
-    },
     "as the report ran it": {
         "learn_scale_shift": False,
         "inference_statistics": "batch",
         "epsilon": 1e-8,
     },
-    "center only": {"scale": False},
     "scale only": {"center": False},
     "neither": {"center": False, "scale": False},
     "nothing at all": {"center": False, "scale": False, "learn_scale_shift": False},
-    "scale only, layer": {"normalization": "layer", "center": False},
     "after ReLU": {"position": "after ReLU"},
-    "after ReLU, layer": {"normalization": "layer", "position": "after ReLU"},
     "ghost batches": {"ghost_batches": 4},
     "TensorFlow's, nothing learned": {
         "normalization": "tf_batch",
         "learn_scale_shift": False,
     },
-    "another momentum": {"momentum": 0.5},
 }
 
 

@@ -311,10 +311,11 @@ def _share() -> None:
         )
 
 
-# The first screen belongs to question, control and picture: little air around them. The picture
-# keeps its height while it is empty. The dark theme's accent is light enough to read as text; on
-# it, white would not be: Canvas is white in light, near black in dark. On paper a page is a
-# hand-out: no side bar, no buttons, dark on white, nothing cut in two, and its address.
+# The first screen belongs to question, control and picture: little air around them, on a phone two
+# controls in a row and the choice of view in the row below the title. The picture keeps its height
+# while it is empty. The dark theme's accent is light enough to read as text; on it, white would not
+# be: Canvas is white in light, near black in dark. On paper a page is a hand-out: no side bar, no
+# buttons, dark on white, nothing cut in two, and its address.
 _STYLE = """<style>
 [data-testid="stHeader"] { background: transparent; height: 3rem; min-height: 3rem; }
 [data-testid="stHeader"], [data-testid="stHeader"] * { pointer-events: none; }
@@ -332,6 +333,11 @@ _STYLE = """<style>
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding: 3rem 1rem 3rem; }
   .st-key-head, .stApp:has([data-testid="stExpandSidebarButton"]) .st-key-head { padding: 0; }
+  .st-key-head > :nth-child(2):not(:last-child) { order: 1; }
+  .st-key-controls [data-testid="stColumn"] { flex: 1 1 0; min-width: calc(50% - 1rem); }
+  .st-key-controls [data-testid="stColumn"]:has([data-testid="stButtonGroup"]) {
+    flex-basis: max-content;
+  }
 }
 @media print {
   .stApp { background: white !important; }
