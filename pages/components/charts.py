@@ -207,6 +207,8 @@ def curves(
     if said:
         texts = {at: word for at, word in said.values()}
         lifted = lifted.assign(word=[texts.get(at, "") for at in lifted.index])
+    # The dots of no normalization are drawn last: over another line that goes the same way.
+    lifted = lifted.sort_values("method", key=lambda one: one == "none", kind="stable")
     return Chart(((spec, _titled(lifted)),), _ends(data, x, y, x_title, y_title, percent), data)
 
 

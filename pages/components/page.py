@@ -186,8 +186,8 @@ def _way_out() -> None:
     )
 
 
-def answer(text: str, part: str = "", **facts: Any) -> None:
-    """The answer, in words computed from what is on screen.
+def answer(text: str, part: str = "", **facts: Any) -> bool:
+    """The answer, in words computed from what is on screen; returns whether it is shown.
 
     A button stands there until it is asked for, once for each lesson in a session; where a lesson
     has its bar, the button is there. part: which of several answers of one view it is. facts: what
@@ -207,6 +207,7 @@ def answer(text: str, part: str = "", **facts: Any) -> None:
             st.button("Show the answer", icon=":material/key:", key=f"_answer_{part}", **show)
     if shown:
         st.success(words.minus(text), icon=":material/check_circle:", title="What the picture says")
+    return shown
 
 
 def picture() -> AbstractContextManager:

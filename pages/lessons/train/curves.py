@@ -5,9 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from normlib.config import METHODS, TrainConfig, reads
-from normlib.run import Run
 from pages.components import charts, page, trainings
-from pages.lab import results, words
+from pages.lab import results
 from pages.lab.experiment import Experiment
 from pages.lessons.train import overlay
 
@@ -35,8 +34,6 @@ def watch(experiment: Experiment) -> None:
                 charts.get_ready()
         with st.container(height=STATUS_HEIGHT, border=False):
             trainings.progress(experiment)
-        if experiment.status == "finished" and experiment.run is not None:
-            figures(experiment.run)
         right = results.accuracies(shown)
         if len(right):
             charts.show(
@@ -47,20 +44,6 @@ def watch(experiment: Experiment) -> None:
 
     with picture:
         trainings.follow([experiment], draw, "live")
-
-
-def figures(run: Run) -> None:
-    test, loss, speed, time = st.columns(4)
-    right = "–" if run.test_accuracy is None else f"{run.test_accuracy:.2%}"
-    test.metric("Test accuracy", right)
-    last = run.epochs[-1].train_loss
-    loss.metric("Loss, last epoch", f"{last:.4f}" if last < 100 else f"{last:.3g}")
-    speed.metric("Images per second", f"{run.images_per_second:,.0f}")
-    time.metric(
-        "Time in all",
-        words.seconds(run.seconds),
-        help="With the evaluations after each epoch; images per second counts the steps alone.",
-    )
 
 
 def nothing_is_normalized(config: TrainConfig) -> bool:

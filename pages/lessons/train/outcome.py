@@ -1,6 +1,8 @@
-"""What became of one training, in sentences."""
+"""What became of one training, in sentences and figures."""
 
 from __future__ import annotations
+
+import streamlit as st
 
 from normlib.run import Run
 from pages.lab import results, words
@@ -33,6 +35,20 @@ def outcome(run: Run) -> str:
         one_in = f", one in {1 / wrong:,.0f} is misread" if 0 < wrong < 0.5 else ""
         sentences.append(f"Of the test images {right:.2%} are read correctly{one_in}.")
     return " ".join(sentences)
+
+
+def figures(run: Run) -> None:
+    test, loss, speed, time = st.columns(4)
+    right = "–" if run.test_accuracy is None else f"{run.test_accuracy:.2%}"
+    test.metric("Test accuracy", right)
+    last = run.epochs[-1].train_loss
+    loss.metric("Loss, last epoch", f"{last:.4f}" if last < 100 else f"{last:.3g}")
+    speed.metric("Images per second", f"{run.images_per_second:,.0f}")
+    time.metric(
+        "Time in all",
+        words.seconds(run.seconds),
+        help="With the evaluations after each epoch; images per second counts the steps alone.",
+    )
 
 
 def loss(value: float) -> str:

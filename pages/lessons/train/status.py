@@ -7,8 +7,8 @@ from pages.components import server, trainings
 from pages.lab.experiment import FINAL, LIVE, Experiment
 
 SAME = (
-    "The same settings give the same numbers, with any number of cores; another family of "
-    "processors may round the last bits otherwise, and after many steps that shows in a digit."
+    "The same settings give the same numbers, with any number of cores; another kind of processor "
+    "may round the last bits otherwise, and after many steps that shows in a digit."
 )
 
 

@@ -21,7 +21,7 @@ from pages.lessons.train import (
     percentiles,
     status,
 )
-from pages.lessons.train.outcome import outcome
+from pages.lessons.train.outcome import figures, outcome
 
 QUESTION = "How many of a hundred test digits will this network classify correctly?"
 WAITS = True  # controls first
@@ -128,7 +128,8 @@ def buttons(
 
 def examine(run: Run) -> None:
     """What the finished run tells, closer looks at it, and its files."""
-    page.answer(outcome(run))
+    if page.answer(outcome(run)) and run.status == "finished":
+        figures(run)
     controls.control("look")
     LOOKS[controls.get("look")].show(run)
     st.header("Download", anchor=False)
