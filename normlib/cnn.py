@@ -16,7 +16,6 @@ from normlib.fast import fast_product
 from normlib.layers import Identity, Kernel, WeightNorm, activations_norm, layer_kernel
 from normlib.normalize import AXES, standardize
 
-WEIGHT_STD = 0.1
 CLASSES = 10
 SIDE, CONV_SIDE = 28, 5
 POOLED = SIDE // 2
@@ -24,8 +23,68 @@ POOLED = SIDE // 2
 FLAT = 1e-6
 
 
-class SmallCNN(tf.Module):
-    """The report's network: weights from N(0, 0.1), biases 0.
+class Network(tf.Module):
+    """What the networks of the lab have in common: layers, and weights by name."""
+
+    config: TrainConfig
+
+    def layers(self) -> list[tuple[str, Kernel | WeightNorm, tf.Variable]]:
+        """The stage, the kernel and the bias of each layer, from the input to the output."""
+        raise NotImplementedError
+
+    def forward(
+        self, images: tf.Tensor, training: bool, own_statistics: int = 0
+    ) -> dict[str, tf.Tensor]:
+        """Every stage by name, in order, "logits" at last."""
+        raise NotImplementedError
+
+    def seen(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What is recorded while it trains, of how it sees these images."""
+        raise NotImplementedError
+
+    def start_from(self, images: tf.Tensor) -> None:
+        """The data-dependent start, where the config asks for it: unit pre-activations on `images`.
+
+            t = v·x / ||v||,   g = 1 / std(t),   b = -mean(t) / std(t)
+
+        Source: Salimans and Kingma, 2016, arXiv:1602.07868, section 3.
+        """
+        if self.config.weight_norm_start != "data":
+            return
+        for stage, kernel, bias in self.layers():
+            if isinstance(kernel, WeightNorm):
+                t = self.forward(images, training=False)[stage]
+                _, mean, variance = standardize(t, AXES["batch"](t.shape.rank), 0.0)
+                std = tf.sqrt(tf.reshape(variance, bias.shape) + FLAT)
+                kernel.g.assign(kernel.g / std)
+                bias.assign(-tf.reshape(mean, bias.shape) / std)
+
+    def state(self) -> dict[str, tf.Variable]:
+        """Every variable by name: "conv_bias", "conv_kernel/w", "conv_norm/moving_mean", ..."""
+        named = {}
+        for part, owner in vars(self).items():
+            if isinstance(owner, tf.Variable):
+                named[part] = owner
+            elif isinstance(owner, tf.Module):
+                variables = vars(owner).items()
+                named |= {f"{part}/{n}": v for n, v in variables if isinstance(v, tf.Variable)}
+        return named
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """A copy of the state as arrays."""
+        return {name: variable.numpy() for name, variable in self.state().items()}
+
+    def set_weights(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Take over what `weights` gave; ValueError if the names are not this network's."""
+        state = self.state()
+        if set(state) != set(weights):
+            raise ValueError("These weights belong to a network of another shape.")
+        for name, variable in state.items():
+            variable.assign(weights[name])
+
+
+class SmallCNN(Network):
+    """The report's network: weights from N(0, start_scale²), biases 0.
 
     config: what is normalized, how, the width of the dense layer, and the seed of the initial
     weights; each layer draws from a stream of its own, so a change to one leaves the others as
@@ -40,7 +99,7 @@ class SmallCNN(tf.Module):
 
         def kernel(layer: int, normalized: bool, *shape: int) -> Kernel | WeightNorm:
             normal = np.random.default_rng([config.seed, layer]).standard_normal(shape)
-            initial = (WEIGHT_STD * normal).astype(self.dtype.as_numpy_dtype)
+            initial = (config.start_scale * normal).astype(self.dtype.as_numpy_dtype)
             return layer_kernel(config, initial) if normalized else Kernel(initial)
 
         def bias(units: int, name: str) -> tf.Variable:
@@ -59,6 +118,13 @@ class SmallCNN(tf.Module):
         norms = {"conv": self.conv_norm, "hidden": self.dense_norm}
         after = config.position == "after ReLU"
         self.after_relu = {n: after and not isinstance(norms[n], Identity) for n in norms}
+
+    def layers(self) -> list[tuple[str, Kernel | WeightNorm, tf.Variable]]:
+        return [
+            ("conv", self.conv_kernel, self.conv_bias),
+            ("hidden", self.dense_kernel, self.dense_bias),
+            ("logits", self.output_kernel, self.output_bias),
+        ]
 
     @classmethod
     def from_config(cls, config: TrainConfig, dtype: tf.DType = tf.float32) -> SmallCNN:
@@ -111,50 +177,6 @@ class SmallCNN(tf.Module):
     def relu_input(self, layer: str) -> str:
         """The stage that a layer's ReLU gets."""
         return layer if self.after_relu[layer] else f"{layer}_normalized"
-
-    def start_from(self, images: tf.Tensor) -> None:
-        """The data-dependent start, where the config asks for it: unit pre-activations on `images`.
-
-            t = v·x / ||v||,   g = 1 / std(t),   b = -mean(t) / std(t)
-
-        Source: Salimans and Kingma, 2016, arXiv:1602.07868, section 3.
-        """
-        if self.config.weight_norm_start != "data":
-            return
-        for stage, kernel, bias in (
-            ("conv", self.conv_kernel, self.conv_bias),
-            ("hidden", self.dense_kernel, self.dense_bias),
-            ("logits", self.output_kernel, self.output_bias),
-        ):
-            if isinstance(kernel, WeightNorm):
-                t = self.forward(images, training=False)[stage]
-                _, mean, variance = standardize(t, AXES["batch"](t.shape.rank), 0.0)
-                std = tf.sqrt(tf.reshape(variance, bias.shape) + FLAT)
-                kernel.g.assign(kernel.g / std)
-                bias.assign(-tf.reshape(mean, bias.shape) / std)
-
-    def state(self) -> dict[str, tf.Variable]:
-        """Every variable by name: "conv_bias", "conv_kernel/w", "conv_norm/moving_mean", ..."""
-        named = {}
-        for part, owner in vars(self).items():
-            if isinstance(owner, tf.Variable):
-                named[part] = owner
-            elif isinstance(owner, tf.Module):
-                variables = vars(owner).items()
-                named |= {f"{part}/{n}": v for n, v in variables if isinstance(v, tf.Variable)}
-        return named
-
-    def weights(self) -> dict[str, np.ndarray]:
-        """A copy of the state as arrays."""
-        return {name: variable.numpy() for name, variable in self.state().items()}
-
-    def set_weights(self, weights: Mapping[str, np.ndarray]) -> None:
-        """Take over what `weights` gave; ValueError if the names are not this network's."""
-        state = self.state()
-        if set(state) != set(weights):
-            raise ValueError("These weights belong to a network of another shape.")
-        for name, variable in state.items():
-            variable.assign(weights[name])
 
 
 def as_images(images: tf.Tensor, dtype: tf.DType) -> tf.Tensor:

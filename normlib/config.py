@@ -67,6 +67,7 @@ class TrainConfig:
     learn_scale_shift: False keeps gamma = 1 and beta = 0.
     inference_statistics: what batch norm uses in evaluation, its "moving" statistics or those of
         the evaluated "batch" (of 500 images).
+    depth: 0 trains the small CNN; otherwise so many dense layers of `hidden_units` (`DeepMLP`).
     ghost_batches: batch norm only (Hoffer, Hubara and Soudry, 2017, arXiv:1705.08741).
     """
 
@@ -89,6 +90,11 @@ class TrainConfig:
         "norm", ("norm", "one", "data", "constant"), "where g starts", {"weight"}
     )
     seed: int = _setting(0, (0, 2**31 - 1), "of weights and batch order")
+    start_scale: float = _setting(0.1, (0.001, 1.0), "standard deviation of the first weights")
+    depth: int = _setting(0, (0, 30), "dense layers of a deep network; 0: the small CNN")
+    residual: str = _setting(
+        "none", ("none", "pre", "post"), "where a deep network's residual layers normalize"
+    )
     learn_scale_shift: bool = _setting(True, None, "train gamma and beta", _ACTIVATIONS)
     inference_statistics: str = _setting(
         "moving", ("moving", "batch"), "what batch norm uses in evaluation", _BATCH
@@ -111,8 +117,8 @@ class TrainConfig:
                 f"ghost_batches must divide the batch: {self.batch_size} images cannot be split "
                 f"into {self.ghost_batches} equal parts."
             )
-        everywhere = self.placement != "conv"
-        for units in (CONV_FILTERS, self.hidden_units)[: 1 + everywhere]:
+        everywhere = self.placement != "conv" or self.depth > 0
+        for units in (CONV_FILTERS, self.hidden_units)[self.depth > 0 : 1 + everywhere]:
             if self.normalization == "group" and units % self.groups:
                 raise ValueError(
                     f"groups must divide the channels: {units} channels cannot be split into "
@@ -120,7 +126,7 @@ class TrainConfig:
                 )
         if self.normalization == "instance" and everywhere:
             raise ValueError(
-                "Instance norm averages over positions, and the dense layer has none: "
+                "Instance norm averages over positions, and a dense layer has none: "
                 "place it on the convolution only."
             )
 
@@ -154,6 +160,8 @@ class TrainConfig:
         idle = {name for name in SETTINGS if not reads(self.normalization, name)}
         if not self.scale and "scale" not in idle:
             idle.add("epsilon")  # it stands under the root, which nothing is divided by
+        # A deep network has no convolution, and its ReLU comes last.
+        idle |= {"placement", "position"} if self.depth else {"residual"}
         defaults: dict[str, Any] = {name: SETTINGS[name].default for name in idle}
         return replace(self, **defaults)
 

@@ -12,8 +12,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import tensorflow as tf
 
-from normlib.cnn import SmallCNN
+from normlib.cnn import Network, SmallCNN
 from normlib.config import TrainConfig
+from normlib.deep import network
 from normlib.layers import BatchNorm
 from normlib.mnist import Dataset
 from normlib.run import EpochEnd, EpochResult, Event, Progress, Run, Started
@@ -22,6 +23,7 @@ from normlib.runtime import DEVICE, versions
 # One call into the graph takes at most so many steps and images: few enough that Stop is
 # obeyed and a curve grows several times a second, enough that the call itself costs nothing.
 _STEPS_PER_CALL, _IMAGES_PER_CALL, _FIRST_CALL = 50, 3_200, 5
+_DEEP_STEPS_PER_CALL = 8  # after each call a deep network is looked at, layer by layer
 # Of one unit's input, as in figure 1 of the batch-norm paper.
 PERCENTILES = (15, 50, 85)
 # Images read at once: so many that they fit a processor's cache, or, where they are normalized by
@@ -58,17 +60,17 @@ def batches(config: TrainConfig, images: int, epoch: int) -> np.ndarray:
 
 
 def sgd_step(
-    network: SmallCNN, images: tf.Tensor, labels: tf.Tensor, learning_rate: float
+    net: Network, images: tf.Tensor, labels: tf.Tensor, learning_rate: float
 ) -> tuple[tf.Tensor, list[tf.Tensor], dict[str, tf.Tensor]]:
     """One step of gradient descent on softmax cross-entropy: w <- w - learning_rate * dw.
 
     images: (N, 28, 28, 1). labels: (N,). Returns the mean loss, the gradients in the order of
-    `network.trainable_variables`, and the stages, all of them from before the step.
+    `net.trainable_variables`, and the stages, all of them from before the step.
     """
-    variables = network.trainable_variables
+    variables = net.trainable_variables
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
-        stages = network.forward(images, training=True)
+        stages = net.forward(images, training=True)
         labels = tf.cast(labels, tf.int32)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, stages["logits"])
         loss = tf.reduce_mean(losses)
@@ -118,7 +120,8 @@ class _Training:
         size = self.so_far.config.batch_size
         order = batches(self.so_far.config, self.count, epoch)
         whole = len(order) // size
-        together = max(1, min(_STEPS_PER_CALL, _IMAGES_PER_CALL // size))
+        most = _DEEP_STEPS_PER_CALL if self.so_far.config.depth else _STEPS_PER_CALL
+        together = max(1, min(most, _IMAGES_PER_CALL // size))
         full = order[: whole * size].reshape(whole, size)
         start = min(_FIRST_CALL, together, whole) if epoch == 0 else 0
         if start:
@@ -155,7 +158,7 @@ class _Training:
 
     def _seen(self) -> dict[str, object]:
         seen = {name: value.numpy() for name, value in self.graphs.look().items()}
-        for unit in ("conv_input", "hidden_input"):
+        for unit in seen.keys() & {"conv_input", "hidden_input"}:
             seen[unit] = np.percentile(seen[unit], PERCENTILES)
         return {name: value.tolist() for name, value in seen.items()}
 
@@ -226,7 +229,7 @@ def lent(config: TrainConfig, data: Dataset) -> Iterator[Graphs]:
     if graphs is None:
         graphs = Graphs(config, data, key)
     else:
-        graphs.net.set_weights(SmallCNN(config).weights())
+        graphs.net.set_weights(network(config).weights())
     graphs.net.start_from(graphs.images[: min(_START_IMAGES, config.train_size)])
     yield graphs  # after an error they are not used again
     with _lock:
@@ -247,7 +250,7 @@ class Graphs:
                 _tensors[data] = tf.constant(data.train_images), tf.constant(data.train_labels)
             self.images, self.labels = _tensors[data]
         self.probe = tf.constant(data.validation_images[:_PROBE_IMAGES])
-        self.config, self.key, self.net = config, key, SmallCNN(config)
+        self.config, self.key, self.net = config, key, network(config)
         indices = tf.TensorSpec([None, None], tf.int32)
         images = tf.TensorSpec([None, *data.train_images.shape[1:]], tf.uint8)
         self.take_steps = tf.function(self._take_steps).get_concrete_function(indices)
@@ -255,7 +258,7 @@ class Graphs:
         self.predict = tf.function(self._predict, autograph=False).get_concrete_function(images)
 
     def _take_steps(self, indices: tf.Tensor) -> tf.Tensor:
-        """One SGD step for each row of indices; (steps, 7), each row what `step` gives."""
+        """One SGD step for each row of indices; each row what `step` gives."""
         steps = tf.shape(indices)[0]
         taken = tf.TensorArray(tf.float32, steps)
         for step in tf.range(steps):
@@ -265,19 +268,21 @@ class Graphs:
     @tf.autograph.experimental.do_not_convert  # no loops inside: tracing takes half the time
     def step(self, indices: tf.Tensor) -> tf.Tensor:
         """Take a step: its loss, the batch's accuracy, the largest pre-activation, and the norms
-        of the gradients of the three kernels and of the convolution's bias."""
+        of the gradients of the kernels and of the first layer's bias."""
         images, labels = tf.gather(self.images, indices), tf.gather(self.labels, indices)
         loss, gradients, stages = sgd_step(self.net, images, labels, self.config.learning_rate)
         accuracy = _share(tf.argmax(stages["logits"], 1, tf.int32) == tf.cast(labels, tf.int32))
-        largest = tf.maximum(*(tf.reduce_max(tf.abs(stages[n])) for n in ("hidden", "logits")))
+        layers = self.net.layers()
+        largest = tf.reduce_max([tf.reduce_max(tf.abs(stages[name])) for name, *_ in layers[1:]])
         variables = self.net.trainable_variables
         of = {v.ref(): gradient for v, gradient in zip(variables, gradients, strict=True)}
-        kernels = (self.net.conv_kernel, self.net.dense_kernel, self.net.output_kernel)
-        norms = [_norm(of[v.ref()] for v in kernel.trainable_variables) for kernel in kernels]
-        return tf.stack([loss, accuracy, largest, *norms, _norm([of[self.net.conv_bias.ref()]])])
+        norms = [_norm(of[v.ref()] for v in kernel.trainable_variables) for _, kernel, _ in layers]
+        return tf.stack([loss, accuracy, largest, *norms, _norm([of[layers[0][2].ref()]])])
 
     def _look(self) -> dict[str, tf.Tensor]:
         """How the network sees the probe images now, batch norm by the probe's statistics."""
+        if not isinstance(self.net, SmallCNN):
+            return self.net.seen(self.probe)
         stages = self.net.forward(self.probe, training=False, own_statistics=True)
         middle = stages["conv"].shape[1] // 2
         seen = {

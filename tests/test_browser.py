@@ -83,7 +83,7 @@ def test_a_lesson_from_the_slider_to_a_training_and_back(tab):
 
     # Every page, by its own link; none shows an exception.
     for page in PAGES.values():
-        name = re.sub(r"^pages/\d_|\.py$", "", page.file)
+        name = re.sub(r"^pages/\d+_|\.py$", "", page.file)
         tab.goto("/" if page.name == "home" else f"/{name}")
         expect(tab.get_by_role("heading", name=page.title).first).to_be_visible()
         settled(tab)

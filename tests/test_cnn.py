@@ -109,3 +109,12 @@ def test_other_shapes_are_refused_in_one_sentence(shape):
 def test_training_has_no_default():
     with pytest.raises(TypeError, match="training"):
         SmallCNN().forward(IMAGES)
+
+
+def test_the_start_scale_is_the_standard_deviation_of_every_kernel():
+    usual, short = (
+        SmallCNN(TrainConfig(normalization="none", start_scale=scale)) for scale in (0.1, 0.01)
+    )
+    for (_, kernel, _), (_, shorter, _) in zip(usual.layers(), short.layers(), strict=True):
+        np.testing.assert_allclose(shorter(), kernel() / 10, rtol=1e-6)
+    assert np.std(usual.dense_kernel()) == pytest.approx(0.1, rel=0.01)

@@ -19,7 +19,7 @@ from tests.benchmarks.serving import CHROMIUM_FLAGS, chromium, serving
 WIDTH, HEIGHT = 1280, 720
 STILL = 4  # pixels by which the picture may move
 VIEWS = [
-    f"/{page.file.removeprefix('pages/').removesuffix('.py')[2:]}?{query}"
+    f"/{page.file.removeprefix('pages/').removesuffix('.py').partition('_')[2]}?{query}"
     for page in PAGES.values()
     if page.name != "home"
     for query in (

@@ -43,6 +43,8 @@ CONFIGS = {
     "not centered": {"center": False, "placement": "conv and dense", "hidden_units": 30},
     "not scaled": {"normalization": "layer", "scale": False, "learning_rate": 0.001},
     "after ReLU": {"position": "after ReLU", "placement": "conv and dense", "seed": 2**31 - 1},
+    "deep": {"depth": 6, "residual": "pre", "start_scale": 0.2},
+    "deep, layer": {"normalization": "layer", "depth": 3, "residual": "post"},
     "ghost batches": {"ghost_batches": 4, "batch_size": 16, "momentum": 0.99},
 }
 

@@ -51,6 +51,7 @@ CONFIGS = {
     "nothing at all": {"center": False, "scale": False, "learn_scale_shift": False},
     "after ReLU": {"position": "after ReLU"},
     "ghost batches": {"ghost_batches": 4},
+    "deep": {"depth": 6, "residual": "pre"},
     "TensorFlow's, nothing learned": {
         "normalization": "tf_batch",
         "learn_scale_shift": False,

@@ -17,6 +17,7 @@ FOUR_METHODS = ("none", "batch", "weight", "layer")
 # computes nothing; a link may ask for any size between.
 BATCH_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 EPSILONS = tuple(float(f"1e{power}") for power in range(-8, 1))
+START_SCALES = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.1414, 0.2, 0.3, 0.5, 1.0)
 LEARNING_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0)
 # As in `pages.lab.gradient_check`, which needs TensorFlow.
 MISTAKES = (
@@ -69,6 +70,7 @@ HELP = {
     "crowd": "The pinned digit and its m − 1 batch-mates.",
     "pinned": "Its place among the first 2,000 test images, from 0. The first one shown was chosen "
     "because batch norm's answer for it is close.",
+    "scale0": "The standard deviation of the first weights. The report used 0.1.",
     "held": "Images: each training reads the same images once, so small batches take more "
     "steps. Updates: each takes the same number of steps, so large batches read more images. "
     "Rate per image: the same images, and a learning rate in proportion to the batch size.",
@@ -161,6 +163,7 @@ CONTROLS = _table(
         "moving: Moving statistics | batch: The test batch's own",
         widget="select",
     ),
+    _training("scale0", "start_scale", "Start scale", steps=START_SCALES),
     _training("center", "center", "Subtract the mean"),
     _training("scale", "scale", "Divide by the root"),
     _training("position", "position", "Position", "before ReLU | after ReLU"),

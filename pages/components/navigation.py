@@ -23,8 +23,8 @@ def _names(text: str) -> tuple[str, ...]:
 
 # What decides a training, in the order in which pages show it.
 TRAINING = _names(
-    "batch lr epochs images eps hidden placement start seed learn inference momentum position "
-    "center scale ghost groups"
+    "batch lr epochs images eps hidden placement scale0 start seed learn inference momentum "
+    "position center scale ghost groups"
 )
 
 

@@ -41,6 +41,13 @@ _SETTINGS: dict[str, str | dict[Any, str]] = {
     "momentum": "momentum {:g}",
     "epochs": "{}",
     "hidden_units": "{} hidden units",
+    "start_scale": "start scale {:g}",
+    "depth": "{} layers",
+    "residual": {
+        "none": "not residual",
+        "pre": "residual, pre-norm",
+        "post": "residual, post-norm",
+    },
     "train_size": "{:,} images",
     "seed": "seed {}",
     "ghost_batches": "{} ghost batches",

@@ -22,7 +22,8 @@ from normlib.run import Run
 # From the ground up, as a file is read; what stands later may use what stands before.
 MODULES = (
     *("normlib.config", "normlib.runtime", "normlib.normalize"),
-    *("normlib.gradients", "normlib.fast", "normlib.layers", "normlib.cnn", "normlib.training"),
+    *("normlib.gradients", "normlib.fast", "normlib.layers", "normlib.cnn", "normlib.deep"),
+    "normlib.training",
     "pages.lab.script_main",
 )
 ROOT = ("pages.lab.script_main", "main")
@@ -205,8 +206,9 @@ def _head(config: TrainConfig, data: Dataset, run: Run | None) -> str:
     paragraphs = [same, *([_result(run)] if run is not None else [])]
     told = "\n\n".join(textwrap.fill(text, 96) for text in paragraphs)
     title = METHODS[config.normalization].title
+    net = f"a network of {config.depth} dense layers" if config.depth else "a small CNN"
     usage_lines = "\n".join(usage)
-    return f'"""{title} in a small CNN, in plain TensorFlow.\n\n{usage_lines}\n\n{told}\n"""'
+    return f'"""{title} in {net}, in plain TensorFlow.\n\n{usage_lines}\n\n{told}\n"""'
 
 
 def _result(run: Run) -> str:

@@ -11,8 +11,8 @@ import hashlib
 import numpy as np
 import tensorflow as tf
 
-from normlib.cnn import SmallCNN
 from normlib.config import TrainConfig
+from normlib.deep import network
 from normlib.training import batches, sgd_step
 
 CONFIG = TrainConfig()
@@ -42,8 +42,8 @@ def main() -> None:
     chosen = parser.parse_args()
     (images, labels), validation, test = load(chosen.data)
     images, labels = images[: CONFIG.train_size], labels[: CONFIG.train_size]
-    network = SmallCNN(CONFIG)
-    network.start_from(tf.constant(images[:500]))
+    net = network(CONFIG)
+    net.start_from(tf.constant(images[:500]))
     own_statistics = CONFIG.inference_statistics == "batch"
 
     images_of_any_batch = tf.TensorSpec([None, 28, 28, 1], tf.uint8)
@@ -51,11 +51,11 @@ def main() -> None:
 
     @tf.function(input_signature=[images_of_any_batch, labels_of_any_batch])
     def train_step(images, labels):
-        return sgd_step(network, images, labels, CONFIG.learning_rate)[0]
+        return sgd_step(net, images, labels, CONFIG.learning_rate)[0]
 
     @tf.function(input_signature=[images_of_any_batch])
     def predict(images):
-        logits = network.forward(images, training=False, own_statistics=own_statistics)["logits"]
+        logits = net.forward(images, training=False, own_statistics=own_statistics)["logits"]
         return tf.argmax(logits, 1)
 
     def accuracy(images, labels):
