@@ -295,7 +295,7 @@ def test_only_a_normalization_without_both_halves_is_said_to_normalize_nothing()
 
 def test_settings_that_do_not_go_together_name_the_reason(puppet):
     app = opened("train", method="instance", placement="conv-and-dense")
-    assert "the dense layer has none" in app.warning[0].value
+    assert "a dense layer has none" in app.warning[0].value
     assert not [button for button in app.button if button.key == "_train"]
 
 
