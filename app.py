@@ -10,6 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.components import data_choice, lesson_list, page, turns
+from pages.components.navigation import PAGES, ROOT
 from pages.lab import words
 
 PICTURES = Path(__file__).parent / "pages" / "components" / "pictures"
@@ -87,6 +88,8 @@ def show_method(method: str, formula: str, averages: str, picture: str) -> None:
 
 
 with turns.take():
+    if code := st.query_params.get("class"):  # the short link that a class is given
+        st.switch_page(ROOT / PAGES["teach"].file, query_params={"class": code})
     page.set_up("home")
     show_idea()
     lesson_list.show()

@@ -246,4 +246,6 @@ CONTROLS = _table(
     _number("pinned", "Test image", studies.PINNED, 0, 1_999, widget="number"),
     _choice("held", "Equal for all sizes", sweeps.HELD | {"paper": "As in the paper"}),
     _choice("exercise", "Exercise", TITLES, widget="select"),
+    # Teach
+    _choice("plan", "Plan", "45: 45 minutes | 90: 90 minutes | handout: Hand-out"),
 )

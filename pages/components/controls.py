@@ -158,11 +158,13 @@ def link_parameters(
     *,
     changed_only: bool = False,
     lesson: str = "",
+    framed: bool = True,
 ) -> dict[str, str]:
     """The parameters of a link that shows these controls, or the page's, as they stand now.
 
     values: setting name -> value, in place of what this session has; the defaults for the rest.
     changed_only: leave out what is at its default. lesson: the one that goes with it.
+    framed: with how this session presents the page.
     """
     state = _state()
     names = state.controls if controls is None else controls
@@ -172,11 +174,11 @@ def link_parameters(
         for name, value in shown.items()
         if not changed_only or value != CONTROLS[name].default
     }
-    if state.present:
+    if state.present and framed:
         parameters["present"] = state.present
-    if state.hide:
+    if state.hide and framed:
         parameters["hide"] = ",".join(state.hide)
-    if state.answers:
+    if state.answers and framed:
         parameters["answers"] = "on"
     if lesson:
         parameters["lesson"] = lesson

@@ -43,6 +43,10 @@ class Lesson:
     def number(self) -> int:
         return LESSONS.index(self) + 1
 
+    def right(self, facts: Facts) -> list[str]:
+        """The options that hold for what the page measured."""
+        return [option for option, holds in self.options.items() if holds(facts)]
+
     @property
     def place(self) -> navigation.Place:
         return navigation.Place(self.page, state=self.state, lesson=self.name)
@@ -70,8 +74,8 @@ def show() -> None:
 
 def show_bar(lesson: Lesson) -> DeltaGenerator:
     """Its number, question, options and task; returns the place for the verdict on the options."""
-    st.markdown(f"**{lesson.number} of {len(LESSONS)} · {lesson.title}.** {lesson.question}")
-    predictions = st.session_state.setdefault("_predictions", {})  # lesson -> option
+    show_question(lesson)
+    predictions = _predictions()
     with st.container(horizontal=True, vertical_alignment="center", key="options"):
         key = f"_prediction_{lesson.name}"
         chosen = st.segmented_control(
@@ -89,12 +93,17 @@ def show_bar(lesson: Lesson) -> DeltaGenerator:
                 "Show the answer",
                 icon=":material/key:",
                 key="_reveal",
-                on_click=_revealed().add,
-                args=(lesson.name,),
+                on_click=show_answer,
+                args=(lesson,),
             )
     if not controls.presenting():
         st.caption(lesson.task)
     return verdict
+
+
+def show_question(lesson: Lesson) -> None:
+    """Its number, title and question."""
+    st.markdown(f"**{lesson.number} of {len(LESSONS)} · {lesson.title}.** {lesson.question}")
 
 
 def is_revealed(lesson: Lesson) -> bool:
@@ -109,11 +118,37 @@ def show_verdict(lesson: Lesson, place: DeltaGenerator, facts: Facts) -> None:
     if not facts:
         place.markdown("The page does not show it now.")
         return
-    right = [option for option, holds in lesson.options.items() if holds(facts)]
-    chosen = st.session_state["_predictions"].get(lesson.name)
+    right = lesson.right(facts)
+    chosen = _predictions().get(lesson.name)
     icon = ":material/check_circle:" if chosen in right or chosen is None else ":material/cancel:"
     told = listed(f"**{option}**" for option in right) if right else "none of these"
     place.markdown(f"{icon} Here: {told}")
+
+
+def show_answer(lesson: Lesson) -> None:
+    """Show its answer in this session, from now on."""
+    _revealed().add(lesson.name)
+
+
+def hide_answer(lesson: Lesson) -> None:
+    """Hide its answer again."""
+    _revealed().discard(lesson.name)
+
+
+def predict(lesson: Lesson, option: str) -> None:
+    """Note what was predicted elsewhere, as in a class."""
+    _predictions()[lesson.name] = option
+
+
+def named(name: str) -> Lesson | None:
+    """The lesson of this name."""
+    return next((one for one in LESSONS if one.name == name), None)
+
+
+def _predictions() -> dict[str, str | None]:
+    """Lesson -> the option chosen in this session."""
+    predictions: dict[str, str | None] = st.session_state.setdefault("_predictions", {})
+    return predictions
 
 
 def _revealed() -> set[str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import segno
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
@@ -52,7 +54,12 @@ class Page:
     @property
     def file(self) -> str:
         """Its script, from the root of the project."""
-        return f"pages/{self.number}_{self.title.replace(' ', '_')}.py" if self.number else "app.py"
+        return f"pages/{self.number}_{self.path}.py" if self.number else "app.py"
+
+    @property
+    def path(self) -> str:
+        """Its name in the address bar."""
+        return self.title.replace(" ", "_") if self.number else ""
 
 
 def _pages(*pages: Page) -> dict[str, Page]:
@@ -108,6 +115,12 @@ PAGES = _pages(
         *("write", 8, "Write it yourself", "edit_note", "Check"),
         "Write each normalization; what is wrong gets a name.",
         ("exercise",),
+        views=False,
+    ),
+    Page(
+        *("teach", 9, "Teach", "co_present", "Class"),
+        "Ask a class, collect its votes, reveal; plans for 45 and 90 minutes.",
+        ("plan",),
         views=False,
     ),
 )
@@ -167,14 +180,18 @@ def link(
     parameters = controls.link_parameters(page.controls, state, lesson=lesson)
     if state is None:
         controls.note_link(name, parameters)
+    _page_link(page, label, parameters, width=width)
+
+
+def _page_link(page: Page, label: str, parameters: Mapping[str, str], **look: Any) -> None:
     try:
         st.page_link(
             str(ROOT / page.file),
             label=label,
             icon=f":material/{page.icon}:",
             help=page.about,
-            width=width,
-            query_params=parameters,
+            query_params=dict(parameters),
+            **look,
         )
     except StreamlitPageNotFoundError:
         # A page that was started by itself, as a test does, has no other pages to link to.
@@ -194,6 +211,39 @@ def address(*, presented: bool = True, host: str = "") -> str:
         parts = urlsplit(bare)
         bare = parts._replace(netloc=f"{host}:{parts.port}" if parts.port else host).geturl()
     return f"{bare}?{urlencode(state, safe=',')}" if state else bare
+
+
+def link_to(page: str, **parameters: str) -> str:
+    """The whole link to a page, at this machine's address in its network where the bar's is local.
+
+    It has these parameters and no settings.
+    """
+    parts = urlsplit((st.context.url or "").split("?")[0])
+    here = PAGES[controls.page()].path if controls.page() else ""
+    root = parts.path.removesuffix("/").removesuffix(here).removesuffix("/")
+    if is_local() and (host := room_address()):
+        parts = parts._replace(netloc=f"{host}:{parts.port}" if parts.port else host)
+    return parts._replace(path=f"{root}/{PAGES[page].path}", query=urlencode(parameters)).geturl()
+
+
+def here() -> str:
+    """What is on screen as `page?settings`: for `follow`, in another session."""
+    parameters = controls.link_parameters(lesson=controls.lesson(), framed=False)
+    return f"{controls.page()}?{urlencode(parameters)}"
+
+
+def follow(place: str, label: str = "") -> None:
+    """A link to what `here` wrote down."""
+    name, _, query = place.partition("?")
+    page = PAGES[name]
+    _page_link(page, label or page.title, dict(parse_qsl(query)), width="stretch")
+
+
+def qr_code(text: str) -> bytes:
+    """A picture of a link, as a PNG."""
+    picture = io.BytesIO()
+    segno.make(text, micro=False).save(picture, kind="png", scale=8, border=2)
+    return picture.getvalue()
 
 
 def is_local() -> bool:

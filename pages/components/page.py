@@ -10,18 +10,24 @@ A page is its lessons:
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from html import escape
 from typing import Any, Literal, Protocol
 
-import segno
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from normlib.config import METHODS
-from pages.components import controls, data_choice, lesson_list, navigation, server, turns
+from pages.components import (
+    classroom,
+    controls,
+    data_choice,
+    lesson_list,
+    navigation,
+    server,
+    turns,
+)
 from pages.components.navigation import PAGES, ROOT, TRAINING, Page, address, link
 from pages.lab import words
 
@@ -75,19 +81,25 @@ def _body(page: Page, lessons: Mapping[str, Lesson]) -> None:
     with st.container(gap="xsmall"):
         _head(page, choose=page.views and not asked)
         notices()
+        if asked and classroom.holds_back(asked):
+            classroom.show_question(asked)
+            return
         key = controls.get(page.controls[0]) if page.views else next(iter(lessons))
         st.session_state["_lesson"] = (page.name, key)
         lesson = lessons[key]
         with st.container(key="question", gap="xsmall"):
             if asked:
-                verdict = lesson_list.show_bar(asked)
+                revealed = classroom.show_bar(asked)
+                verdict = lesson_list.show_bar(asked) if revealed is None else revealed[0]
             else:
                 question = lesson.QUESTION
                 st.markdown(f"**{question if isinstance(question, str) else question()}**")
     if not getattr(lesson, "WAITS", False):
         server.wait_for_tensorflow()
     lesson.show()
-    if asked:
+    if asked and revealed:
+        classroom.tell(asked, revealed, st.session_state["_facts"])
+    elif asked:
         lesson_list.show_verdict(asked, verdict, st.session_state["_facts"])
     st.html(f'<p class="on-paper">{escape(address())}</p>')
 
@@ -112,6 +124,7 @@ def _frame(name: str) -> None:
     """Tab title and side bar."""
     page = PAGES[name]
     server.warm_up()
+    classroom.begin()
     controls.begin(name, page.controls, page.limits)
     if not lesson_list.current(name):
         controls.leave_lesson()
@@ -122,7 +135,8 @@ def _frame(name: str) -> None:
         layout="wide",
         initial_sidebar_state="collapsed" if presenting else 250,
     )
-    st.html(_STYLE + (_LARGE if presenting else "") + _ONE_ENTRY, unsafe_allow_javascript=True)
+    style = _STYLE + (_LARGE if presenting else "") + _ONE_ENTRY + classroom.cookie()
+    st.html(style, unsafe_allow_javascript=True)
     if not presenting and not st.context.is_embedded:
         with st.sidebar:
             _navigation()
@@ -152,6 +166,7 @@ def _head(page: Page, choose: bool) -> None:
                 _moves(places, places.index(navigation.Place(page.name, view)), "view")
             if presenting:
                 _way_out()
+            classroom.show_send()
             _share()
 
 
@@ -287,11 +302,9 @@ def _share() -> None:
     with share:
         host = navigation.room_address() if navigation.is_local() else ""
         link_here = address(presented=False, host=host)
-        picture = io.BytesIO()
-        segno.make(link_here, micro=False).save(picture, kind="png", scale=8, border=2)
         # First, and large: read from the last row, where the page is presented.
         width = 380 if controls.presenting() else 260
-        st.image(picture, width=width, alt="QR code of the link below")
+        st.image(navigation.qr_code(link_here), width=width, alt="QR code of the link below")
         st.code(link_here, language=None, wrap_lines=True)
         if navigation.is_local():
             st.caption(

@@ -25,7 +25,9 @@ from pages.components import turns
 from pages.lab.processes import give_way
 
 if TYPE_CHECKING:
+    from pages.lab.classes import Classes
     from pages.lab.queue import Experiments
+    from pages.lab.store import Store
 
 # For a page of another origin that calls, Streamlit would ask the internet for its own address, on
 # the event loop: for seconds nobody gets an answer.
@@ -100,9 +102,11 @@ class WarmUp:
         (self._imports if for_tensorflow else self._data).wait()
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _warm_up: WarmUp | None = None
+_store: Store | None = None
 _experiments: Experiments | None = None
+_classes: Classes | None = None
 _uploads: WeakValueDictionary[str, Dataset] = WeakValueDictionary()
 
 
@@ -173,12 +177,33 @@ def experiments() -> Experiments:
     global _experiments
     wait_for_tensorflow()
     from pages.lab.queue import Experiments
-    from pages.lab.store import Store
 
     dataset = warm_up().dataset
     assert dataset is not None
     with _lock:
         if _experiments is None:
-            _experiments = Experiments(dataset, Store())
+            _experiments = Experiments(dataset, store())
             atexit.register(_experiments.close)  # a server that is told to end keeps what it has
         return _experiments
+
+
+def classes() -> Classes:
+    """The classes of this server; they need no TensorFlow."""
+    global _classes
+    from pages.lab.classes import Classes
+
+    with _lock:
+        if _classes is None:
+            _classes = Classes(store())
+        return _classes
+
+
+def store() -> Store:
+    """The one file of this process."""
+    global _store
+    from pages.lab.store import Store
+
+    with _lock:
+        if _store is None:
+            _store = Store()
+        return _store

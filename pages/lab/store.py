@@ -82,14 +82,14 @@ class RunSummary:
         return self.data_name != UPLOADED or self.data_checksum == checksum
 
 
-_tables = sa.MetaData()
+tables = sa.MetaData()
 
 
 def _table(name: str, columns: Mapping[str, type[sa.types.TypeEngine]]) -> sa.Table:
     made = [
         sa.Column(column, kind, primary_key=column == "key") for column, kind in columns.items()
     ]
-    return sa.Table(name, _tables, *made)
+    return sa.Table(name, tables, *made)
 
 
 # Summaries lie apart from the contents, so that lists never touch what is large.
@@ -129,7 +129,7 @@ class Store:
         self._read_only = False
         self._identity: tuple[int, int] | None = None
         self._process = ProcessLock(self.home)
-        self._write(lambda connection: None)
+        self.write(lambda connection: None)
 
     def save(self, run: Run, key: str | None = None) -> bool:
         """Keep `run`, in one transaction; False if the disk refused, and `problem` says why.
@@ -150,12 +150,12 @@ class Store:
                 _make_room(connection)
             connection.execute(_FORGET_STARTED, {"wanted": key})
 
-        return self._write(write)
+        return self.write(write)
 
     def load(self, key: str) -> Run | None:
         """The run with this key, or None where there is none that can be read."""
         wanted = {"wanted": key}
-        row = self._attempt(lambda connection: connection.execute(_CONTENT, wanted).first(), None)
+        row = self.attempt(lambda connection: connection.execute(_CONTENT, wanted).first(), None)
         if row is None:
             return None
         try:
@@ -173,11 +173,11 @@ class Store:
         """Note that this process trains `key` now, so that its death would leave a trace."""
         values = (key, config.to_json(), data_name, data_checksum, time.time(), self._process.name)
         row = dict(zip(_started.c.keys(), values, strict=True))
-        return self._write(lambda connection: _put(connection, _started, row))
+        return self.write(lambda connection: _put(connection, _started, row))
 
     def forget_started(self, key: str) -> bool:
         """Take back `mark_started`: the training ended without a run to keep."""
-        return self._write(lambda connection: connection.execute(_FORGET_STARTED, {"wanted": key}))
+        return self.write(lambda connection: connection.execute(_FORGET_STARTED, {"wanted": key}))
 
     def list(self, limit: int | None = None, checksum: str | None = None) -> list[RunSummary]:
         """The newest `limit` runs (all, if None), newest first; interrupted ones among them.
@@ -216,7 +216,7 @@ class Store:
                 row["message"] = "" if running else _INTERRUPTED
             return unfinished + [dict(row) for row in connection.execute(ended, values).mappings()]
 
-        rows: list[dict[str, Any]] = self._attempt(read, [])
+        rows: list[dict[str, Any]] = self.attempt(read, [])
         for row in rows:
             try:
                 yield RunSummary(**row | {"config": _config(row["config"])})
@@ -225,11 +225,11 @@ class Store:
 
     # Reaching the file
 
-    def _write(self, work: Callable[[sa.Connection], object]) -> bool:
+    def write(self, work: Callable[[sa.Connection], object]) -> bool:
         """`work` in one transaction; whether the disk took it."""
-        return self._attempt(lambda connection: (work(connection),), None, writing=True) is not None
+        return self.attempt(lambda connection: (work(connection),), None, writing=True) is not None
 
-    def _attempt(
+    def attempt(
         self, work: Callable[[sa.Connection], _T], otherwise: _T, writing: bool = False
     ) -> _T:
         """`work` in one transaction; `otherwise` where the disk refuses, and `problem` says why.
@@ -277,7 +277,7 @@ class Store:
     def _open(self) -> sa.Engine:
         self.home.mkdir(parents=True, exist_ok=True)
         self._process.hold()
-        return self._opened(sqlite_file.open_checked(self.path, _tables))
+        return self._opened(sqlite_file.open_checked(self.path, tables))
 
     def _opened(self, engine: sa.Engine, read_only: bool = False) -> sa.Engine:
         self._engine, self._read_only, self._identity = engine, read_only, _identity(self.path)

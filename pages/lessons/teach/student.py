@@ -1,0 +1,101 @@
+"""A student's screen, made for a telephone: the question, one tap, and later the answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.components import classroom, lesson_list, navigation, server, turns
+from pages.lab import words
+
+if TYPE_CHECKING:
+    from pages.lab.classes import Question
+
+SURE = {1: "Guessing", 2: "Fairly sure", 3: "Sure"}
+WAITING = {
+    "closed": "The vote is closed.",
+    "shown": "Look at the votes in front. Convince your neighbour; then all vote once more.",
+    "closed again": "The second vote is closed.",
+}
+
+
+def show() -> None:
+    @st.fragment(run_every=2.0)
+    def screen() -> None:
+        with turns.take():
+            if classroom.seat() is None:  # it is over
+                st.rerun()
+            classroom.complaint()
+            draw()
+
+    screen()
+    classroom.show_way_out()
+
+
+def draw() -> None:
+    state = classroom.state()
+    question = state.question
+    if question is None:
+        st.info("You are in. Wait for the first question.", icon=":material/hourglass:")
+    else:
+        lesson = lesson_list.named(question.lesson)
+        st.header(lesson.question if lesson else question.lesson, anchor=False)
+        seat = st.session_state["_seat"]
+        own = server.classes().own(seat.code, question.number, seat.voter)
+        if question.phase == "revealed":
+            show_answer(question, own)
+        else:
+            show_vote(question, own)
+    if state.here:
+        name = navigation.PAGES[state.here.partition("?")[0]].title
+        navigation.follow(state.here, f"The class is at {name}")
+
+
+def show_vote(question: Question, own: dict[bool, str]) -> None:
+    second = question.phase == "second"
+    if not question.is_open:
+        st.info(WAITING[question.phase], icon=":material/front_hand:")
+    elif second in own:
+        st.success(f"Voted: {own[second]}", icon=":material/check:")
+    else:
+        vote = f"{question.number}_{second}"
+        sure = st.segmented_control(
+            "How sure are you? You need not say.",
+            SURE,
+            format_func=SURE.__getitem__,
+            key=f"_sure_{vote}",
+        )
+        for place, option in enumerate(question.options):
+            st.button(
+                option,
+                key=f"_vote_{vote}_{place}",
+                width="stretch",
+                on_click=classroom.act,
+                args=(cast, question.number, option, sure or 0),
+            )
+    if not second and False in own and not question.is_open:
+        st.caption(f"Your vote: {own[False]}")
+
+
+def cast(number: int, option: str, sure: int) -> None:
+    seat = st.session_state["_seat"]
+    server.classes().vote(seat.code, number, seat.voter, option, sure)
+
+
+def show_answer(question: Question, own: dict[bool, str]) -> None:
+    right = question.right
+    if right is None:
+        st.info("The answer is about to come.", icon=":material/hourglass:")
+        return
+    last = own.get(True, own.get(False))
+    for option in question.options:
+        mark = ":green[:material/check_circle:]" if option in right else ":material/circle:"
+        votes = ["second" if two else "first" for two, one in own.items() if one == option]
+        told = f" · your {words.listed(votes)} vote" if votes else ""
+        st.subheader(f"{mark} {option}{told}", anchor=False)
+    lesson = lesson_list.named(question.lesson)
+    if lesson and last:
+        lesson_list.predict(lesson, last)
+    if question.link:
+        navigation.follow(question.link, "See the picture")
