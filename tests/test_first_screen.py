@@ -31,6 +31,7 @@ VIEWS = [
 # View -> why its main picture is not in the first screen.
 EXCEPTIONS = {
     "/Write_it_yourself?": "it has no picture: its first screen is the task and the editor",
+    "/Teach?": "it has no picture: its first screen is the way into a class, and the plan",
 }
 # Every view on the laptop; VIEWS=all for every view on the projector and for axe too.
 ONE_OF_EACH_PAGE = list({view.partition("?")[0]: view for view in reversed(VIEWS)}.values())

@@ -59,7 +59,8 @@ class Seat:
 def begin() -> None:
     """Take the seat that the link names, or the one that this browser had; first in every run."""
     if "_seat" not in st.session_state:
-        kept = _KEPT.fullmatch(st.context.cookies.get(COOKIE, ""))
+        # A test's browser has a stand-in for its cookies, which is no text.
+        kept = _KEPT.fullmatch(str(st.context.cookies.get(COOKIE, "")))
         code, voter, key = kept.groups() if kept else ("", secrets.token_urlsafe(12), "")
         st.session_state["_seat"] = Seat(code, voter, key)
     followed = st.query_params.get("class", "")

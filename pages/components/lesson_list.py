@@ -243,8 +243,8 @@ LESSONS: tuple[Lesson, ...] = (
         "Find the row that fails. Then take the mistake out.",
         {
             "Yes": lambda seen: not seen["wrong"],
-            "No: dx is wrong": lambda seen: "x" in seen["wrong"],
-            "No: dγ is wrong": lambda seen: "gamma" in seen["wrong"],
+            "No: dx is wrong": lambda seen: "x" in seen["wrong"] and "gamma" not in seen["wrong"],
+            "No: dγ is wrong too": lambda seen: "gamma" in seen["wrong"],
         },
     ),
     Lesson(

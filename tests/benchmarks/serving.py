@@ -86,11 +86,16 @@ def start(
     *,
     environment: Mapping[str, str] | None = None,
     command: Sequence[str] = ("-m", "streamlit"),
+    port: int = 0,
 ) -> Server:
-    """Start a server without waiting for it. home: NORMLAB_HOME, where its runs and log go."""
+    """Start a server without waiting for it. home: NORMLAB_HOME, where its runs and log go.
+
+    port: a free one unless given.
+    """
     home.mkdir(parents=True, exist_ok=True)
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", port))
         port = free.getsockname()[1]
     options = {"headless": "true", "port": port, "address": "127.0.0.1"}
     log = home / "server.log"

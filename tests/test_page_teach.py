@@ -1,0 +1,177 @@
+"""A class on the pages: the lecturer's screen holds back, students vote, the page answers."""
+
+import live_pages
+import pytest
+from live_pages import pressed, ran, words
+
+from pages.components import page, server
+from pages.components.classroom import Seat
+from pages.components.controls import CONTROLS
+from pages.components.lesson_list import LESSONS, Lesson
+from pages.components.navigation import PAGES
+from pages.lab.classes import Classes
+from pages.lab.queue import Experiments
+from pages.lab.store import Store
+from pages.lessons.teach import results
+from pages.lessons.teach.plans import PLANS
+
+RELU = next(lesson for lesson in LESSONS if lesson.name == "relu")
+
+
+@pytest.fixture
+def classes(drawn, serve, tmp_path, monkeypatch) -> Classes:
+    serve(Experiments(drawn, workers=1))
+    classes = Classes(Store(tmp_path))
+    monkeypatch.setattr(server, "_classes", classes)
+    return classes
+
+
+def opened(lesson: Lesson | None = None, seat: Seat | None = None, **state):
+    """The Teach page, or a lesson's, for somebody with this seat."""
+    if lesson is None:
+        return live_pages.opened("teach", session={"_seat": seat} if seat else {})
+    link = {k: CONTROLS[k].format(v) for k, v in (dict(lesson.state) | state).items()}
+    more = {"answers": "off", "lesson": lesson.name}
+    return live_pages.opened(lesson.page, session={"_seat": seat} if seat else {}, **more, **link)
+
+
+def said(app) -> str:
+    headings = (one.value for one in (*app.title, *app.header, *app.subheader))
+    return "\n".join([words(app), *headings])
+
+
+def test_a_class_from_its_start_to_the_answer_on_a_students_screen(classes):
+    app = pressed(opened(), "_start")
+    lecturer = app.session_state["_seat"]
+    assert classes.is_lecturer(lecturer.code, lecturer.key)
+    assert lecturer.code in said(app)
+
+    student = opened()
+    student.text_input(key="_code").set_value(lecturer.code.lower())
+    (join,) = (one for one in student.button if one.label == "Join")
+    assert "Wait for the first question" in said(ran(join.click()))
+    assert not student.session_state["_seat"].key
+
+    # The lecturer's screen: the question, and neither a picture nor controls.
+    app = opened(RELU, lecturer)
+    assert not app.get("vega_lite_chart") and not app.slider
+    app = pressed(app, "_class_front_hand")
+    assert RELU.question in said(app) and not app.get("vega_lite_chart")
+
+    student = ran(student)
+    (vote,) = (one for one in student.button if one.label == "About half")
+    assert "Voted: About half" in said(ran(vote.click()))
+    assert all(one.label != "About half" for one in student.button)
+
+    for step in ("front_hand", "bar_chart", "how_to_vote", "front_hand"):
+        assert "Here:" not in said(pressed(app, f"_class_{step}"))
+        assert not ran(student).subheader  # the options with the marks of the answer
+    pressed(app, "_class_key")
+    assert "Here: **About half**" in said(app)
+    assert len(app.success) == 1
+    question = classes.state(lecturer.code).question
+    assert question.right == ("About half",)
+    assert question.link.startswith("steps?show=relu")
+    assert "About half · your first vote" in said(ran(student))
+
+
+def test_what_is_right_is_what_the_page_shows_when_it_is_revealed(classes):
+    code, key = classes.start()
+    classes.ask(code, key, RELU.name, list(RELU.options))
+    for phase in ("closed", "revealed"):
+        classes.move(code, key, phase)
+    app = opened(RELU, Seat(code, "voter", key), beta=3.0)
+    assert classes.state(code).question.right == ("Nothing",)
+    # Moved on afterwards, the page says what holds there; the class keeps its answer.
+    assert "Here: **About half**" in said(ran(app.slider(key="beta").set_value(0.0)))
+    assert classes.state(code).question.right == ("Nothing",)
+
+
+def test_the_class_is_sent_where_the_lecturer_is_and_nobody_is_moved(classes):
+    code, key = classes.start()
+    pressed(opened(RELU, Seat(code, "lecturer", key)), "_send")
+    here = classes.state(code).here
+    assert here.startswith("steps?show=relu") and "lesson=relu" in here
+    assert "present" not in here and "answers" not in here
+    student = opened(None, Seat(code, "student"))
+    assert "The class is at Step by step" in said(student)
+
+
+def test_a_wrong_code_gets_a_sentence(classes):
+    app = opened()
+    app.text_input(key="_code").set_value("ZZZZZ")
+    (join,) = (one for one in app.button if one.label == "Join")
+    assert "No class has this code now." in said(ran(join.click()))
+
+
+def test_a_link_takes_a_seat_and_a_key_leaves_the_address(classes):
+    code, key = classes.start()
+    app = live_pages.opened("teach", **{"class": code, "key": "wrong"})
+    assert (app.session_state["_seat"].code, app.session_state["_seat"].key) == (code, "")
+    app = live_pages.opened("teach", **{"class": code, "key": key})
+    assert app.session_state["_seat"].key == key
+    assert "key" not in app.query_params
+
+
+def test_the_plans_fill_their_time_and_ask_lessons_that_there_are(classes):
+    for name, steps in PLANS.items():
+        assert sum(step.minutes for step in steps) == int(name)
+        asked = [lesson for step in steps for lesson in step.lessons]
+        assert set(asked) <= {lesson.name for lesson in LESSONS}
+        assert all(step.page in PAGES for step in steps if not step.lessons)
+        assert all(set(step.state) <= set(PAGES[step.page].controls) for step in steps if step.page)
+    assert {one for step in PLANS["90"] for one in step.lessons} == {one.name for one in LESSONS}
+
+
+def test_the_hand_out_has_all_questions_and_options_and_no_answers(classes):
+    text = said(live_pages.opened("teach", plan="handout"))
+    for lesson in LESSONS:
+        assert lesson.question in text
+        assert all(f"☐ {option}" in text for option in lesson.options)
+    assert "Expect" not in text
+
+
+def test_votes_as_a_file_and_the_wrong_ones_that_stayed(classes):
+    code, key = classes.start()
+    classes.ask(code, key, RELU.name, list(RELU.options))
+    for voter, option in (("a", "Nothing"), ("b", "About half"), ("c", "Nothing")):
+        classes.vote(code, 1, voter, option)
+    for phase in ("closed", "revealed"):
+        classes.move(code, key, phase)
+    classes.settle(code, key, ["About half"], "steps?")
+    lines = results.as_csv(classes.questions(code, key)).splitlines()
+    assert lines[0] == "question,lesson,option,right,first vote,second vote"
+    assert lines[1:4:2] == ["1,What ReLU cuts,Nothing,0,2,", "1,What ReLU cuts,About half,1,1,"]
+    text = said(opened(None, Seat(code, "voter", key)))
+    assert "What ReLU cuts: **Nothing** (2 of 3)" in text
+
+
+# Lesson -> settings of its view; each a question of its own. Trainings: tests/test_page_home.py.
+ELSEWHERE = {
+    "outlier": [{}, {"method": "layer"}, {"method": "weight"}],
+    "relu": [{}, {"beta": -2.0}, {"gamma": 0.5, "beta": 1.0}, {"method": "layer", "gamma": -1.0}],
+    "undo": [{}, {"affine": "undo"}, {"method": "layer"}, {"method": "weight"}],
+    "one": [{}, {"batch": 2}, {"batch": 3, "eps": 1.0}],
+    "inference": [{}, {"against": "momentum"}, {"layers": "conv"}, {"batch": 8}],
+    "mates": [{}, {"mates": "1"}, {"crowd": 32}, {"layers": "conv"}],
+    "terms": [{}, {"method": "layer"}, {"mistake": "statistics as constants"}, {"eps": 1.0}],
+    "check": [{}, {"mistake": "none"}, {"mistake": "wrong axes"}, {"method": "layer"}],
+    "filters": [{}, {"setting": "as-written"}],
+}
+STATES = [(name, state) for name, states in ELSEWHERE.items() for state in states]
+
+
+@pytest.mark.parametrize(("name", "state"), STATES)
+def test_exactly_one_option_holds_where_the_view_has_facts(name, state, classes):
+    lesson = next(one for one in LESSONS if one.name == name)
+    app = opened(lesson, **state)
+    facts = app.session_state["_facts"]
+    assert len(lesson.right(facts)) == 1, facts
+
+
+def test_a_page_without_a_class_asks_no_database(drawn, serve, monkeypatch):
+    serve(Experiments(drawn, workers=1))
+    monkeypatch.setattr(server, "classes", lambda: pytest.fail("A class was looked for."))
+    assert RELU.question in said(opened(RELU))
+    assert "Start a class" in [one.label for one in opened().button]
+    assert page.PAGES["teach"].path == "Teach"
