@@ -11,8 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from pages.lab import classes as module
-from pages.lab.classes import Classes, Question, Refused, Vote, moves, survivors, tally
+from pages.lab.classes import Classes, Refused
 from pages.lab.store import Store
+from pages.lab.votes import Question, Vote, confidence, moves, survivors, tally
 
 ROOT = Path(__file__).parents[1]
 OPTIONS = ("Its column", "Its row", "All of them")
@@ -75,7 +76,8 @@ def test_a_whole_cycle(classes, asked):
     assert moves(votes) == [(OPTIONS[1], OPTIONS[0], 1)]
     assert survivors(question, votes) == [(OPTIONS[1], 1, 3)]
     assert classes.own(code, 1, "b") == {False: OPTIONS[1], True: OPTIONS[0]}
-    assert {vote.sure for vote in votes if not vote.second} == {2}
+    assert confidence(votes, OPTIONS[0]) == 2.0  # of those who said so
+    assert confidence(votes, OPTIONS[2]) is None
 
 
 def test_survivors_of_a_question_that_was_asked_once_are_those_of_its_only_vote():
@@ -229,6 +231,7 @@ _VOTE = """
 import sys
 from pages.lab.classes import Classes
 from pages.lab.store import Store
+from pages.lab.votes import Question, Vote, confidence, moves, survivors, tally
 classes = Classes(Store(sys.argv[1]))
 for number in range(100_000):
     classes.vote(sys.argv[2], 1, f"{sys.argv[3]}-{number}", "Its column")

@@ -80,7 +80,7 @@ def test_what_is_right_is_what_the_page_shows_when_it_is_revealed(classes):
     classes.ask(code, key, RELU.name, list(RELU.options))
     for phase in ("closed", "revealed"):
         classes.move(code, key, phase)
-    app = opened(RELU, Seat(code, "voter", key), beta=3.0)
+    app = opened(RELU, Seat(code, key), beta=3.0)
     assert classes.state(code).question.right == ("Nothing",)
     # Moved on afterwards, the page says what holds there; the class keeps its answer.
     assert "Here: **About half**" in said(ran(app.slider(key="beta").set_value(0.0)))
@@ -89,11 +89,11 @@ def test_what_is_right_is_what_the_page_shows_when_it_is_revealed(classes):
 
 def test_the_class_is_sent_where_the_lecturer_is_and_nobody_is_moved(classes):
     code, key = classes.start()
-    pressed(opened(RELU, Seat(code, "lecturer", key)), "_send")
+    pressed(opened(RELU, Seat(code, key)), "_send")
     here = classes.state(code).here
     assert here.startswith("steps?show=relu") and "lesson=relu" in here
     assert "present" not in here and "answers" not in here
-    student = opened(None, Seat(code, "student"))
+    student = opened(None, Seat(code))
     assert "The class is at Step by step" in said(student)
 
 
@@ -135,14 +135,17 @@ def test_votes_as_a_file_and_the_wrong_ones_that_stayed(classes):
     code, key = classes.start()
     classes.ask(code, key, RELU.name, list(RELU.options))
     for voter, option in (("a", "Nothing"), ("b", "About half"), ("c", "Nothing")):
-        classes.vote(code, 1, voter, option)
+        classes.vote(code, 1, voter, option, sure=3 if voter == "b" else 0)
     for phase in ("closed", "revealed"):
         classes.move(code, key, phase)
     classes.settle(code, key, ["About half"], "steps?")
     lines = results.as_csv(classes.questions(code, key)).splitlines()
-    assert lines[0] == "question,lesson,option,right,first vote,second vote"
-    assert lines[1:4:2] == ["1,What ReLU cuts,Nothing,0,2,", "1,What ReLU cuts,About half,1,1,"]
-    text = said(opened(None, Seat(code, "voter", key)))
+    assert lines[0] == "question,lesson,option,right,first vote,second vote,sure"
+    assert lines[1:4:2] == [
+        "1,What ReLU cuts,Nothing,0,2,,",
+        "1,What ReLU cuts,About half,1,1,,3.00",
+    ]
+    text = said(opened(None, Seat(code, key)))
     assert "What ReLU cuts: **Nothing** (2 of 3)" in text
 
 

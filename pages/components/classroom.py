@@ -1,6 +1,6 @@
 """A class in this session: who takes part as what, and the lecturer's question on a lesson's page.
 
-The browser keeps a cookie for a day: the code, a random name to vote under, the lecturer's key.
+The browser keeps a cookie for a day: the code, and the lecturer's key.
 While a question is under way its lesson is not drawn on the lecturer's screen at all, so nothing
 there gives the answer away; where it is revealed, the page says what was right, and that is
 written down. Before that no student's screen could have been sent it: the server does not know it.
@@ -9,7 +9,6 @@ written down. Before that no student's screen could have been sent it: the serve
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,12 +17,13 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pages.components import controls, lesson_list, navigation, server, turns
+from pages.lab.votes import Question
 
 if TYPE_CHECKING:
-    from pages.lab.classes import Question, State
+    from pages.lab.classes import State
 
 COOKIE = "normlab"
-_KEPT = re.compile(r"(\w*):([\w-]{8,64}):([\w-]*)", re.ASCII)  # code, voter, key
+_KEPT = re.compile(r"(\w*):([\w-]*)", re.ASCII)  # code, key
 # Phase -> what leads there, and what the class is told meanwhile.
 STEPS = {
     "closed": ("Close the vote", "front_hand"),
@@ -48,8 +48,7 @@ Places = tuple[DeltaGenerator, DeltaGenerator]
 class Seat:
     """Somebody's place in a class. key: the lecturer's, "" for a student."""
 
-    code: str
-    voter: str
+    code: str = ""
     key: str = ""
 
 
@@ -61,8 +60,7 @@ def begin() -> None:
     if "_seat" not in st.session_state:
         # A test's browser has a stand-in for its cookies, which is no text.
         kept = _KEPT.fullmatch(str(st.context.cookies.get(COOKIE, "")))
-        code, voter, key = kept.groups() if kept else ("", secrets.token_urlsafe(12), "")
-        st.session_state["_seat"] = Seat(code, voter, key)
+        st.session_state["_seat"] = Seat(*kept.groups()) if kept else Seat()
     followed = st.query_params.get("class", "")
     key = st.query_params.get("key", "")
     if key:  # it must not stay where a projector shows it
@@ -75,25 +73,19 @@ def begin() -> None:
 def join(typed: str, key: str = "") -> None:
     """Take a seat in the class of this code: the lecturer's, with its key."""
     code = server.classes().join(typed, st.context.ip_address or "")
-    seat = st.session_state["_seat"]
-    if key and not server.classes().is_lecturer(code, key):
-        key = ""
-    if code != seat.code or key:
-        _sit(code, key)
+    key = key if key and server.classes().is_lecturer(code, key) else ""
+    if key or code != st.session_state["_seat"].code:
+        st.session_state["_seat"] = Seat(code, key)
 
 
 def start() -> None:
     """Begin a class as its lecturer."""
-    _sit(*server.classes().start())
+    st.session_state["_seat"] = Seat(*server.classes().start())
 
 
 def leave() -> None:
     """Take part in no class; the class goes on without."""
-    _sit("", "")
-
-
-def _sit(code: str, key: str) -> None:
-    st.session_state["_seat"] = Seat(code, st.session_state["_seat"].voter, key)
+    st.session_state["_seat"] = Seat()
 
 
 def cookie() -> str:
@@ -101,7 +93,7 @@ def cookie() -> str:
     taken: Seat = st.session_state["_seat"]
     if not taken.code and COOKIE not in st.context.cookies:
         return ""
-    text = f"{COOKIE}={taken.code}:{taken.voter}:{taken.key}"
+    text = f"{COOKIE}={taken.code}:{taken.key}"
     return f'<script>document.cookie = "{text}; path=/; max-age=86400; samesite=lax"</script>'
 
 
@@ -284,10 +276,10 @@ def tell(lesson: lesson_list.Lesson, places: Places, facts: lesson_list.Facts) -
 
 def _show_votes(question: Question) -> None:
     server.wait_for_tensorflow()
-    from pages.components import votes  # it imports charts, which import the page
+    from pages.components import vote_chart  # it imports charts, which import the page
 
     taken = st.session_state["_seat"]
-    votes.show(question, server.classes().votes(taken.code, taken.key, question.number))
+    vote_chart.show(question, server.classes().votes(taken.code, taken.key, question.number))
 
 
 def show_send() -> None:

@@ -364,6 +364,8 @@ _STYLE = """<style>
   [data-testid="stColumn"] { min-width: 0 !important; }
   .on-paper { display: block; font-size: 10pt; }
   .st-key-picture, [data-testid="stVegaLiteChart"], table { break-inside: avoid; }
+  [class*="st-key-whole_"] { break-inside: avoid; }
+  [class*="st-key-screen_"] { display: none; }
   [data-testid="stVegaLiteChart"] svg { max-width: 100%; height: auto; }
 }
 </style>"""

@@ -6,8 +6,8 @@ returns. It ends by itself after a day. What guards it:
 - The lecturer's key has 128 random bits, of which the file keeps a digest. Whoever has not got it
   cannot ask, close, reveal or count.
 - A code is one of 31⁵ = 29 million, and an address has so many wrong ones an hour.
-- A voter is a random token that the browser keeps, so that a reload, a second tab and a second tap
-  count once. Nobody logs in: whoever takes another browser votes once more.
+- A voter is the name of a browser, so that a reload, a second tab and a second tap count once.
+  Nobody logs in: whoever takes another browser, or a private window, votes once more.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from pages.lab.store import Store, tables
+from pages.lab.votes import Question, Vote
 
 LETTERS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # none that is read as another
 LENGTH = 5
@@ -75,27 +76,6 @@ class Refused(ValueError):
 
 
 @dataclass(frozen=True)
-class Question:
-    """A question as it was asked.
-
-    right: the options that held where it was revealed; None until then. link: that place.
-    voted_twice: whether there was a second vote.
-    """
-
-    number: int
-    lesson: str
-    options: tuple[str, ...]
-    phase: str
-    right: tuple[str, ...] | None
-    link: str
-    voted_twice: bool
-
-    @property
-    def is_open(self) -> bool:
-        return self.phase in ("asked", "second")
-
-
-@dataclass(frozen=True)
 class State:
     """What everybody in a class may know. here: the link that the lecturer has sent."""
 
@@ -103,16 +83,6 @@ class State:
     ends: float
     here: str
     question: Question | None
-
-
-@dataclass(frozen=True)
-class Vote:
-    """sure: 0 where it was not said, else 1 (guessing) to 3."""
-
-    voter: str
-    second: bool
-    option: str
-    sure: int
 
 
 class Classes:
@@ -331,32 +301,3 @@ def _as_question(row: sa.Row) -> Question:
     right = tuple(json.loads(row.settled)) if row.settled else None
     about = (int(row.number), row.lesson, tuple(json.loads(row.options)), row.phase)
     return Question(*about, right, row.link, bool(row.second_vote))
-
-
-# ---- what the votes say ------------------------------------------------------------------------
-
-
-def tally(question: Question, votes: Sequence[Vote]) -> dict[str, tuple[int, int]]:
-    """Option -> how many chose it first, and in the second vote."""
-    counted = Counter((vote.option, vote.second) for vote in votes)
-    return {one: (counted[one, False], counted[one, True]) for one in question.options}
-
-
-def moves(votes: Sequence[Vote]) -> list[tuple[str, str, int]]:
-    """(from, to, how many) of those who voted twice and changed their mind; the most first."""
-    first = {vote.voter: vote.option for vote in votes if not vote.second}
-    second = {vote.voter: vote.option for vote in votes if vote.second}
-    both = Counter((first[one], second[one]) for one in first.keys() & second.keys())
-    return [(*pair, many) for pair, many in sorted(both.items(), key=_most) if len({*pair}) > 1]
-
-
-def _most(item: tuple[tuple[str, str], int]) -> tuple[int, tuple[str, str]]:
-    return -item[1], item[0]
-
-
-def survivors(question: Question, votes: Sequence[Vote]) -> list[tuple[str, int, int]]:
-    """(wrong option, how many chose it, of how many) in the last vote; the most first."""
-    last = {one: both[question.voted_twice] for one, both in tally(question, votes).items()}
-    wrong = [one for one in last if question.right is not None and one not in question.right]
-    kept = [(one, last[one], sum(last.values())) for one in wrong if last[one]]
-    return sorted(kept, key=lambda row: -row[1])

@@ -17,7 +17,7 @@ def show(name: str) -> None:
         return
     at = 0
     for step in PLANS[name]:
-        with st.container(border=True, gap="xsmall", key=f"plan_{at}"):
+        with st.container(border=True, gap="xsmall", key=f"whole_{at}"):
             row(step, at)
         at += step.minutes
     st.caption(
@@ -55,7 +55,7 @@ def question(lesson: Lesson) -> None:
 def hand_out() -> None:
     """All questions with their options, to tick; no answers."""
     for lesson in lesson_list.LESSONS:
-        with st.container(gap="xsmall", key=f"handout_{lesson.name}"):
+        with st.container(gap="xsmall", key=f"whole_{lesson.name}"):
             st.markdown(f"**{lesson.number}. {lesson.title}.** {lesson.question}")
             st.markdown("  \n".join(f"☐ {option}" for option in lesson.options))
             st.caption(f"Then: {lesson.task}")

@@ -62,7 +62,7 @@ _FIRST = (
     ),
     Step(
         *(8, "A hundred times faster"),
-        "Ask, start the trainings, discuss while they run. Then normalize the convolution only.",
+        "Ask, reveal, train all, and discuss while they run. Then normalize the convolution only.",
         lessons=("rate",),
         expect="“A normalized network survives any rate, wherever it is normalized.”",
         offline="The trainings run on the lecturer's machine all the same.",

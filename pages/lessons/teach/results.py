@@ -10,15 +10,13 @@ import streamlit as st
 
 from pages.components import downloads, lesson_list, server
 from pages.lab import words
+from pages.lab.votes import Question, Vote, confidence, survivors, tally
 
 if TYPE_CHECKING:
     from pages.components.classroom import Seat
-    from pages.lab.classes import Question, Vote
 
 
 def show(seat: Seat) -> None:
-    from pages.lab import classes
-
     asked = server.classes().questions(seat.code, seat.key)
     if not asked:
         return
@@ -26,11 +24,11 @@ def show(seat: Seat) -> None:
     stayed = [
         f"- {title(question)}: **{option}** ({many} of {total})"
         for question, votes in asked
-        for option, many, total in classes.survivors(question, votes)
+        for option, many, total in survivors(question, votes)
     ]
     if stayed:
         st.markdown("Wrong, and still chosen in the last vote:\n" + "\n".join(stayed))
-    about = "Per question and option: how many chose it first, and after discussion"
+    about = "How many chose each option, first and last, and how sure they were, from 1 to 3"
     downloads.file("Votes (CSV)", f"votes-{seat.code}.csv", lambda: as_csv(asked), about)
 
 
@@ -41,14 +39,14 @@ def title(question: Question) -> str:
 
 def as_csv(asked: list[tuple[Question, list[Vote]]]) -> str:
     """A line per question and option."""
-    from pages.lab import classes
-
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["question", "lesson", "option", "right", "first vote", "second vote"])
+    writer.writerow(["question", "lesson", "option", "right", "first vote", "second vote", "sure"])
     for question, votes in asked:
-        for option, (first, second) in classes.tally(question, votes).items():
+        for option, (first, second) in tally(question, votes).items():
             right = "" if question.right is None else int(option in question.right)
             row = [question.number, title(question), option, right, first]
-            writer.writerow([*row, second if question.voted_twice else ""])
+            sure = confidence(votes, option)
+            row += [second if question.voted_twice else "", "" if sure is None else f"{sure:.2f}"]
+            writer.writerow(row)
     return text.getvalue()

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
-from pages.components import classroom, lesson_list, navigation, server, turns
+from pages.components import classroom, lesson_list, navigation, server, trainings, turns
 from pages.lab import words
-
-if TYPE_CHECKING:
-    from pages.lab.classes import Question
+from pages.lab.votes import Question
 
 SURE = {1: "Guessing", 2: "Fairly sure", 3: "Sure"}
 WAITING = {
@@ -41,8 +37,7 @@ def draw() -> None:
     else:
         lesson = lesson_list.named(question.lesson)
         st.header(lesson.question if lesson else question.lesson, anchor=False)
-        seat = st.session_state["_seat"]
-        own = server.classes().own(seat.code, question.number, seat.voter)
+        own = server.classes().own(state.code, question.number, trainings.session())
         if question.phase == "revealed":
             show_answer(question, own)
         else:
@@ -79,8 +74,9 @@ def show_vote(question: Question, own: dict[bool, str]) -> None:
 
 
 def cast(number: int, option: str, sure: int) -> None:
-    seat = st.session_state["_seat"]
-    server.classes().vote(seat.code, number, seat.voter, option, sure)
+    """Vote in the name of this browser."""
+    code = st.session_state["_seat"].code
+    server.classes().vote(code, number, trainings.session(), option, sure)
 
 
 def show_answer(question: Question, own: dict[bool, str]) -> None:

@@ -20,11 +20,12 @@ def show() -> None:
     if classroom.seat() and not classroom.lecturer():
         student.show()
         return
-    if classroom.lecturer():
-        show_class()
-    else:
-        show_ways_in()
-    with page.control_box("plans"):
+    with st.container(key="screen_class"):
+        if classroom.lecturer():
+            show_class()
+        else:
+            show_ways_in()
+    with page.control_box("screen_plans"):
         chosen = controls.control("plan", label_visibility="collapsed")
     plan.show(chosen)
 

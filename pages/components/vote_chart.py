@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import streamlit as st
 
 from pages.components import charts, theme
 from pages.components.charts import Chart
-from pages.lab import classes, words
-from pages.lab.classes import Question, Vote
+from pages.lab import words
+from pages.lab.votes import Question, Vote, moves, tally
 
 if TYPE_CHECKING:
     import altair as alt
@@ -20,12 +21,15 @@ FIRST, SECOND = "First vote", "Second vote"
 
 def show(question: Question, votes: Sequence[Vote]) -> None:
     """The bars of one vote or of both, and the moves between them."""
+    if not votes:
+        st.caption("Nobody has voted.")
+        return
     charts.show(votes_chart(question, votes), caption(question, votes), "class_votes")
 
 
 def caption(question: Question, votes: Sequence[Vote]) -> str:
     """How many voted, how many rightly, and who changed to what."""
-    counted = classes.tally(question, votes)
+    counted = tally(question, votes)
     told = []
     for second, name in enumerate((FIRST, SECOND)[: 1 + question.voted_twice]):
         total = sum(both[second] for both in counted.values())
@@ -33,8 +37,7 @@ def caption(question: Question, votes: Sequence[Vote]) -> str:
         if question.right is not None and total:
             hits = sum(both[second] for one, both in counted.items() if one in question.right)
             told[-1] += f", {words.percent(hits / total, 0)} right"
-    moved = classes.moves(votes)
-    if moved:
+    if moved := moves(votes):
         told.append("moved: " + "; ".join(f"{many} from {a} to {b}" for a, b, many in moved))
     elif question.voted_twice:
         told.append("nobody changed their answer")
@@ -46,7 +49,7 @@ def votes_chart(question: Question, votes: Sequence[Vote]) -> Chart:
     rows = [
         {"option": f"✓ {option}" if option in (question.right or ()) else option}
         | {"vote": name, "votes": both[second]}
-        for option, both in classes.tally(question, votes).items()
+        for option, both in tally(question, votes).items()
         for second, name in enumerate((FIRST, SECOND)[: 1 + question.voted_twice])
     ]
     data = pd.DataFrame(rows)
