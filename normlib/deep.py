@@ -86,7 +86,9 @@ class DeepMLP(Network):
         stages = self.forward(images, training=False, own_statistics=True)
         numbers = range(1, self.config.depth + 1)
         ends = [-REACH, REACH]
-        inputs = [tf.cast(stages[f"input_{one}"], tf.float32) for one in numbers]
+        # On the way out of the finite numbers there are infinities, which have no bin of their own.
+        inputs = [tf.clip_by_value(stages[f"input_{one}"], *ends) for one in numbers]
+        inputs = [tf.where(tf.math.is_nan(x), tf.zeros_like(x), x) for x in inputs]
         return {
             "spread": tf.stack([spread(stages[f"output_{one}"]) for one in numbers]),
             "dead": tf.stack(

@@ -9,6 +9,7 @@ import tensorflow as tf
 from normlib.config import TrainConfig
 from normlib.deep import BINS, REACH, DeepMLP, network
 from normlib.training import train
+from pages.lab import depth
 
 SIX = TrainConfig(depth=6, hidden_units=9, start_scale=0.5, epsilon=1e-3)
 
@@ -85,3 +86,29 @@ def test_what_is_recorded_is_that_of_the_network(drawn):
     edges = np.linspace(-REACH, REACH, BINS + 1)
     counts, _ = np.histogram(np.clip(stages["input_4"], -REACH, REACH), edges)
     np.testing.assert_allclose(recorded["histograms"][-1][3], counts, atol=2)
+
+
+def test_a_network_that_leaves_the_finite_numbers_is_a_result(drawn):
+    config = replace(SIX, normalization="none", start_scale=1.0, learning_rate=1.0, epochs=1)
+    run = train(replace(config, depth=12, hidden_units=50), drawn)
+    assert run.status == "diverged" and run.message.startswith("Diverged at step")
+
+
+# ---- signal ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [0.03, 0.1, 2**0.5 / 10])
+def test_without_normalization_each_layer_changes_the_spread_by_what_theory_says(scale, mnist):
+    config = TrainConfig(normalization="none", depth=25, start_scale=scale)
+    seeds = [depth.signal(replace(config, seed=seed), mnist) for seed in range(4)]
+    ups, downs = zip(*(one.per_layer for one in seeds), strict=True)
+    for each in (ups, downs):
+        assert np.exp(np.mean(np.log(each))) == pytest.approx(depth.factor(config), rel=0.05)
+
+
+def test_normalized_layers_keep_their_spread_at_any_start_scale(mnist):
+    config = TrainConfig(normalization="batch", depth=20, start_scale=0.1)
+    outputs = np.array(depth.signal(config, mnist).outputs)
+    assert np.all(np.abs(outputs - 2**-0.5) < 0.02)  # half of a bell curve of width 1
+    small = depth.signal(replace(config, start_scale=0.05), mnist)
+    np.testing.assert_allclose(small.outputs, outputs, rtol=0.02)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 LOSS_RANGE = (0.01, 30.0)  # of each loss axis: fresh weights have up to 15, guessing has 2.3
 FLOOR = 1e-7  # where a 0 is drawn on a log axis: below the smallest loss of float32, 1.19e-7
+FAR = 1e6  # a log axis that reaches further has its ticks as powers of ten
 _LEARNED = (0.5, 1.0)  # the axis of accuracies none of which is lower
 _PADDING = {"left": 0, "right": 6, "top": 4, "bottom": 4}
 
@@ -336,6 +337,9 @@ def _curves_spec(
     if y_range:
         y_scale |= {"domain": y_range, "nice": False, "clamp": True}
     y_axis = alt.Axis(format="~%") if percent else alt.Axis(format="~g", tickCount=6)
+    if log and y_range and y_range[1] > FAR * y_range[0]:
+        power = "'1e' + replace(format(log(datum.value) / LN10, '.0f'), '-', '−')"
+        y_axis = alt.Axis(labelExpr=power, tickCount=6)
     base = alt.Chart().encode(x=_x_axis(x, x_title, x_range, places))
 
     def y_of(name: str) -> alt.Y:

@@ -8,7 +8,7 @@ from typing import Any
 from normlib.config import LIMITS, METHODS, TrainConfig
 from normlib.exercises import TITLES
 from pages.components.control_kinds import Control
-from pages.lab import report, studies, sweeps
+from pages.lab import report, studies, sweeps, why
 from pages.lab.arithmetic import KERNELS, TABLES
 from pages.lab.run_names import SURGERY
 
@@ -71,6 +71,9 @@ HELP = {
     "pinned": "Its place among the first 2,000 test images, from 0. The first one shown was chosen "
     "because batch norm's answer for it is close.",
     "scale0": "The standard deviation of the first weights. The report used 0.1.",
+    "depth": "Dense layers, one after the other, each of 100 units.",
+    "sigma": "The standard deviation of the first weights. 0.1414 = √(2/100) keeps the spread.",
+    "residual": "Each layer but the first adds to what it gets; normalized before or after that.",
     "held": "Images: each training reads the same images once, so small batches take more "
     "steps. Updates: each takes the same number of steps, so large batches read more images. "
     "Rate per image: the same images, and a learning rate in proportion to the batch size.",
@@ -245,6 +248,33 @@ CONTROLS = _table(
     ),
     _number("pinned", "Test image", studies.PINNED, 0, 1_999, widget="number"),
     _choice("held", "Equal for all sizes", sweeps.HELD | {"paper": "As in the paper"}),
+    # Depth lab
+    _choice(
+        *("deep", "View"),
+        "signal: First step | map: Can it learn? | curves: Train one | layers: Layer by layer",
+    ),
+    _number("depth", "Layers", 20, 1, 30),
+    _number("sigma", "Start scale", 0.1, 0.01, 1.0, steps=START_SCALES),
+    _choice("residual", "Residual layers", "none | pre: Pre-norm | post: Post-norm"),
+    _choice(
+        *("measure", "Show"),
+        "gradients | spread: Outputs | dead: Dead units | histogram: One layer's histogram",
+        widget="select",
+    ),
+    _number("layer", "Layer", 10, 1, 30),
+    # Why it works
+    _choice(
+        *("why", "View"),
+        "shift: Covariate shift? | smooth: Smoothness | turn: Effective learning rate",
+    ),
+    _choice("drift", "What moves", "mean: Mean | std: Standard deviation"),
+    _choice(
+        "rough",
+        "Along the gradient",
+        "range: Range of the loss | change: Change of the gradient | relative: Relative change",
+    ),
+    _choice("deepness", "Layers", "1 | 20", "20"),
+    _row("rules", "Ways to descend", "many", ("sgd", "decay"), choices=why.RULES),
     _choice("exercise", "Exercise", TITLES, widget="select"),
     # Teach
     _choice("plan", "Plan", "45: 45 minutes | 90: 90 minutes | handout: Hand-out"),

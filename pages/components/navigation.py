@@ -106,6 +106,16 @@ PAGES = _pages(
         ),
     ),
     Page(
+        *("depth", 10, "Depth lab", "layers", "Experiment"),
+        "Twenty layers: where normalization decides.",
+        _names("deep depth sigma residual method measure layer lr methods seed"),
+    ),
+    Page(
+        *("why", 11, "Why it works", "psychology", "Experiment"),
+        "Covariate shift, smoothness, the effective learning rate: measured.",
+        _names("why drift rough deepness rules"),
+    ),
+    Page(
         *("report", 5, "Report", "fact_check", "Check"),
         "The report's three tables, reproduced, and why weight norm lost.",
         _names("part setting numbers quantity defaults batch eps seed"),

@@ -14,7 +14,7 @@ from typing import Any
 from normlib.config import CHOICES
 from normlib.mnist import Dataset
 from normlib.run import Run
-from pages.lab import recorded, report, reproduce, studies, sweeps
+from pages.lab import depth, recorded, report, reproduce, studies, sweeps, why
 from pages.lab.store import Store
 from pages.lab.sweeps import Outcome, Sweep
 from pages.lab.train_all import train_all
@@ -65,6 +65,16 @@ def mates_content(data: Dataset, store: Store | None) -> Content:
     return {"views": views}
 
 
+def depth_content(data: Dataset, store: Store | None) -> Content:
+    """Every training of the map of depths and start scales, as its outcome."""
+    return depth.to_content(train_all(depth.configs(), data, store, Outcome.of))
+
+
+def why_content(data: Dataset, store: Store | None) -> Content:
+    """What was measured beside the trainings of the page on why it works."""
+    return why.content(data)
+
+
 def runs_content(data: Dataset, store: Store | None) -> Content:
     """The trainings with which the pages of trainings open."""
     return recorded.to_content(train_all(recorded.configs(), data, store, lambda run: run))
@@ -73,7 +83,9 @@ def runs_content(data: Dataset, store: Store | None) -> Content:
 RECORDINGS: dict[str, Callable[[Dataset, Store | None], Content]] = {
     **{f"report-{setting}": partial(report_content, setting) for setting in report.SETTINGS},
     **{f"sweep-{name}": partial(sweep_content, plan) for name, plan in sweeps.PLANS.items()},
+    "depth": depth_content,
     "inference": inference_content,
     "mates": mates_content,
     "runs": runs_content,
+    "why": why_content,
 }

@@ -106,8 +106,10 @@ def caption_for(asked: Mapping[str, Sequence[Experiment]]) -> str:
     if count > 1:
         last = config.seed + count - 1
         seed = f"seeds {config.seed} to {last} · line: mean, band: smallest to largest"
+    deep = f"{config.depth} layers, start scale {words.number(config.start_scale)}"
     parts = [
         trainings.data_words(first),
+        *([deep] if config.depth else []),
         f"batch size {config.batch_size}",
         f"learning rate {config.learning_rate:g}",
         f"{config.train_size:,} images",
@@ -119,6 +121,6 @@ def caption_for(asked: Mapping[str, Sequence[Experiment]]) -> str:
         parts.append(
             "recorded" + ("" if every else f": {words.listed(map(words.in_sentence, shipped))}")
         )
-    if controls.get("among") == "surgery":
+    if controls.page() == "compare" and controls.get("among") == "surgery":
         parts.append(f"changes to {words.in_sentence(controls.get('method'))}")
     return " · ".join(parts)

@@ -1,0 +1,61 @@
+"""Does batch norm help because the inputs of a layer move less? A network where they move more."""
+
+from __future__ import annotations
+
+from pages.components import charts, controls, page, source
+from pages.lab import why, words
+from pages.lab.verdict import verdict
+from pages.lessons.why_it_works import common
+
+WAITS = True  # recorded: nothing here needs TensorFlow
+QUESTION = "Noise after batch norm moves every input of a layer at each step. Does it still train?"
+ENDS = (1e-4, 3.0)
+TITLES = {
+    "mean": "Shift of a unit's mean, in standard deviations",
+    "std": "Change of a unit's standard deviation, as a logarithm",
+}
+
+
+def show() -> None:
+    first, _ = page.control_columns(1, 1)
+    drift = controls.control("drift", first)
+    found = why.probes("shift")
+    chart = common.bands(why.band(found, drift), TITLES[drift], ENDS)
+    config = why.SHIFT
+    charts.show(
+        chart,
+        f"What ReLU gets in layer {config.depth} of {config.depth}, from one look to the next, "
+        f"{why.EVERY} steps later · line: median over all {config.hidden_units} units, band: "
+        f"quartiles, means of seeds {common.seeds()} · learning rate "
+        f"{words.number(config.learning_rate)}",
+        "drifts",
+        main=True,
+    )
+    page.answer(answer(drift))
+    common.origin()
+    source.show_source(why.noisy, why.shift)
+
+
+def answer(drift: str) -> str:
+    found = why.probes("shift")
+    moved, right = why.medians(found, drift), why.accuracies(found)
+    most = max(moved, key=lambda name: sum(moved[name]))
+    best = max(right, key=lambda name: sum(right[name]))
+    told = words.listed(
+        f"{words.in_sentence(name)} {words.rounded(sum(each) / len(each), 2)}"
+        for name, each in moved.items()
+    )
+    noisy = verdict(right[why.NOISY], right["none"])
+    return (
+        f"Median over the training: {told}; most with {words.in_sentence(most)}. Test accuracy: "
+        f"{common.accuracies(right)}; highest with {words.in_sentence(best)}. "
+        f"With the noise against no normalization: {words.points(100 * noisy.mean)}, "
+        f"{noisy.settled}. "
+        + (
+            "So what moves most need not train worse: this shift is not what decides."
+            if most == why.NOISY and noisy.mean > 0
+            else "Here the network whose inputs move most also reads worst."
+            if min(right, key=lambda name: sum(right[name])) == most
+            else ""
+        )
+    )
