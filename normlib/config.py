@@ -35,6 +35,8 @@ METHODS: dict[str, Method] = {
     )
 }
 CONV_FILTERS = 30
+# Settings that came after runs had been kept: at their defaults they leave a run its name.
+_ADDED = ("start_scale", "depth", "residual")
 
 _BATCH = {"batch", "tf_batch"}
 _ACTIVATIONS = set(METHODS) - {"none", "weight"}
@@ -152,7 +154,12 @@ class TrainConfig:
         The settings that the chosen method never reads do not count, so that one question has
         one run however its idle controls stand.
         """
-        text = "\n".join((self.only_used().to_json(), data_checksum, normlib.__version__))
+        settings = asdict(self.only_used())
+        for name in _ADDED:
+            if settings[name] == SETTINGS[name].default:
+                del settings[name]
+        told = json.dumps(settings, sort_keys=True)
+        text = "\n".join((told, data_checksum, normlib.__version__))
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def only_used(self) -> TrainConfig:

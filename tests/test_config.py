@@ -107,3 +107,8 @@ def test_epsilon_counts_where_something_is_divided_by_the_root(method):
         for epsilon in (1e-5, 0.1)
     }
     assert len(keys) == (2 if method == "tf_batch" else 1)  # TensorFlow's own always divides
+
+
+def test_a_run_of_before_a_setting_was_there_keeps_its_name():
+    assert TrainConfig().key("0" * 64) == "17d93ef6bdef72578e6f497d65110a2c"
+    assert TrainConfig(start_scale=0.2).key("0" * 64) != TrainConfig().key("0" * 64)

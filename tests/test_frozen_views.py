@@ -27,6 +27,8 @@ PAGES = {
     "report": "5_Report",
     "backward": "6_Backward_pass",
     "batch lab": "7_Batch_size_lab",
+    "depth": "10_Depth_lab",
+    "why": "11_Why_it_works",
 }
 STATES = [
     *("steps show=table", "steps show=table&method=layer&eps=0.1&gamma=2&beta=-1&row=1"),
@@ -58,6 +60,9 @@ STATES = [
     *("batch lab lab=mates", "batch lab lab=mates&mates=1&crowd=32&layers=conv"),
     *("batch lab lab=sweep&layers=conv", "batch lab lab=sweep&held=updates&layers=conv"),
     *("batch lab lab=cliff", "batch lab lab=cliff&layers=conv"),
+    *("depth deep=signal", "depth deep=signal&depth=30&sigma=0.3&residual=post"),
+    *("depth deep=map", "why why=shift&drift=std"),
+    *("why why=smooth", "why why=turn&rules=momentum,adam"),
 ]
 MOST = 80
 NUMBER = re.compile(r"(?<![\w.#])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?", re.IGNORECASE)
