@@ -32,7 +32,10 @@ def show() -> None:
         method = controls.control("method", columns[0])
         measure = controls.control("measure", columns[1])
         layers = controls.control("depth", columns[2])
-        layer = min(controls.control("layer", columns[3], disabled=measure != "histogram"), layers)
+        layer = controls.get("layer")
+        if measure == "histogram":
+            layer = controls.control("layer", columns[3])
+    layer = min(layer, layers)
     main = st.container(gap="xsmall")
     with page.control_box("more"), page.more_settings():
         page.control_grid(("sigma", "residual", "lr", "seed"))
