@@ -5,11 +5,15 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from test_store import make_run
 
+from normlib.config import TrainConfig
+from pages.lab import class_runs
 from pages.lab import classes as module
 from pages.lab.classes import Classes, Refused
 from pages.lab.store import Store
@@ -208,6 +212,43 @@ def test_limits_of_a_server_and_of_a_question(classes, asked, monkeypatch):
     classes.vote(asked[0], 1, "a", OPTIONS[0])
     with pytest.raises(Refused, match="at most 1 votes"):
         classes.vote(asked[0], 1, "b", OPTIONS[0])
+
+
+def test_trainings_of_a_class_are_listed_once_each_and_apart_from_others(
+    classes, asked, monkeypatch
+):
+    code, _ = asked
+    other, _ = classes.start()
+    for run in ("b" * 32, "a" * 32, "b" * 32):
+        classes.keep_run(code, run)
+    assert classes.runs(code) == ["b" * 32, "a" * 32]
+    assert classes.runs(other) == []
+    monkeypatch.setattr(module, "MOST_RUNS", 2)
+    classes.keep_run(code, "c" * 32)
+    assert len(classes.runs(code)) == 2
+    with pytest.raises(Refused, match="over"):
+        classes.keep_run("ZZZZZ", "a" * 32)
+
+
+def test_trainings_that_are_over_are_points(store):
+    runs = [
+        replace(make_run(), config=TrainConfig(normalization="none", learning_rate=0.1, seed=1)),
+        replace(make_run(status="diverged"), config=TrainConfig(normalization="layer")),
+        make_run(3, "stopped"),
+    ]
+    for run in runs:
+        store.save(run)
+    found = class_runs.points(map(store.summary, [*(run.key for run in runs), "0" * 32]))
+    first = class_runs.Point("none", 0.1, 64, 1, 0.9375)
+    lost = class_runs.Point("layer", 0.01, 64, 0, None)
+    assert found == [first, lost]
+    assert class_runs.best(found) == first
+    assert class_runs.best([lost]) is None
+    assert class_runs.as_csv(found).splitlines() == [
+        "method,learning rate,batch size,seed,test accuracy",
+        "none,0.1,64,1,0.9375",
+        "layer,0.01,64,0,",
+    ]
 
 
 def test_a_file_from_before_there_were_classes_takes_one(tmp_path):

@@ -97,6 +97,21 @@ def test_the_class_is_sent_where_the_lecturer_is_and_nobody_is_moved(classes):
     assert "The class is at Step by step" in said(student)
 
 
+def test_what_a_student_trains_is_a_point_of_the_class(classes, queue, monkeypatch):
+    code, key = classes.start()
+    student = {"_seat": Seat(code)}
+    pressed(live_pages.opened("train", session=student, images="500", epochs="1"), "_train")
+    (run,) = classes.runs(code)
+    assert queue.find(run).wait_until_over(60)
+    monkeypatch.setattr(server, "_store", queue.store)
+    app = opened(None, Seat(code, key))
+    assert live_pages.charts(app) == 1
+    assert "1 training over, 0 diverged (✕). Best: " in said(app)
+    pressed(app, "_to_train")
+    assert classes.state(code).here.startswith("train?")
+    assert "The class is at Train" in said(opened(None, Seat(code)))
+
+
 def test_a_wrong_code_gets_a_sentence(classes):
     app = opened()
     app.text_input(key="_code").set_value("ZZZZZ")

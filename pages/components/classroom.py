@@ -282,12 +282,25 @@ def _show_votes(question: Question) -> None:
     vote_chart.show(question, server.classes().votes(taken.code, taken.key, question.number))
 
 
+def keep_run(key: str) -> None:
+    """Count a training of this session among those of its class, where it has one."""
+    taken = seat()
+    if taken and "_dataset" not in st.session_state:  # what somebody has uploaded stays theirs
+        act(server.classes().keep_run, taken.code, key)
+
+
+def send(place: str) -> None:
+    """Show the class the way to a place, as `navigation.here` writes it."""
+    taken = st.session_state["_seat"]
+    act(server.classes().send, taken.code, taken.key, place)
+
+
 def show_send() -> None:
     """A button that shows the class where the lecturer is."""
-    taken = lecturer()
-    if taken is None or controls.page() in ("home", "teach"):
+    if lecturer() is None or controls.page() in ("home", "teach"):
         return
-    sent = state().here == navigation.here()
+    here = navigation.here()
+    sent = state().here == here
     st.button(
         "Class is here" if sent else "Bring the class",
         icon=":material/campaign:",
@@ -295,5 +308,6 @@ def show_send() -> None:
         key="_send",
         disabled=sent,
         help="Students see a link to this page as it is now; nobody is moved.",
-        on_click=lambda: act(server.classes().send, taken.code, taken.key, navigation.here()),
+        on_click=send,
+        args=(here,),
     )

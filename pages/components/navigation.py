@@ -242,6 +242,12 @@ def here() -> str:
     return f"{controls.page()}?{urlencode(parameters)}"
 
 
+def place_of(page: str, state: Mapping[str, Any]) -> str:
+    """The same of another page, with these settings and else the defaults."""
+    parameters = controls.link_parameters(PAGES[page].controls, state, framed=False)
+    return f"{page}?{urlencode(parameters)}"
+
+
 def follow(place: str, label: str = "") -> None:
     """A link to what `here` wrote down."""
     name, _, query = place.partition("?")

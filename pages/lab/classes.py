@@ -33,6 +33,7 @@ SECONDS = 24 * 3600.0  # until a class ends by itself
 WRONG_CODES = 200  # of one address in an hour; a whole room may share one
 MOST_CLASSES = 200
 MOST_VOTES = 3000  # on one question
+MOST_RUNS = 1000  # in the list of a class
 # Phase -> those that may follow. Whoever asks the next question begins with the first again.
 NEXT: Mapping[str, tuple[str, ...]] = {
     "asked": ("closed",),
@@ -70,6 +71,8 @@ _votes = sa.Table(
     _key("code", "number", "second", "voter"),
 )
 
+_trained = sa.Table("class_runs", tables, *_columns("code run", "number"), _key("code", "run"))
+
 
 class Refused(ValueError):
     """What a class does not allow, as a sentence for whoever asked for it."""
@@ -93,7 +96,8 @@ class Classes:
         self._lock = threading.Lock()
         self._read: dict[str, tuple[float, State | None]] = {}
         self._hour, self._wrong = 0, Counter[str]()
-        own = [_classes, _questions, _votes]  # a file from before there were classes has none
+        # A file from before there were classes has none of their tables.
+        own = [_classes, _questions, _votes, _trained]
         store.write(lambda connection: tables.create_all(connection, own))
 
     # ---- everybody ---------------------------------------------------------------------------
@@ -151,6 +155,20 @@ class Classes:
         mine = [vote for vote in self._votes(code, number, voter=voter) if vote.voter == voter]
         return {vote.second: vote.option for vote in mine}
 
+    def keep_run(self, code: str, run: str) -> None:
+        """Count a training, by its key, among those of the class."""
+
+        def write(connection: sa.Connection) -> bool:
+            if self._class(connection, code) is None:
+                raise Refused("This class is over.")
+            known = set(connection.scalars(sa.select(_trained.c.run).filter_by(code=code)))
+            if run not in known and len(known) < MOST_RUNS:
+                row = {"code": code, "run": run, "number": len(known)}
+                connection.execute(sa.insert(_trained).values(row))
+            return True
+
+        self._change(code, write)
+
     # ---- the lecturer ------------------------------------------------------------------------
 
     def start(self) -> tuple[str, str]:
@@ -159,7 +177,7 @@ class Classes:
 
         def write(connection: sa.Connection) -> str:
             old = sa.select(_classes.c.code).where(_classes.c.began <= self._clock() - SECONDS)
-            for table in (_votes, _questions, _classes):
+            for table in (_trained, _votes, _questions, _classes):
                 connection.execute(sa.delete(table).where(table.c.code.in_(old)))
             taken = set(connection.scalars(sa.select(_classes.c.code)))
             if len(taken) >= MOST_CLASSES:
@@ -226,6 +244,11 @@ class Classes:
     def votes(self, code: str, key: str, number: int) -> list[Vote]:
         """The votes on a question; none for a wrong key."""
         return self._votes(code, number) if self.is_lecturer(code, key) else []
+
+    def runs(self, code: str) -> list[str]:
+        """The keys of the trainings of the class, in the order in which they were asked for."""
+        wanted = sa.select(_trained.c.run).filter_by(code=code).order_by(_trained.c.number)
+        return self._store.attempt(lambda connection: [*connection.scalars(wanted)], [])
 
     def questions(self, code: str, key: str) -> list[tuple[Question, list[Vote]]]:
         """All that was asked, in order, and the votes; nothing for a wrong key."""

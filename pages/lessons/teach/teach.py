@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.components import classroom, controls, navigation, page
-from pages.lessons.teach import plan, results, student
+from pages.lessons.teach import experiment, plan, results, student
 
 WAITS = True  # nothing here computes
 
@@ -28,6 +28,8 @@ def show() -> None:
     with page.control_box("screen_plans"):
         chosen = controls.control("plan", label_visibility="collapsed")
     plan.show(chosen)
+    if classroom.lecturer():
+        experiment.show()
 
 
 def show_ways_in() -> None:

@@ -7,7 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from normlib.config import TrainConfig
 from normlib.run import Run
-from pages.components import charts, controls, downloads, page, server, trainings
+from pages.components import charts, classroom, controls, downloads, page, server, trainings
 from pages.lab import words
 from pages.lab.experiment import LIVE, Experiment
 from pages.lessons.train import (
@@ -78,6 +78,7 @@ def act(config: TrainConfig) -> None:
     """Do what was asked for by a button in the run before."""
     if trainings.wished("train"):
         trainings.submit([config])
+        classroom.keep_run(trainings.key_of(config, server.data().checksum))
     if trainings.wished("stop"):
         trainings.stop([controls.get("run")])
     shown = trainings.at(controls.get("run"))
