@@ -68,6 +68,8 @@ def test_a_class_votes_twice_and_nobody_is_told_before_the_reveal(server, browse
     lecturer = browser.new_context(base_url=server.url, **LAPTOP).new_page()
     lecturer.goto("/Teach")
     presses(lecturer, "Start a class", then="Ask")
+    lecturer.wait_for_function("document.cookie.includes('normlab=')")
+    lecturer.reload()
     code = lecturer.get_by_role("heading", name=re.compile("^[2-9A-Z]{5}$")).inner_text()
     students = [Student(browser, f"{server.url}/?class={code}") for _ in range(2)]
     for student in students:

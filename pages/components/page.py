@@ -67,6 +67,8 @@ def show(name: str, lessons: Mapping[str, Lesson]) -> None:
                     _body(PAGES[name], lessons)
                 finally:
                     controls.write_address()
+                foot = f'<p class="on-paper">{escape(address())}</p>{classroom.cookie()}'
+                st.html(foot, unsafe_allow_javascript=True)
                 if controls.presenting() != presented:
                     st.rerun()
 
@@ -101,7 +103,6 @@ def _body(page: Page, lessons: Mapping[str, Lesson]) -> None:
         classroom.tell(asked, revealed, st.session_state["_facts"])
     elif asked:
         lesson_list.show_verdict(asked, verdict, st.session_state["_facts"])
-    st.html(f'<p class="on-paper">{escape(address())}</p>')
 
 
 def set_up(name: str) -> None:
@@ -135,7 +136,7 @@ def _frame(name: str) -> None:
         layout="wide",
         initial_sidebar_state="collapsed" if presenting else 250,
     )
-    style = _STYLE + (_LARGE if presenting else "") + _ONE_ENTRY + classroom.cookie()
+    style = _STYLE + (_LARGE if presenting else "") + _ONE_ENTRY
     st.html(style, unsafe_allow_javascript=True)
     if not presenting and not st.context.is_embedded:
         with st.sidebar:
