@@ -166,9 +166,12 @@ def test_phases_follow_each_other(classes, asked):
         classes.settle(code, key, OPTIONS[:1], "")
     classes.move(code, key, "closed")
     classes.move(code, key, "revealed")  # without a second vote
+    classes.send(code, key, "steps?show=relu")
+    assert classes.state(code).here == "steps?show=relu"
     classes.ask(code, key, "relu", OPTIONS)
     question = classes.state(code).question
     assert (question.number, question.lesson, question.phase) == (2, "relu", "asked")
+    assert not classes.state(code).here  # the answer may be there
 
 
 def test_a_class_ends_after_a_day_and_goes_with_the_next_one(classes, asked, clock, store):
@@ -269,14 +272,15 @@ def test_a_disk_that_refuses_is_said(tmp_path):
 
 
 _VOTE = """
-import sys
+import sys, time
 from pages.lab.classes import Classes
 from pages.lab.store import Store
 from pages.lab.votes import Question, Vote, confidence, moves, survivors, tally
 classes = Classes(Store(sys.argv[1]))
-for number in range(100_000):
+for number in range(600):  # of four processes, fewer than a question takes
     classes.vote(sys.argv[2], 1, f"{sys.argv[3]}-{number}", "Its column")
     print(f"{sys.argv[3]}-{number}", flush=True)
+time.sleep(60)
 """
 
 

@@ -89,7 +89,9 @@ def test_what_is_right_is_what_the_page_shows_when_it_is_revealed(classes):
 
 def test_the_class_is_sent_where_the_lecturer_is_and_nobody_is_moved(classes):
     code, key = classes.start()
-    pressed(opened(RELU, Seat(code, key)), "_send")
+    app = opened(RELU, Seat(code, key))
+    assert "Bring the class" not in [one.label for one in app.button]  # nobody has answered yet
+    pressed(pressed(app, "_class_visibility"), "_send")
     here = classes.state(code).here
     assert here.startswith("steps?show=relu") and "lesson=relu" in here
     assert "present" not in here and "answers" not in here
@@ -133,8 +135,8 @@ def test_the_plans_fill_their_time_and_ask_lessons_that_there_are(classes):
         assert sum(step.minutes for step in steps) == int(name)
         asked = [lesson for step in steps for lesson in step.lessons]
         assert set(asked) <= {lesson.name for lesson in LESSONS}
-        assert all(step.page in PAGES for step in steps if not step.lessons)
-        assert all(set(step.state) <= set(PAGES[step.page].controls) for step in steps if step.page)
+        assert all(step.lessons or step.pages for step in steps)
+        assert {one for step in steps for one in step.pages} <= set(PAGES)
     assert {one for step in PLANS["90"] for one in step.lessons} == {one.name for one in LESSONS}
 
 

@@ -139,6 +139,7 @@ def ask(lesson: lesson_list.Lesson) -> None:
     """Put a lesson's question to the class."""
     taken = st.session_state["_seat"]
     lesson_list.hide_answer(lesson)
+    _shown().discard(lesson.name)
     act(server.classes().ask, taken.code, taken.key, lesson.name, list(lesson.options))
 
 
@@ -295,9 +296,11 @@ def send(place: str) -> None:
     act(server.classes().send, taken.code, taken.key, place)
 
 
-def show_send() -> None:
-    """A button that shows the class where the lecturer is."""
+def show_send(lesson: lesson_list.Lesson | None) -> None:
+    """A button that shows the class where the lecturer is; not where an answer is held back."""
     if lecturer() is None or controls.page() in ("home", "teach"):
+        return
+    if lesson and holds_back(lesson):
         return
     here = navigation.here()
     sent = state().here == here

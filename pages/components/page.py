@@ -167,7 +167,7 @@ def _head(page: Page, choose: bool) -> None:
                 _moves(places, places.index(navigation.Place(page.name, view)), "view")
             if presenting:
                 _way_out()
-            classroom.show_send()
+            classroom.show_send(lesson)
             _share()
 
 

@@ -195,13 +195,15 @@ class Classes:
         return self._store.attempt(lambda connection: self._holds(connection, code, key), False)
 
     def ask(self, code: str, key: str, lesson: str, options: Sequence[str]) -> None:
-        """Ask the next question; one that is under way is over with that."""
+        """Ask the next question; one that is under way is over with that, and so is a place that
+        the class was sent to: there may be the answer."""
 
         def write(connection: sa.Connection) -> None:
             last = self._question(connection, code)
             row = {"code": code, "number": last.number + 1 if last else 1, "lesson": lesson}
             row |= {"options": json.dumps(list(options)), "phase": "asked", "second_vote": 0}
             connection.execute(sa.insert(_questions).values(row | {"settled": "", "link": ""}))
+            connection.execute(_sent(code, ""))
 
         self._command(code, key, write)
 
@@ -231,8 +233,7 @@ class Classes:
 
     def send(self, code: str, key: str, link: str) -> None:
         """Show this link to the class as the place where it is."""
-        place = sa.update(_classes).where(_classes.c.code == code).values(here=link)
-        self._command(code, key, lambda connection: connection.execute(place))
+        self._command(code, key, lambda connection: connection.execute(_sent(code, link)))
 
     def count(self, code: str, question: Question) -> int:
         """How many have voted in the vote that is open, or was last."""
@@ -310,6 +311,10 @@ class Classes:
         wanted = sa.select(_votes).filter_by(code=code, number=number, **of).order_by(_votes.c.at)
         read: list[sa.Row] = self._store.attempt(lambda on: [*on.execute(wanted)], [])
         return [Vote(row.voter, bool(row.second), row.option, int(row.sure)) for row in read]
+
+
+def _sent(code: str, link: str) -> sa.Update:
+    return sa.update(_classes).where(_classes.c.code == code).values(here=link)
 
 
 def _count() -> sa.Select:

@@ -28,8 +28,8 @@ def show(name: str) -> None:
 def row(step: Step, at: int) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute"):
         st.markdown(f"**{at} min · {step.title}** · {step.minutes} minutes", width="content")
-        if step.page:
-            navigation.link(step.page, state=step.state)
+        for page in step.pages:
+            navigation.link(page, state={})
     st.markdown(step.do)
     for name in step.lessons:
         if lesson := lesson_list.named(name):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Step:
     """A part of a plan.
 
-    lessons: those of `lesson_list` that it asks. page, state: where it happens, without a lesson.
+    lessons: those of `lesson_list` that it asks. pages: where it happens, without a lesson.
     do: what the lecturer does. expect: wrong answers that students bring, and what to say.
     offline: what to do where students cannot reach the lab; hands go up otherwise.
     """
@@ -20,8 +19,7 @@ class Step:
     title: str
     do: str
     lessons: tuple[str, ...] = ()
-    page: str = ""
-    state: Mapping[str, Any] = field(default_factory=dict)
+    pages: tuple[str, ...] = ()
     expect: str = ""
     offline: str = "Hands up, option by option."
 
@@ -30,7 +28,7 @@ _FIRST = (
     Step(
         *(4, "Which numbers share a mean?"),
         "Show the four blocks. Let the class say in which one an image is normalized by itself.",
-        page="home",
+        pages=("home",),
         expect="“Batch norm normalizes each image”; “layer norm normalizes each channel.”",
         offline="The blocks can be drawn on a board.",
     ),
@@ -70,7 +68,7 @@ _FIRST = (
     Step(
         *(3, "Exit poll"),
         "Ask the question with the most wrong votes again; the list on this page has it.",
-        page="teach",
+        pages=("teach",),
         offline="One question on paper, collected at the door.",
     ),
 )
@@ -85,16 +83,16 @@ _MORE = (
     Step(
         *(15, "Write your own batch norm"),
         "All write the first exercise; who is done helps a neighbour or takes the next one.",
-        page="write",
+        pages=("write",),
         expect="Epsilon outside the root, the variance of m − 1, the wrong axes: each gets a name.",
         offline="python -m normlib check, on each laptop that has the package.",
     ),
     Step(
-        *(10, "Which part does the work?"),
-        "Take batch norm apart: without the mean, without the root, with fixed statistics.",
-        page="compare",
-        state={"among": "surgery"},
-        expect="“It works because it removes covariate shift”: look at which part is missed.",
+        *(10, "Depth, and why it works"),
+        "Let the class guess from which depth on normalization decides; then look at the "
+        "explanations, one by one.",
+        pages=("depth", "why"),
+        expect="“It works because it removes covariate shift.”",
     ),
     Step(
         *(5, "An audit: why weight norm lost"),
