@@ -17,7 +17,7 @@ from pages.lab import class_runs
 from pages.lab import classes as module
 from pages.lab.classes import Classes, Refused
 from pages.lab.store import Store
-from pages.lab.votes import Question, Vote, confidence, moves, survivors, tally
+from pages.lab.votes import Question, Vote, confidence, moves, share_right, survivors, tally
 
 ROOT = Path(__file__).parents[1]
 OPTIONS = ("Its column", "Its row", "All of them")
@@ -78,6 +78,7 @@ def test_a_whole_cycle(classes, asked):
         OPTIONS[2]: (0, 0),
     }
     assert moves(votes) == [(OPTIONS[1], OPTIONS[0], 1)]
+    assert [share_right(question, votes, second) for second in (False, True)] == [1 / 3, 2 / 3]
     assert survivors(question, votes) == [(OPTIONS[1], 1, 3)]
     assert classes.own(code, 1, "b") == {False: OPTIONS[1], True: OPTIONS[0]}
     assert confidence(votes, OPTIONS[0]) == 2.0  # of those who said so
@@ -89,6 +90,8 @@ def test_survivors_of_a_question_that_was_asked_once_are_those_of_its_only_vote(
     votes = [Vote("a", False, OPTIONS[1], 0), Vote("b", False, OPTIONS[0], 0)]
     assert survivors(question, votes) == [(OPTIONS[1], 1, 2)]
     assert moves(votes) == []
+    assert [share_right(question, votes, second) for second in (False, True)] == [0.5, None]
+    assert share_right(replace(question, right=None), votes, False) is None
 
 
 def test_a_voter_counts_once_in_each_vote_and_cannot_change_it(classes, asked):
@@ -275,7 +278,7 @@ _VOTE = """
 import sys, time
 from pages.lab.classes import Classes
 from pages.lab.store import Store
-from pages.lab.votes import Question, Vote, confidence, moves, survivors, tally
+from pages.lab.votes import Question, Vote, confidence, moves, share_right, survivors, tally
 classes = Classes(Store(sys.argv[1]))
 for number in range(600):  # of four processes, fewer than a question takes
     classes.vote(sys.argv[2], 1, f"{sys.argv[3]}-{number}", "Its column")

@@ -164,6 +164,7 @@ def test_votes_as_a_file_and_the_wrong_ones_that_stayed(classes):
     ]
     text = said(opened(None, Seat(code, key)))
     assert "What ReLU cuts: **Nothing** (2 of 3)" in text
+    assert "What ReLU cuts: 33% right" in text
 
 
 # Lesson -> settings of its view; each a question of its own. Trainings: tests/test_page_home.py.

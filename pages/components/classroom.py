@@ -1,9 +1,9 @@
 """A class in this session: who takes part as what, and the lecturer's question on a lesson's page.
 
-The browser keeps a cookie for a day: the code, and the lecturer's key.
-While a question is under way its lesson is not drawn on the lecturer's screen at all, so nothing
-there gives the answer away; where it is revealed, the page says what was right, and that is
-written down. Before that no student's screen could have been sent it: the server does not know it.
+The browser keeps a cookie for a day: the code, and the lecturer's key. While a question is under
+way its lesson is not drawn on the lecturer's screen at all, so nothing there gives the answer away;
+where it is revealed, the page says what was right, and that is written down. Before that no
+student's screen could have been sent it: the class does not know it.
 """
 
 from __future__ import annotations
@@ -39,8 +39,7 @@ MEANWHILE = {
     "second": "All vote once more.",
     "closed again": "The second vote is closed.",
 }
-
-
+# Of a revealed question: the verdict's, the votes'.
 Places = tuple[DeltaGenerator, DeltaGenerator]
 
 
@@ -60,7 +59,8 @@ def begin() -> None:
     if "_seat" not in st.session_state:
         # A test's browser has a stand-in for its cookies, which is no text.
         kept = _KEPT.fullmatch(str(st.context.cookies.get(COOKIE, "")))
-        st.session_state["_seat"] = Seat(*kept.groups()) if kept else Seat()
+        code, key = kept.groups() if kept else ("", "")
+        st.session_state["_seat"] = Seat(code, _checked(code, key))
     followed = st.query_params.get("class", "")
     key = st.query_params.get("key", "")
     if key:  # it must not stay where a projector shows it
@@ -73,9 +73,14 @@ def begin() -> None:
 def join(typed: str, key: str = "") -> None:
     """Take a seat in the class of this code: the lecturer's, with its key."""
     code = server.classes().join(typed, st.context.ip_address or "")
-    key = key if key and server.classes().is_lecturer(code, key) else ""
+    key = _checked(code, key)
     if key or code != st.session_state["_seat"].code:
         st.session_state["_seat"] = Seat(code, key)
+
+
+def _checked(code: str, key: str) -> str:
+    """The key, if it is that of this class."""
+    return key if key and server.classes().is_lecturer(code, key) else ""
 
 
 def start() -> None:

@@ -11,7 +11,7 @@ import streamlit as st
 from pages.components import charts, theme
 from pages.components.charts import Chart
 from pages.lab import words
-from pages.lab.votes import Question, Vote, moves, tally
+from pages.lab.votes import Question, Vote, moves, share_right, tally
 
 if TYPE_CHECKING:
     import altair as alt
@@ -34,9 +34,9 @@ def caption(question: Question, votes: Sequence[Vote]) -> str:
     for second, name in enumerate((FIRST, SECOND)[: 1 + question.voted_twice]):
         total = sum(both[second] for both in counted.values())
         told.append(f"{name}: {words.count(total, 'vote')}")
-        if question.right is not None and total:
-            hits = sum(both[second] for one, both in counted.items() if one in question.right)
-            told[-1] += f", {words.percent(hits / total, 0)} right"
+        share = share_right(question, votes, bool(second))
+        if share is not None:
+            told[-1] += f", {words.percent(share, 0)} right"
     if moved := moves(votes):
         told.append("moved: " + "; ".join(f"{many} from {a} to {b}" for a, b, many in moved))
     elif question.voted_twice:

@@ -44,6 +44,14 @@ def tally(question: Question, votes: Sequence[Vote]) -> dict[str, tuple[int, int
     return {one: (counted[one, False], counted[one, True]) for one in question.options}
 
 
+def share_right(question: Question, votes: Sequence[Vote], second: bool) -> float | None:
+    """How much of one vote was right (0..1); None without a vote, or before the reveal."""
+    chosen = [vote.option for vote in votes if vote.second == second]
+    if question.right is None or not chosen:
+        return None
+    return sum(option in question.right for option in chosen) / len(chosen)
+
+
 def moves(votes: Sequence[Vote]) -> list[tuple[str, str, int]]:
     """(from, to, how many) of those who voted twice and changed their mind; the most first."""
     first = {vote.voter: vote.option for vote in votes if not vote.second}

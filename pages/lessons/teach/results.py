@@ -10,7 +10,7 @@ import streamlit as st
 
 from pages.components import downloads, lesson_list, server
 from pages.lab import words
-from pages.lab.votes import Question, Vote, confidence, survivors, tally
+from pages.lab.votes import Question, Vote, confidence, share_right, survivors, tally
 
 if TYPE_CHECKING:
     from pages.components.classroom import Seat
@@ -20,7 +20,8 @@ def show(seat: Seat) -> None:
     asked = server.classes().questions(seat.code, seat.key)
     if not asked:
         return
-    st.markdown(f"**{words.count(len(asked), 'question')} asked**")
+    told = [f"- {title(question)}{how_right(question, votes)}" for question, votes in asked]
+    st.markdown(f"**{words.count(len(asked), 'question')} asked**\n" + "\n".join(told))
     stayed = [
         f"- {title(question)}: **{option}** ({many} of {total})"
         for question, votes in asked
@@ -30,6 +31,13 @@ def show(seat: Seat) -> None:
         st.markdown("Wrong, and still chosen in the last vote:\n" + "\n".join(stayed))
     about = "How many chose each option, first and last, and how sure they were, from 1 to 3"
     downloads.file("Votes (CSV)", f"votes-{seat.code}.csv", lambda: as_csv(asked), about)
+
+
+def how_right(question: Question, votes: list[Vote]) -> str:
+    """`: 25% right, then 62%`; nothing before the reveal."""
+    shares = [share_right(question, votes, second) for second in (False, True)]
+    first, second = ("" if one is None else words.percent(one, 0) for one in shares)
+    return f": {first} right" + f", then {second}" * bool(second) if first else ""
 
 
 def title(question: Question) -> str:
