@@ -163,8 +163,8 @@ def test_votes_as_a_file_and_the_wrong_ones_that_stayed(classes):
         "1,What ReLU cuts,About half,1,1,,3.00",
     ]
     text = said(opened(None, Seat(code, key)))
-    assert "What ReLU cuts: **Nothing** (2 of 3)" in text
-    assert "What ReLU cuts: 33% right" in text
+    assert "What ReLU cuts · **Nothing** (2 of 3)" in text
+    assert "What ReLU cuts · 33% right" in text
 
 
 # Lesson -> settings of its view; each a question of its own. Trainings: tests/test_page_home.py.

@@ -23,7 +23,7 @@ def show(seat: Seat) -> None:
     told = [f"- {title(question)}{how_right(question, votes)}" for question, votes in asked]
     st.markdown(f"**{words.count(len(asked), 'question')} asked**\n" + "\n".join(told))
     stayed = [
-        f"- {title(question)}: **{option}** ({many} of {total})"
+        f"- {title(question)} · **{option}** ({many} of {total})"
         for question, votes in asked
         for option, many, total in survivors(question, votes)
     ]
@@ -34,10 +34,10 @@ def show(seat: Seat) -> None:
 
 
 def how_right(question: Question, votes: list[Vote]) -> str:
-    """`: 25% right, then 62%`; nothing before the reveal."""
+    """` · 25% right, then 62%`; nothing before the reveal."""
     shares = [share_right(question, votes, second) for second in (False, True)]
     first, second = ("" if one is None else words.percent(one, 0) for one in shares)
-    return f": {first} right" + f", then {second}" * bool(second) if first else ""
+    return f" · {first} right" + f", then {second}" * bool(second) if first else ""
 
 
 def title(question: Question) -> str:
