@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from normlib.config import CONV_FILTERS, TrainConfig
 from normlib.fast import fast_product
-from normlib.layers import Identity, Kernel, WeightNorm, activations_norm, layer_kernel
+from normlib.layers import BatchNorm, Identity, Kernel, WeightNorm, activations_norm, layer_kernel
 from normlib.normalize import AXES, standardize
 
 CLASSES = 10
@@ -126,6 +126,29 @@ class SmallCNN(Network):
             ("logits", self.output_kernel, self.output_bias),
         ]
 
+    def seen(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What ReLU gets in each unit, of the convolution at the middle of the image; the share of
+        units that are 0 for all images; batch norm's moving statistics beside those of these
+        images, by which it normalizes them."""
+        stages = self.forward(images, training=False, own_statistics=True)
+        middle = SIDE // 2
+        seen = {
+            "conv_units": stages[self.relu_input("conv")][:, middle, middle],
+            "hidden_units": stages[self.relu_input("hidden")],
+            "dead_conv": share(tf.reduce_max(stages["conv_relu"], [0, 1, 2]) == 0),
+            "dead_hidden": share(tf.reduce_max(stages["hidden_relu"], 0) == 0),
+        }
+        norm = self.conv_norm
+        if isinstance(norm, BatchNorm):
+            _, mean, variance = norm.normalized(stages[self.norm_input("conv")])
+            seen |= {
+                "moving_mean": tf.identity(norm.moving_mean),
+                "moving_variance": tf.identity(norm.moving_variance),
+                "batch_mean": tf.reshape(mean, [-1]),
+                "batch_variance": tf.reshape(variance, [-1]),
+            }
+        return seen
+
     @classmethod
     def from_config(cls, config: TrainConfig, dtype: tf.DType = tf.float32) -> SmallCNN:
         """The network that a config describes, with its initial weights."""
@@ -186,3 +209,8 @@ def as_images(images: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         raise ValueError(f"Images must be (N, 28, 28, 1), and these are {images.shape}.")
     x = tf.cast(images, dtype)
     return x / 255 if images.dtype == tf.uint8 else x
+
+
+def share(true: tf.Tensor) -> tf.Tensor:
+    """The share of these that are true, 0 to 1."""
+    return tf.reduce_mean(tf.cast(true, tf.float32))

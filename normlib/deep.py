@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import tensorflow as tf
 
-from normlib.cnn import CLASSES, SIDE, Network, SmallCNN, as_images
+from normlib.cnn import CLASSES, SIDE, Network, SmallCNN, as_images, share
 from normlib.config import TrainConfig
 from normlib.layers import Kernel, WeightNorm, activations_norm, layer_kernel
 
@@ -92,12 +92,7 @@ class DeepMLP(Network):
         return {
             "spread": tf.stack([spread(stages[f"output_{one}"]) for one in numbers]),
             "dead": tf.stack(
-                [
-                    tf.reduce_mean(
-                        tf.cast(tf.reduce_max(stages[f"relu_{one}"], 0) == 0, tf.float32)
-                    )
-                    for one in numbers
-                ]
+                [share(tf.reduce_max(stages[f"relu_{one}"], 0) == 0) for one in numbers]
             ),
             "histograms": tf.stack([tf.histogram_fixed_width(x, ends, BINS) for x in inputs]),
         }

@@ -12,19 +12,19 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import tensorflow as tf
 
-from normlib.cnn import Network, SmallCNN
+from normlib.cnn import Network, share
 from normlib.config import TrainConfig
 from normlib.deep import network
-from normlib.layers import BatchNorm
 from normlib.mnist import Dataset
 from normlib.run import EpochEnd, EpochResult, Event, Progress, Run, Started
 from normlib.runtime import DEVICE, versions
 
 # One call into the graph takes at most so many steps and images: few enough that Stop is
 # obeyed and a curve grows several times a second, enough that the call itself costs nothing.
-_STEPS_PER_CALL, _IMAGES_PER_CALL, _FIRST_CALL = 50, 3_200, 5
+_STEPS_PER_CALL, _IMAGES_PER_CALL = 50, 3_200
+_FIRST_CALLS = (1, 1, 3)  # the first steps change most
 _DEEP_STEPS_PER_CALL = 8  # after each call a deep network is looked at, layer by layer
-# Of one unit's input, as in figure 1 of the batch-norm paper.
+# Of each unit's input, as in figure 1 of the batch-norm paper.
 PERCENTILES = (15, 50, 85)
 # Images read at once: so many that they fit a processor's cache, or, where they are normalized by
 # statistics of their own, so many that these are those of the whole.
@@ -123,9 +123,12 @@ class _Training:
         most = _DEEP_STEPS_PER_CALL if self.so_far.config.depth else _STEPS_PER_CALL
         together = max(1, min(most, _IMAGES_PER_CALL // size))
         full = order[: whole * size].reshape(whole, size)
-        start = min(_FIRST_CALL, together, whole) if epoch == 0 else 0
-        if start:
-            yield full[:start]
+        start = 0
+        for calls in _FIRST_CALLS if epoch == 0 else ():
+            steps = min(calls, together, whole - start)
+            if steps:
+                yield full[start : start + steps]
+            start += steps
         for at in range(start, whole, together):
             yield full[at : at + together]
         if whole * size < len(order):
@@ -146,9 +149,11 @@ class _Training:
         self.accuracies.extend(accuracies.tolist())
         row: dict[str, object] = {}
         if finite.all():  # what the pictures need, after these steps
-            *gradients, bias_gradient = taken[-1, 3:].tolist()
-            row = {"step": len(run.losses), "gradient_norms": gradients}
-            row |= {"bias_gradient": bias_gradient, **self._seen()}
+            bias_gradient, *by_kernel = taken[-1, 3:].tolist()
+            row = {"step": len(run.losses), "bias_gradient": bias_gradient}
+            names = ("gradient_norms", "kernel_lengths", "updates")
+            row |= zip(names, np.reshape(by_kernel, (len(names), -1)).tolist(), strict=True)
+            row |= self._seen()
         for name, value in row.items():
             run.recorded.setdefault(name, []).append(value)
         seconds, speed = time.perf_counter() - self.began, self._images_per_second()
@@ -157,9 +162,9 @@ class _Training:
         self.tell(Progress(*done, new))
 
     def _seen(self) -> dict[str, object]:
-        seen = {name: value.numpy() for name, value in self.graphs.look().items()}
-        for unit in seen.keys() & {"conv_input", "hidden_input"}:
-            seen[unit] = np.percentile(seen[unit], PERCENTILES)
+        seen = {name: value.numpy() for name, value in self.graphs.look(self.graphs.probe).items()}
+        for units in seen.keys() & {"conv_units", "hidden_units"}:
+            seen[units] = np.percentile(seen[units], PERCENTILES, axis=0)
         return {name: value.tolist() for name, value in seen.items()}
 
     def _end_epoch(self, epoch: int, seconds: float) -> None:
@@ -254,7 +259,7 @@ class Graphs:
         indices = tf.TensorSpec([None, None], tf.int32)
         images = tf.TensorSpec([None, *data.train_images.shape[1:]], tf.uint8)
         self.take_steps = tf.function(self._take_steps).get_concrete_function(indices)
-        self.look = tf.function(self._look, autograph=False).get_concrete_function()
+        self.look = tf.function(self.net.seen, autograph=False).get_concrete_function(self.probe)
         self.predict = tf.function(self._predict, autograph=False).get_concrete_function(images)
 
     def _take_steps(self, indices: tf.Tensor) -> tf.Tensor:
@@ -262,54 +267,45 @@ class Graphs:
         steps = tf.shape(indices)[0]
         taken = tf.TensorArray(tf.float32, steps)
         for step in tf.range(steps):
-            taken = taken.write(step, self.step(indices[step]))
+            taken = taken.write(step, self.step(indices[step], step == steps - 1))
         return taken.stack()
 
     @tf.autograph.experimental.do_not_convert  # no loops inside: tracing takes half the time
-    def step(self, indices: tf.Tensor) -> tf.Tensor:
-        """Take a step: its loss, the batch's accuracy, the largest pre-activation, and the norms
-        of the gradients of the kernels and of the first layer's bias."""
+    def step(self, indices: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
+        """Take a step: its loss, the batch's accuracy, the largest pre-activation.
+
+        Of the last of a call also the norm of the gradient of the first layer's bias, and of each
+        kernel the norm of the gradient, its length ‖w‖ before the step, and how far the step moves
+        it, ‖Δw‖ / ‖w‖; 0 elsewhere.
+        """
         images, labels = tf.gather(self.images, indices), tf.gather(self.labels, indices)
-        loss, gradients, stages = sgd_step(self.net, images, labels, self.config.learning_rate)
-        accuracy = _share(tf.argmax(stages["logits"], 1, tf.int32) == tf.cast(labels, tf.int32))
         layers = self.net.layers()
+        kernels, first_bias = [kernel for _, kernel, _ in layers], layers[0][2]
+
+        def read() -> list[tf.Tensor]:
+            return [tf.identity(kernel()) for kernel in kernels]
+
+        before = tf.cond(last, read, lambda: [tf.zeros([0])] * len(kernels))
+        loss, gradients, stages = sgd_step(self.net, images, labels, self.config.learning_rate)
+        accuracy = share(tf.argmax(stages["logits"], 1, tf.int32) == tf.cast(labels, tf.int32))
         largest = tf.reduce_max([tf.reduce_max(tf.abs(stages[name])) for name, *_ in layers[1:]])
         variables = self.net.trainable_variables
         of = {v.ref(): gradient for v, gradient in zip(variables, gradients, strict=True)}
-        norms = [_norm(of[v.ref()] for v in kernel.trainable_variables) for _, kernel, _ in layers]
-        return tf.stack([loss, accuracy, largest, *norms, _norm([of[layers[0][2].ref()]])])
 
-    def _look(self) -> dict[str, tf.Tensor]:
-        """How the network sees the probe images now, batch norm by the probe's statistics."""
-        if not isinstance(self.net, SmallCNN):
-            return self.net.seen(self.probe)
-        stages = self.net.forward(self.probe, training=False, own_statistics=True)
-        middle = stages["conv"].shape[1] // 2
-        seen = {
-            "conv_input": stages[self.net.relu_input("conv")][:, middle, middle, 0],
-            "hidden_input": stages[self.net.relu_input("hidden")][:, 0],
-            "dead_conv": _share(tf.reduce_max(stages["conv_relu"], [0, 1, 2]) == 0),
-            "dead_hidden": _share(tf.reduce_max(stages["hidden_relu"], 0) == 0),
-        }
-        norm = self.net.conv_norm
-        if isinstance(norm, BatchNorm):
-            _, mean, variance = norm.normalized(stages[self.net.norm_input("conv")])
-            seen |= {
-                "moving_mean": tf.identity(norm.moving_mean),
-                "moving_variance": tf.identity(norm.moving_variance),
-                "batch_mean": tf.reshape(mean, [-1]),
-                "batch_variance": tf.reshape(variance, [-1]),
-            }
-        return seen
+        def measured() -> tf.Tensor:
+            norms = [_norm(of[v.ref()] for v in kernel.trainable_variables) for kernel in kernels]
+            lengths = [_norm([w]) for w in before]
+            moves = [_norm([now - w]) for now, w in zip(read(), before, strict=True)]
+            updates = [tf.math.divide_no_nan(*both) for both in zip(moves, lengths, strict=True)]
+            return tf.stack([_norm([of[first_bias.ref()]]), *norms, *lengths, *updates])
+
+        more = tf.cond(last, measured, lambda: tf.zeros([1 + 3 * len(kernels)]))
+        return tf.concat([tf.stack([loss, accuracy, largest]), more], 0)
 
     def _predict(self, images: tf.Tensor) -> tf.Tensor:
         own = self.config.inference_statistics == "batch"
         logits = self.net.forward(images, training=False, own_statistics=own)["logits"]
         return tf.argmax(logits, 1, tf.int32)
-
-
-def _share(true: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_mean(tf.cast(true, tf.float32))
 
 
 def _norm(tensors: Iterable[tf.Tensor]) -> tf.Tensor:

@@ -38,11 +38,13 @@ class Puppet:
         epoch = EpochResult(1, 0.0071, 0.4544, 0.87, 1.0)
         recorded = {
             "step": [2],
-            "conv_input": [[-1.0, 0.0, 1.0]],
-            "hidden_input": [[-1.0, 0.0, 1.0]],
+            "conv_units": [[[-1.0] * 30, [0.0] * 30, [1.0] * 30]],
+            "hidden_units": [[[-1.0] * 8, [0.0] * 8, [1.0] * 8]],
             "dead_conv": [0.0],
             "dead_hidden": [0.25],
             "gradient_norms": [[1.0, 2.0, 3.0]],
+            "kernel_lengths": [[3.0, 70.0, 3.0]],
+            "updates": [[0.003, 0.001, 0.01]],
             "bias_gradient": [0.0],
         }
         known = {"config": config, "data_name": data.name, "data_checksum": data.checksum}

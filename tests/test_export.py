@@ -31,10 +31,18 @@ def test_the_history_has_every_step_and_every_epoch(run):
     ends = [row for row in rows if row["validation_accuracy"]]
     assert [int(row["step"]) for row in ends] == [4, 8]
     assert [float(row["report_loss"]) for row in ends] == [e.report_loss for e in run.epochs]
-    recorded = [row for row in rows if row["conv_input_p50"]]
+    recorded = [row for row in rows if row["updates_dense"]]
     assert [int(row["step"]) for row in recorded] == run.recorded["step"]
-    median = [values[1] for values in run.recorded["conv_input"]]
-    assert [float(row["conv_input_p50"]) for row in recorded] == median
+    dense = [values[1] for values in run.recorded["updates"]]
+    assert [float(row["updates_dense"]) for row in recorded] == dense
+
+
+def test_a_deep_run_has_a_column_for_each_layer(drawn):
+    config = TrainConfig(depth=2, train_size=64, epochs=1, hidden_units=8)
+    (*_, row) = history(train(config, drawn))
+    assert {"spread_layer_2", "dead_layer_1", "gradient_norms_layer_2", "updates_output"} <= set(
+        row
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import normlib
 from normlib import normalize
+from normlib.config import TrainConfig
 from normlib.mnist import MNIST_CHECKSUM
 from normlib.run import Run
 from normlib.training import train
@@ -53,7 +54,7 @@ def test_recorded_file_is_three_full_seeds_of_todays_configs(setting: str) -> No
         own = recorded["columns"][column]
         wanted = [report.config(column, setting, seed, 4) for seed in (0, 1, 2)]
         assert own["keys"] == [one.key(MNIST_CHECKSUM) for one in wanted]
-        assert own["config"] == asdict(wanted[0].only_used())
+        assert TrainConfig.from_dict(own["config"]) == wanted[0].only_used()
         assert np.shape(own["loss"]) == (3, 4)
         assert np.shape(own["accuracy"]) == np.shape(own["seconds"]) == (3,)
         assert own["status"] == ["finished"] * 3

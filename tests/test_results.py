@@ -72,9 +72,13 @@ def test_confusion_counts_rows_by_the_true_digit():
 
 
 def test_drift_is_measured_in_widths_of_the_band():
-    recorded = {"step": [1, 2, 3], "conv_input": [[-1, 0, 1], [-1, 1, 1], [0, 4, 2]]}
-    moved = results.drift({"batch": replace(run(), recorded=recorded)}, "conv_input")
-    assert moved == {"batch": 2.0}
+    units = [[[-1, 7], [0, 7], [1, 7]], [[-1, 7], [1, 7], [1, 7]], [[0, 7], [4, 7], [2, 7]]]
+    runs = {"batch": replace(run(), recorded={"step": [1, 2, 3], "conv_units": units})}
+    moved = results.drift(runs, "conv")
+    assert moved["batch"].tolist() == [2.0]  # the second unit has no width
+    quartiles = results.percentiles(runs, "conv")
+    assert quartiles.iloc[-1].tolist() == ["batch", 3, 4.75, 5.5, 6.25]
+    assert results.percentiles(runs, "conv", 0).iloc[-1].tolist() == ["batch", 3, 0, 4, 2]
 
 
 def test_only_the_statistics_that_batch_norm_uses_are_compared():

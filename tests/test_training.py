@@ -54,7 +54,7 @@ def test_losses_are_those_of_the_obvious_loop_in_float64(method, drawn):
 
 @pytest.mark.parametrize("method", ["none", "batch", "weight", "layer"])
 def test_every_method_learns_mnist(method, mnist):
-    config = TrainConfig(normalization=method, train_size=3_000, epochs=2, learning_rate=0.05)
+    config = TrainConfig(normalization=method, train_size=6_000, epochs=2, learning_rate=0.05)
     run = train(config, mnist)
     assert run.status == "finished"
     assert run.test_accuracy > 0.85
@@ -268,3 +268,20 @@ def test_a_training_leaves_no_graph_behind(drawn, monkeypatch):
         gc.collect()
         registered.append(len(list(gradient_registry.list())))
     assert registered[2] <= registered[0]  # what other tests left may be freed meanwhile
+
+
+@pytest.mark.parametrize("method", ["batch", "weight"])
+def test_how_far_a_step_moves_a_kernel_is_measured_on_the_kernel(method, drawn):
+    config = quick(normalization=method, placement="conv and dense", learning_rate=0.5)
+    run = train(replace(config, train_size=64), drawn)  # two steps, and a look after each
+    net = SmallCNN(config)
+    lengths = [float(tf.norm(kernel())) for _, kernel, _ in net.layers()]
+    assert run.recorded["kernel_lengths"][0] == pytest.approx(lengths, rel=1e-5)
+    before = [kernel().numpy() for _, kernel, _ in net.layers()]
+    first = batches(config, 64, 0)[:32]
+    training.sgd_step(net, drawn.train_images[first], drawn.train_labels[first], 0.5)
+    moved = [
+        float(tf.norm(kernel() - w) / tf.norm(w))
+        for (_, kernel, _), w in zip(net.layers(), before, strict=True)
+    ]
+    assert run.recorded["updates"][0] == pytest.approx(moved, rel=1e-3)

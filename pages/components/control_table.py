@@ -181,10 +181,15 @@ CONTROLS = _table(
     _text("over", "Earlier runs"),
     _choice(
         *("look", "Look at"),
-        "mistakes | percentiles: One unit's input | dead: Dead units | gradients | "
+        "mistakes | percentiles: Inputs of units | dead: Dead units | gradients: Kernels | "
         "moving: Moving statistics",
     ),
     _text("misread", "Mistake"),
+    _choice("units", "Units", "all: All units | one: One unit"),
+    _choice(
+        *("kernels", "Of each kernel"),
+        "updates: Relative update | gradient_norms: Gradient | kernel_lengths: Length",
+    ),
     _number("channel", "Channel", 0, 0, 29),
     # Compare
     _choice("among", "Compare", "methods | surgery"),

@@ -87,7 +87,7 @@ PAGES = _pages(
     Page(
         *("train", 3, "Train", "play_circle", "Experiment"),
         "Train the small network with your settings, live.",
-        ("method", *TRAINING, *_names("look stage misread channel over run")),
+        ("method", *TRAINING, *_names("look stage units kernels misread channel over run")),
         limits={"batch": 1024},
         views=False,
     ),

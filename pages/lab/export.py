@@ -20,9 +20,11 @@ from normlib.mnist import Dataset
 from normlib.run import Run
 
 _LAYERS = ("conv", "dense", "output")
-_PERCENTILES = ("p15", "p50", "p85")
-# Of each channel; thirty columns more would bury the rest. The JSON of the run has them.
-_TOO_WIDE = ("moving_mean", "moving_variance", "batch_mean", "batch_variance")
+# Of each channel or unit; thirty columns more would bury the rest. The JSON of the run has them.
+_TOO_WIDE = {
+    *("moving_mean", "moving_variance", "batch_mean", "batch_variance"),
+    *("conv_units", "hidden_units", "histograms"),
+}
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
@@ -77,13 +79,14 @@ def history_csv(run: Run) -> str:
     ]
     for result in run.epochs:
         rows[result.epoch * per_epoch - 1] |= asdict(result)
-    left_out = {"step", "batch_accuracies", *_TOO_WIDE}
+    left_out = {"step", "batch_accuracies"} | _TOO_WIDE
     for name in (name for name in run.recorded if name not in left_out):
-        parts = _PERCENTILES if name.endswith("_input") else _LAYERS
+        depth = run.config.depth
+        parts = [*(f"layer_{one + 1}" for one in range(depth)), "output"] if depth else _LAYERS
         for step, value in zip(run.recorded["step"], run.recorded[name], strict=True):
             cells = {name: value}
             if isinstance(value, (list, tuple)):
-                cells = {f"{name}_{part}": one for part, one in zip(parts, value, strict=True)}
+                cells = {f"{name}_{part}": one for part, one in zip(parts, value, strict=False)}
             rows[int(step) - 1] |= cells
     return as_csv(rows)
 

@@ -120,29 +120,34 @@ def accuracy_bands(runs: Mapping[str, Sequence[Watched]]) -> pd.DataFrame:
 # ---- what was recorded on the probe images ---------------------------------------------------
 
 
-def percentiles(runs: Mapping[str, Watched], unit: str) -> pd.DataFrame:
-    """15th, 50th and 85th percentile of one unit's input to its ReLU.
+def percentiles(runs: Mapping[str, Watched], layer: str, unit: int | None = None) -> pd.DataFrame:
+    """What ReLU gets while networks train. Columns: method, step, low, mid, high.
 
-    unit: "conv_input" or "hidden_input". Columns: method, step, low, mid, high.
+    layer: "conv" or "hidden". unit: the 15th, 50th and 85th percentile of this one over the probe
+    images; None for the quartiles, over all units, of their medians.
     """
-    rows = (
-        (name, step, *values) for name, run in runs.items() for step, values in _recorded(run, unit)
-    )
+    rows = []
+    for name, run in runs.items():
+        for step, triples in _recorded(run, f"{layer}_units"):
+            of_units = np.array(triples)  # (3, units)
+            shown = np.percentile(of_units[1], (25, 50, 75)) if unit is None else of_units[:, unit]
+            rows.append((name, step, *shown.tolist()))
     return _rows(("method", "step", "low", "mid", "high"), rows)
 
 
-def drift(runs: Mapping[str, Watched], unit: str) -> dict[str, float]:
-    """How far the median wandered over training, in units of the spread between 15 and 85 %.
+def drift(runs: Mapping[str, Watched], layer: str) -> dict[str, np.ndarray]:
+    """How far the median of each unit wandered over training, in widths of its band.
 
-    The spread is the median one of the run, so that a method is not judged by its scale.
+    A band reaches from 15 to 85 %; its width is the median one of the run, so that a method is not
+    judged by its scale. Returns by method (units,), without units that have no width.
     """
     moved = {}
     for name, run in runs.items():
-        values = np.array([values for _, values in _recorded(run, unit)])
+        values = np.array([triples for _, triples in _recorded(run, f"{layer}_units")])
         if len(values):
-            spread = float(np.median(values[:, 2] - values[:, 0]))
-            if spread > 0:
-                moved[name] = float(np.ptp(values[:, 1])) / spread
+            width = np.median(values[:, 2] - values[:, 0], axis=0)
+            wandered = np.ptp(values[:, 1], axis=0)
+            moved[name] = wandered[width > 0] / width[width > 0]
     return moved
 
 
@@ -155,15 +160,22 @@ def dead_units(runs: Mapping[str, Watched], layer: str) -> pd.DataFrame:
     return _rows(("method", "step", "share"), rows)
 
 
-def gradient_norms(run: Watched) -> pd.DataFrame:
-    """The length of the loss's gradient in each layer's kernel. Columns: method, step, norm."""
+LAYERS = ("Convolution", "Dense layer", "Output layer")
+
+
+def by_layer(run: Watched, name: str) -> pd.DataFrame:
+    """What was recorded of each layer's kernel. Columns: method (the layer), step, value.
+
+    name: "gradient_norms", of the loss's gradient; "updates", how far a step moved the kernel,
+    ‖Δw‖ / ‖w‖; "kernel_lengths", ‖w‖ before that step.
+    """
     rows = (
-        (layer, step, norms[index])
-        for index, layer in enumerate(("Convolution", "Dense layer", "Output layer"))
-        for step, norms in _recorded(run, "gradient_norms")
-        if norms[index] > 0
+        (layer, step, values[index])
+        for index, layer in enumerate(LAYERS)
+        for step, values in _recorded(run, name)
+        if values[index] > 0
     )
-    return _rows(("method", "step", "norm"), rows)
+    return _rows(("method", "step", "value"), rows)
 
 
 def used_statistics(config: TrainConfig) -> tuple[str, ...]:

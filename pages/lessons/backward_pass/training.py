@@ -1,4 +1,4 @@
-"""The norm of the gradient while a network trains, method by method."""
+"""How far each step moves a kernel while a network trains, method by method."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from pages.lab.queue import Experiment
 
-QUESTION = "Which method has the largest gradients, and do they shrink while the loss does?"
-ENDS = (0.1, 30.0)  # of the axis; what lies beyond is drawn at its end
+QUESTION = "How far does a step move the kernel: with which method most, and less and less?"
+ENDS = (1e-5, 0.3)  # of the axis; what lies beyond is drawn at its end
 
 
 def show() -> None:
@@ -48,7 +48,7 @@ def show() -> None:
             width="stretch",
         )
     here = {method: one for method, one in found.items() if one is not None}
-    trainings.follow(list(here.values()), lambda: draw(here, stage, wanted), "gradient_norms")
+    trainings.follow(list(here.values()), lambda: draw(here, stage, wanted), "updates")
     if missing:
         names = words.listed(map(words.in_sentence, missing))
         st.markdown(f"Not trained yet with these settings: {names}.")
@@ -67,25 +67,25 @@ def draw(found: Mapping[str, Experiment], stage: str, wanted: Mapping[str, Train
     rows: list[tuple[str, int, float, bool]] = []
     for method, one in found.items():
         recorded = one.run.recorded if one.run is not None else one.snapshot().recorded
-        measured = zip(recorded.get("step", ()), recorded.get("gradient_norms", ()), strict=False)
+        measured = zip(recorded.get("step", ()), recorded.get("updates", ()), strict=False)
         for step, kernels in measured:
             full = backward.is_full_batch(wanted[method], images, step)
             rows.append((method, step, kernels[layer], full))
-    columns = ("method", "step", "norm", "full batch")
+    columns = ("method", "step", "update", "full batch")
     table = charts.frame({name: [row[at] for row in rows] for at, name in enumerate(columns)})
     kernel = f"{controls.CONTROLS['stage'].choices[stage].lower()}'s kernel"
     told = f"The {kernel} · {charts.caption_for('batch', 'lr', 'epochs', 'images', 'seed')}"
     if any(one.recorded for one in found.values()):
         told += " · recorded, comes with the lab"
     steps = max((backward.all_steps(config, images) for config in wanted.values()), default=1)
-    charts.show(chart(table, steps), f"{told}. Each mark is one full batch.", "norms", main=True)
+    charts.show(chart(table, steps), f"{told}. Each mark is one full batch.", "updates", main=True)
     trainings.progress_of_all([(words.title(method), one) for method, one in found.items()])
     for method, one in found.items():
         if one.run is not None and one.run.message:
             st.caption(f"{words.title(method)}: {one.run.message}")
-    norms = {method: own["norm"].tolist() for method, own in whole(table).groupby("method")}
-    if len(norms) > 1 and not any(one.status in trainings.LIVE for one in found.values()):
-        page.answer(answer({method: norms[method] for method in found if method in norms}, kernel))
+    moved = {method: own["update"].tolist() for method, own in whole(table).groupby("method")}
+    if len(moved) > 1 and not any(one.status in trainings.LIVE for one in found.values()):
+        page.answer(answer({method: moved[method] for method in found if method in moved}, kernel))
 
 
 def whole(table: pd.DataFrame) -> pd.DataFrame:
@@ -97,11 +97,11 @@ def whole(table: pd.DataFrame) -> pd.DataFrame:
 def chart(table: pd.DataFrame, steps: int) -> Chart:
     """A mark for each full batch that was measured. The table has the others too."""
     full = whole(table)
-    drawn = full.assign(norm=full["norm"].clip(*ENDS))
-    beyond = " (at the axis's ends: beyond)" if (drawn["norm"] != full["norm"]).any() else ""
-    title = f"Norm of the gradient{beyond}"
+    drawn = full.assign(update=full["update"].clip(*ENDS))
+    beyond = " (at the axis's ends: beyond)" if (drawn["update"] != full["update"]).any() else ""
+    title = f"Relative update, ‖Δw‖ / ‖w‖{beyond}"
     curves = charts.curves(
-        *(drawn, "step", "norm", "Step", title),
+        *(drawn, "step", "update", "Step", title),
         log=True,
         points=True,
         y_range=ENDS,
@@ -110,15 +110,14 @@ def chart(table: pd.DataFrame, steps: int) -> Chart:
     return charts.tall(replace(curves, table=table))
 
 
-def answer(norms: Mapping[str, Sequence[float]], kernel: str) -> str:
-    late = {method: backward.late_median(values) for method, values in norms.items()}
+def answer(moved: Mapping[str, Sequence[float]], kernel: str) -> str:
+    late = {method: backward.late_median(values) for method, values in moved.items()}
     high, low = max(late, key=late.__getitem__), min(late, key=late.__getitem__)
     times = f", {words.rounded(late[high] / late[low], 2)} times less" if late[low] else ""
-    shrunk = [words.in_sentence(one) for one in norms if backward.has_shrunk(norms[one])]
+    shrunk = [words.in_sentence(one) for one in moved if backward.has_shrunk(moved[one])]
     return (
-        f"In the second half the gradient of the {kernel} is largest with "
-        f"{words.in_sentence(high)} (median {words.rounded(late[high], 3)}) and smallest with "
-        f"{words.in_sentence(low)} ({words.rounded(late[low], 3)}){times}. "
-        f"Smaller than at the start: {words.listed(shrunk) or 'none'}."
-        + (" Weight norm's is that of v and g, not of the kernel." if "weight" in norms else "")
+        f"In the second half a step moves the {kernel} most with {words.in_sentence(high)} (median "
+        f"{words.rounded(late[high], 3)} of its length) and least with {words.in_sentence(low)} "
+        f"({words.rounded(late[low], 3)}){times}. "
+        f"Less than at the start: {words.listed(shrunk) or 'none'}."
     )

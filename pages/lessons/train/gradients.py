@@ -1,16 +1,29 @@
-"""How long the loss's gradient is in each layer's kernel while the network learns."""
+"""How long the loss's gradient is in each layer's kernel, and how far it moves the kernel."""
 
 from __future__ import annotations
 
+import streamlit as st
+
 from normlib.run import Run
-from pages.components import charts
+from pages.components import charts, controls
 from pages.lab import results
+
+SHOWN = {
+    "updates": ("Relative update, ‖Δw‖ / ‖w‖", "How far one step moves each kernel."),
+    "gradient_norms": ("Gradient norm", "Length of the loss's gradient in each kernel."),
+    "kernel_lengths": ("Length of the kernel, ‖w‖", "Length of each kernel before the step."),
+}
 
 
 def show(run: Run) -> None:
-    rows = results.gradient_norms(run)
+    name = controls.control("kernels")
+    title, caption = SHOWN[name]
+    rows = results.by_layer(run, name)
+    if not len(rows):
+        st.markdown("Nothing was recorded of these kernels in this run. Train it again.")
+        return
     charts.show(
-        charts.curves(rows, "step", "norm", "Step", "Gradient norm", log=True),
-        "Length of the loss's gradient in each kernel.",
+        charts.curves(rows, "step", "value", "Step", title, log=True, points=True),
+        caption,
         "gradients",
     )
