@@ -99,7 +99,8 @@ class SmallCNN(Network):
 
         def kernel(layer: int, normalized: bool, *shape: int) -> Kernel | WeightNorm:
             normal = np.random.default_rng([config.seed, layer]).standard_normal(shape)
-            initial = (config.start_scale * normal).astype(self.dtype.as_numpy_dtype)
+            scale = config.start_scale * (1.0 if layer else config.first_scale)
+            initial = (scale * normal).astype(self.dtype.as_numpy_dtype)
             return layer_kernel(config, initial) if normalized else Kernel(initial)
 
         def bias(units: int, name: str) -> tf.Variable:

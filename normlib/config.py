@@ -36,7 +36,7 @@ METHODS: dict[str, Method] = {
 }
 CONV_FILTERS = 30
 # Settings that came after runs had been kept: at their defaults they leave a run its name.
-_ADDED = ("start_scale", "depth", "residual")
+_ADDED = ("start_scale", "first_scale", "depth", "residual")
 
 _BATCH = {"batch", "tf_batch"}
 _ACTIVATIONS = set(METHODS) - {"none", "weight"}
@@ -93,6 +93,7 @@ class TrainConfig:
     )
     seed: int = _setting(0, (0, 2**31 - 1), "of weights and batch order")
     start_scale: float = _setting(0.1, (0.001, 1.0), "standard deviation of the first weights")
+    first_scale: float = _setting(1.0, (0.01, 100.0), "factor on the first layer's first weights")
     depth: int = _setting(0, (0, 30), "dense layers of a deep network; 0: the small CNN")
     residual: str = _setting(
         "none", ("none", "pre", "post"), "where a deep network's residual layers normalize"

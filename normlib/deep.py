@@ -33,7 +33,8 @@ class DeepMLP(Network):
         widths = [SIDE * SIDE, *[width] * config.depth, CLASSES]
         for layer, (n_in, n_out) in enumerate(pairwise(widths)):
             normal = np.random.default_rng([config.seed, layer]).standard_normal((n_in, n_out))
-            initial = (config.start_scale * normal).astype(self.dtype.as_numpy_dtype)
+            scale = config.start_scale * (1.0 if layer else config.first_scale)
+            initial = (scale * normal).astype(self.dtype.as_numpy_dtype)
             normalized = layer < config.depth
             # Attributes, not lists: each part of the state has a name.
             setattr(

@@ -112,7 +112,7 @@ def test_a_recording_made_anew_has_the_shape_of_the_shipped_one(name, home, draw
     monkeypatch.setattr(studies, "inference_configs", lambda: [short])
     monkeypatch.setattr(studies, "mates_configs", lambda placement: nets)
     monkeypatch.setattr(studies, "PINNED", 7)
-    monkeypatch.setattr(recorded, "configs", lambda: list(nets.values()))
+    monkeypatch.setattr(recorded, "configs", lambda name: list(nets.values()))
     file = record.record(name, drawn, Store(), home)
     made, shipped = json.loads(file.read_text(encoding="utf-8")), recorded.read(name)
     assert set(made) == set(shipped)

@@ -1,8 +1,10 @@
 """The Compare page: the same start for all, tables and sentences from the runs, nothing lost."""
 
+import numpy as np
 import pytest
 from live_pages import charts, opened, pressed, ran, words
 
+from normlib.cnn import SmallCNN
 from normlib.config import TrainConfig
 from pages.components import controls, server
 from pages.lab import comparison
@@ -48,11 +50,11 @@ def test_tables_and_sentence_are_those_of_the_runs(queue):
     assert {run.config.seed for (run,) in runs.values()} == {0}
     app = ran(app)
     assert app.success[0].value == answer.verdict(runs)
-    losses, accuracy = shown_tables(app)
+    losses, accuracy, _ = shown_tables(app)
     assert losses.equals(comparison.epoch_losses(runs))
     assert accuracy.equals(comparison.accuracy_and_time(runs))
     assert losses.columns.tolist()[1:] == [naming.title(name) for name in runs]
-    assert charts(app) == 2
+    assert charts(app) == 3  # with the differences
     assert "all done" in words(app)
     # Mean cross-entropy, as on the axis: not the report's unit.
     (none,) = runs["none"]
@@ -96,7 +98,7 @@ def test_what_is_kept_is_on_screen_at_once_after_a_restart(queue, drawn, serve, 
     ended(queue)
     serve(Experiments(drawn, Store(tmp_path)))
     app = opened("compare", "another browser", **QUICK)
-    assert "all done" in words(app) and app.success and charts(app) == 2
+    assert "all done" in words(app) and app.success and charts(app) == 3
 
 
 def test_three_seeds_draw_a_band_and_speak_of_all_three(queue):
@@ -226,3 +228,21 @@ def test_the_lesson_knows_who_survived_once_all_are_over(puppet):
     puppet.go.set()
     ended(server.experiments())
     assert ran(app).session_state["_facts"] == {"survivors": {"none", "layer"}}
+
+
+def test_each_method_trains_at_its_own_best_rate_and_the_verdict_names_them(queue):
+    link = QUICK | {"methods": "none,batch", "rates": "best", "bigger": "on"}
+    app = pressed(opened("compare", **link), "_train_all")
+    configs = [run.config for run in ended(queue)]
+    rates = {(one.normalization, one.first_scale): one.learning_rate for one in configs}
+    assert rates == {("none", 1.0): 0.3, ("none", 5.6): 0.3, ("batch", 1.0): 0.03}
+    told = ran(app).success[0].value
+    assert "Each at its own best learning rate (no normalization 0.3, batch norm 0.03" in told
+    assert "first kernel × 5.6 0.3" in told
+
+
+def test_the_larger_first_kernel_gives_outputs_of_about_unit_variance(mnist):
+    for seed in range(3):
+        config = TrainConfig(normalization="none", seed=seed, first_scale=comparison.FIRST_KERNEL)
+        conv = SmallCNN(config).forward(mnist.train_images[:500], training=False)["conv"]
+        assert 0.9 < float(np.std(conv)) < 1.15

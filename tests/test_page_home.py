@@ -13,7 +13,6 @@ import pytest
 from live_pages import Ready, ran
 from streamlit.testing.v1 import AppTest
 
-from normlib.config import TrainConfig
 from normlib.mnist import Dataset
 from pages.components import controls, page, server, theme
 from pages.components.controls import CONTROLS, FOUR_METHODS
@@ -175,27 +174,6 @@ def test_the_link_of_a_lesson_opens_its_page_as_it_says(lesson, warm):
     for name in names:  # the same for everybody, whatever they did before
         if CONTROLS[name].kind != "text" or name in lesson.state:
             assert values[name] == state[name]
-
-
-def test_the_lesson_on_the_learning_rate_is_right(drawn):
-    from normlib.training import train
-
-    (lesson,) = (one for one in LESSONS if one.name == "rate")
-    seeds = range(int(lesson.state["seeds"]))
-    fields = {CONTROLS[name].config_field: value for name, value in lesson.state.items()}
-    changes = {field: value for field, value in fields.items() if field}
-    assert changes["learning_rate"] == 100 * TrainConfig().learning_rate
-
-    def accuracy(method: str, **more) -> float:
-        config = TrainConfig(**(changes | {"epochs": 6, "normalization": method} | more))
-        run = train(config, drawn)
-        return run.test_accuracy if run.status == "finished" else 0.0
-
-    assert accuracy("batch") > 0.8
-    assert accuracy("layer") > 0.8
-    assert accuracy("none") < 0.3
-    assert min(accuracy("weight", seed=seed) for seed in seeds) < 0.3
-    assert accuracy("batch", placement="conv") < 0.3
 
 
 # ---- the data --------------------------------------------------------------------------------

@@ -221,3 +221,8 @@ def test_a_picture_names_where_its_own_recording_comes_from():
     for name, plan in sweeps.PLANS.items():
         origin = recorded.read(f"sweep-{name}")["origin"]
         assert sweeps.origin(replace(plan, methods=("batch",), seeds=(0,))) == origin
+
+
+def test_the_best_rate_is_that_of_the_validation_images():
+    assert sweeps.best_rates("conv") == {"none": 0.3, "batch": 0.03, "weight": 0.3, "layer": 0.03}
+    assert sweeps.best_rates("conv and dense")["batch"] == 1.0

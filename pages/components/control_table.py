@@ -8,7 +8,7 @@ from typing import Any
 from normlib.config import LIMITS, METHODS, TrainConfig
 from normlib.exercises import TITLES
 from pages.components.control_kinds import Control
-from pages.lab import report, studies, sweeps, why
+from pages.lab import comparison, report, studies, sweeps, why
 from pages.lab.arithmetic import KERNELS, TABLES
 from pages.lab.run_names import SURGERY
 
@@ -71,6 +71,10 @@ HELP = {
     "pinned": "Its place among the first 2,000 test images, from 0. The first one shown was chosen "
     "because batch norm's answer for it is close.",
     "scale0": "The standard deviation of the first weights. The report used 0.1.",
+    "rates": "The best one was chosen on the validation images, among the recorded ones of the "
+    "learning-rate cliff (one epoch, batches of 64).",
+    "bigger": "So much larger, the convolution gives numbers of standard deviation 1 or so, as "
+    "batch norm does: how much of its lead is that alone?",
     "depth": "Dense layers, one after the other, each of 100 units.",
     "sigma": "The standard deviation of the first weights. 0.1414 = √(2/100) keeps the spread.",
     "residual": "Each layer but the first adds to what it gets; normalized before or after that.",
@@ -193,6 +197,8 @@ CONTROLS = _table(
     _number("channel", "Channel", 0, 0, 29),
     # Compare
     _choice("among", "Compare", "methods | surgery"),
+    _choice("rates", "Learning rates", "same: Same for all | best: Each at its own best"),
+    _row("bigger", f"No normalization, first kernel × {comparison.FIRST_KERNEL:g}", "flag", False),
     _row("cuts", "Changes", "many", ("center", "scale", "fixed"), choices=SURGERY),
     # Step by step
     _choice("show", "View", "table | convolution | relu: ReLU | undo: Gamma and beta"),

@@ -94,7 +94,7 @@ PAGES = _pages(
     Page(
         *("compare", 4, "Compare", "compare_arrows", "Experiment"),
         "The methods side by side: same start, same batches.",
-        (*_names("among methods method cuts seeds"), *TRAINING, "run"),
+        (*_names("among methods method cuts rates bigger seeds"), *TRAINING, "run"),
         limits={"batch": 1024},
     ),
     Page(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 PIXELS = 28 * 28  # of each channel of the convolution
+FIRST_KERNEL = 5.6  # times the first kernel, the convolution's outputs have about unit variance
 
 
 class Comparison(NamedTuple):
@@ -105,6 +106,29 @@ def learned(config: TrainConfig) -> int:
     return each * (1 if method == "rms" else 2) * learn * (method != "none")
 
 
+def against(runs: Mapping[str, Sequence[Run]], base: str = "none") -> dict[str, Verdict]:
+    """By series: its test accuracy minus that of `base`, seed by seed, in points.
+
+    Of the seeds that finished on both sides; without a series of this name, nothing.
+    """
+    found = {}
+    plain = {run.config.seed: run.test_accuracy for run in runs.get(base, ())}
+    for name, seeds in runs.items():
+        pairs = [
+            (100 * run.test_accuracy, 100 * other)
+            for run in seeds
+            if run.test_accuracy is not None and (other := plain.get(run.config.seed)) is not None
+        ]
+        if name != base and pairs:
+            found[name] = verdict([own for own, _ in pairs], [other for _, other in pairs])
+    return found
+
+
+def rates(runs: Mapping[str, Sequence[Run]]) -> dict[str, float]:
+    """By series: the learning rate of its trainings."""
+    return {name: seeds[0].config.learning_rate for name, seeds in runs.items() if seeds}
+
+
 # ---- tables, in the form of the report's first two --------------------------------------------
 
 
@@ -149,6 +173,36 @@ def accuracy_and_time(runs: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
             f"{np.mean([run.images_per_second for run in seeds]):,.0f}",
         ]
     return pd.DataFrame(table)
+
+
+def dense_kernels(runs: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
+    """What became of the dense kernel, of the first seed of each series, and of the units.
+
+    Columns: Method; its length ‖W‖ at the start, after one step, and before the last step that was
+    looked at; "η / ‖w‖²", the learning rate over the mean square of a unit's length at the start,
+    which is how far a step turns weights whose length normalization undoes; the share of channels
+    and of hidden units that are 0 for every probe image at the end.
+    """
+    import pandas as pd
+
+    rows = []
+    for name, (run, *_) in runs.items():
+        lengths = [each[1] for each in run.recorded.get("kernel_lengths", ())]
+        if len(lengths) < 2:
+            continue
+        squared = lengths[0] ** 2 / run.config.hidden_units
+        rows.append(
+            {
+                "Method": words.title(name),
+                "‖W‖ at the start": words.rounded(lengths[0], 4),
+                "After one step": words.rounded(lengths[1], 4),
+                "At the end": words.rounded(lengths[-1], 4),
+                "η / ‖w‖²": words.rounded(run.config.learning_rate / squared, 2),
+                "Dead channels": f"{run.recorded['dead_conv'][-1]:.0%}",
+                "Dead hidden units": f"{run.recorded['dead_hidden'][-1]:.0%}",
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def _span(values: Sequence[float], seeds: int, text: Callable[[float], str]) -> str:

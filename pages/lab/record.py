@@ -75,9 +75,9 @@ def why_content(data: Dataset, store: Store | None) -> Content:
     return why.content(data)
 
 
-def runs_content(data: Dataset, store: Store | None) -> Content:
+def runs_content(name: str, data: Dataset, store: Store | None) -> Content:
     """The trainings with which the pages of trainings open."""
-    return recorded.to_content(train_all(recorded.configs(), data, store, lambda run: run))
+    return recorded.to_content(train_all(recorded.configs(name), data, store, lambda run: run))
 
 
 RECORDINGS: dict[str, Callable[[Dataset, Store | None], Content]] = {
@@ -86,6 +86,6 @@ RECORDINGS: dict[str, Callable[[Dataset, Store | None], Content]] = {
     "depth": depth_content,
     "inference": inference_content,
     "mates": mates_content,
-    "runs": runs_content,
+    **{name: partial(runs_content, name) for name in recorded.RUNS},
     "why": why_content,
 }

@@ -17,6 +17,7 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,22 +99,38 @@ class Recorded(NamedTuple):
     origin: str
 
 
-def configs() -> list[TrainConfig]:
-    """What is recorded: the settings with which the pages of trainings begin."""
-    return [TrainConfig(normalization=m, train_size=IMAGES, epochs=EPOCHS) for m in METHODS]
+def configs(name: str = "runs") -> list[TrainConfig]:
+    """What is recorded under this name: the settings with which the pages of trainings begin
+    ("runs"), with two seeds more ("runs-seeds"), and the lesson on the learning rate
+    ("runs-rate")."""
+    usual = TrainConfig(train_size=IMAGES, epochs=EPOCHS)
+    fast = replace(usual, learning_rate=1.0, placement="conv and dense")
+    base, seeds = {
+        "runs": (usual, (0,)),
+        "runs-seeds": (usual, (1, 2)),
+        "runs-rate": (fast, (0, 1, 2)),
+    }[name]
+    return [replace(base, normalization=m, seed=seed) for seed in seeds for m in METHODS]
+
+
+RUNS = ("runs", "runs-seeds", "runs-rate")
 
 
 @lru_cache
 def trainings() -> dict[str, Recorded]:
     """Every recorded training by its key: of these very settings, data and version of normlib."""
-    return from_content(read("runs"))
+    return {key: one for name in RUNS for key, one in from_content(read(name)).items()}
 
 
 def to_content(runs: Iterable[Run]) -> dict[str, Any]:
     """Runs without their weights, every fraction cut to `DIGITS` digits, as a recording."""
     found = []
     for run in runs:
-        text = json.dumps({"key": run.key, **run.to_dict()}, allow_nan=False)
+        content = {"key": run.key, **run.to_dict()}
+        if (run.config.seed, run.config.placement) != (0, "conv"):  # half of it, for Train alone
+            for units in ("conv_units", "hidden_units"):
+                content["recorded"].pop(units, None)
+        text = json.dumps(content, allow_nan=False)
         one = json.loads(text, parse_float=lambda number: float(f"{float(number):.{DIGITS}g}"))
         if run.predictions is not None:
             one["predictions"] = base64.b64encode(run.predictions.tobytes()).decode()

@@ -42,6 +42,7 @@ _SETTINGS: dict[str, str | dict[Any, str]] = {
     "epochs": "{}",
     "hidden_units": "{} hidden units",
     "start_scale": "start scale {:g}",
+    "first_scale": "first kernel × {:g}",
     "depth": "{} layers",
     "residual": {
         "none": "not residual",

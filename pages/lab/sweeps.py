@@ -285,3 +285,22 @@ def usable(picture: Iterable[Row]) -> dict[str, Usable]:
             low, high = theirs[at - fewer].value, theirs[at + more].value
         found[method] = Usable(method, low, high, best.value, best.mean)
     return found
+
+
+def best_rates(placement: str) -> dict[str, float]:
+    """By method: the recorded learning rate of the highest validation accuracy, mean over the
+    seeds; one that diverged counts as nothing."""
+    plan = next(p for n, p in PLANS.items() if n[:5] == "rates" and p.base.placement == placement)
+    outcomes, found = recorded_outcomes(), {}
+    for method in plan.methods:
+        read = {
+            rate: np.mean(
+                [
+                    outcomes[plan.config(method, rate, seed).only_used()].validation or 0.0
+                    for seed in plan.seeds
+                ]
+            )
+            for rate in plan.values
+        }
+        found[method] = max(read, key=read.__getitem__)
+    return found

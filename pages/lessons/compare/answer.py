@@ -11,7 +11,7 @@ from normlib.config import TrainConfig
 from normlib.run import Run
 from pages.components import page
 from pages.lab import comparison, words
-from pages.lessons.compare import take_away
+from pages.lessons.compare import differences, take_away
 
 Ended = Mapping[str, Sequence[Run]]  # series -> the runs of its seeds that are over
 
@@ -25,7 +25,8 @@ def tell(ended: Ended, series: Mapping[str, Sequence[TrainConfig]]) -> None:
         told += " Press **Train all** for the rest." if len(series) > 1 else " Choose another."
     whole = all(len(ended.get(name, ())) == len(seeds) for name, seeds in series.items())
     facts: dict[str, Any] = {"survivors": comparison.survivors(ended)} if whole else {}
-    page.answer(told, **facts)
+    if page.answer(told, **facts):
+        differences.show(ended)
     losses = comparison.epoch_losses(ended)
     if len(losses):
         st.header("Loss per epoch", anchor=False)
@@ -35,6 +36,14 @@ def tell(ended: Ended, series: Mapping[str, Sequence[TrainConfig]]) -> None:
     st.table(comparison.accuracy_and_time(ended), hide_index=True, border="horizontal")
     if told := parameters(ended):
         st.caption(told)
+    kernels = comparison.dense_kernels(ended)
+    if len(kernels):
+        st.header("The dense kernel", anchor=False)
+        st.table(kernels, hide_index=True, border="horizontal")
+        st.caption(
+            "Of the first seed. η / ‖w‖²: the learning rate over a unit's mean squared length. "
+            "Where normalization undoes the length, so far does a step turn the weights."
+        )
     if any(run.config.weight_norm_start == "constant" for run in ended.get("weight", ())):
         st.caption(
             "Weight norm starts at the report's constant kernel, which is never trained: its "
@@ -56,6 +65,10 @@ def verdict(ended: Ended) -> str:
     """What the result says, and how little that is."""
     config = next(iter(ended.values()))[0].config
     where = f"At learning rate {words.number(config.learning_rate)}"
+    rates = comparison.rates(ended)
+    if len(set(rates.values())) > 1:
+        own = (f"{words.in_sentence(name)} {words.number(rate)}" for name, rate in rates.items())
+        where = f"Each at its own best learning rate ({words.listed(own)})"
     alive = comparison.survivors(ended)
     lost = [name for name in ended if name not in alive]
     told_lost = words.listed(_lost(name, ended[name]) for name in lost)

@@ -106,12 +106,13 @@ def caption_for(asked: Mapping[str, Sequence[Experiment]]) -> str:
     if count > 1:
         last = config.seed + count - 1
         seed = f"seeds {config.seed} to {last} · line: mean, band: smallest to largest"
+    rates = dict.fromkeys(seeds[0].config.learning_rate for seeds in asked.values())
     deep = f"{config.depth} layers, start scale {words.number(config.start_scale)}"
     parts = [
         trainings.data_words(first),
         *([deep] if config.depth else []),
         f"batch size {config.batch_size}",
-        f"learning rate {config.learning_rate:g}",
+        f"learning rate {words.listed(f'{rate:g}' for rate in rates)}",
         f"{config.train_size:,} images",
         seed,
     ]

@@ -20,7 +20,7 @@ def show(run: Run) -> None:
     title, caption = SHOWN[name]
     rows = results.by_layer(run, name)
     if not len(rows):
-        st.markdown("Nothing was recorded of these kernels in this run. Train it again.")
+        st.markdown("These numbers were not kept of this run. Train it here, and they are.")
         return
     charts.show(
         charts.curves(rows, "step", "value", "Step", title, log=True, points=True),

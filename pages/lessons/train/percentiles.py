@@ -20,7 +20,7 @@ def show(run: Run) -> None:
         unit = controls.control("channel", third, label="Unit")
     found = {name: one for name, one in peers.runs(run).items() if f"{layer}_units" in one.recorded}
     if not found:
-        st.markdown("This run was kept before these numbers were recorded. Train it again.")
+        st.markdown("These numbers were not kept of this run. Train it here, and they are.")
         return
     whose = "of the medians of all units" if unit is None else f"of unit {unit}'s input"
     edges = "Quartiles" if unit is None else "15th, 50th and 85th percentile"
