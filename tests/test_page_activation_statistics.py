@@ -110,7 +110,28 @@ def test_one_digit_through_batch_norm_on_the_hidden_layer_leaves_nothing() -> No
     assert app.metric[1].value == "100 of 100" and "is dead" not in answer(app)
     assert "only β is left" not in answer(opened(batch="2", stage="hidden"))
     alive = opened()
-    assert not alive.metric and "No channel is dead" in answer(alive)
+    assert not alive.metric and "No channel is off" in answer(alive)
+
+
+def test_off_for_this_batch_is_not_dead(warm) -> None:
+    app = opened(batch="1", stage="hidden", methods="layer")
+    off = int(app.metric[0].value.split()[0])
+    assert off > 20
+    told = int(app.metric[0].delta.split()[2])
+    network = activations.fresh(0)
+    probe = warm.data.validation_images[:128]
+    conv = activations.convolve(network, probe, "layer")
+    x = activations.hidden(network, "layer", conv, 1e-5)
+    silent = activations.steps(network, "hidden", "layer", x, 1e-5)["relu"].numpy().max(0) == 0
+    assert told <= silent.sum() < off
+
+
+def test_weight_norm_from_its_data_dependent_start_normalizes_a_new_batch(warm) -> None:
+    rows = statistics(opened(batch="128", methods="weight", start="data"))
+    row = rows.query("Step == 'Before'").iloc[0]
+    assert abs(row["Mean"]) < 0.03 and row["Std"] == pytest.approx(1.0, abs=0.05)
+    usual = statistics(opened(batch="128", methods="weight")).query("Step == 'Before'").iloc[0]
+    assert usual["Std"] < 0.5
 
 
 def test_one_digit_in_the_convolution_is_instance_norm() -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MOST_IMAGES = int(page.PAGES["activations"].limits["batch"])
 DIGITS, DIGITS_PER_PICTURE = 32, 8
+START_IMAGES = 500  # that decide weight norm's data-dependent start, as in a training
+PROBE_IMAGES = 128  # of the validation set: what is 0 for each of these is dead
 FRESH = "Fresh: the first weights of this seed"
 
 
@@ -36,6 +38,7 @@ class Origin(NamedTuple):
     batch: int
     layer: str  # "conv" or "hidden"
     weights: str  # "fresh", or a run's key and an epoch: "0f3a…@4"
+    start: str = "norm"  # of weight norm on fresh weights: "norm", or "data" by the first images
 
     @property
     def unit(self) -> str:
@@ -51,8 +54,22 @@ def look(origin: Origin, method: str, epsilon: float) -> dict[str, Summary]:
     from pages.lab import activations
 
     x, before = _inputs(origin, method, epsilon)
-    steps = activations.steps(network(origin), origin.layer, method, x, epsilon)
+    steps = activations.steps(network(origin, method), origin.layer, method, x, epsilon)
     return activations.summaries(steps, before)
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def dead(origin: Origin, method: str, epsilon: float) -> np.ndarray:
+    """Which channels or units are 0 for all probe images: (C,) bool, whatever the batch is."""
+    from pages.lab import activations
+
+    net = network(origin, method)
+    x = activations.convolve(
+        net, server.data_with(origin.data).validation_images[:PROBE_IMAGES], method
+    )
+    if origin.layer == "hidden":
+        x = activations.hidden(net, method, x, epsilon)
+    return activations.never_on(activations.steps(net, origin.layer, method, x, epsilon)["relu"])
 
 
 def channel_table(origin: Origin, method: str, epsilon: float) -> pd.DataFrame:
@@ -60,7 +77,7 @@ def channel_table(origin: Origin, method: str, epsilon: float) -> pd.DataFrame:
     from pages.lab import activations
 
     x, _ = _inputs(origin, method, epsilon)
-    steps = activations.steps(network(origin), origin.layer, method, x, epsilon)
+    steps = activations.steps(network(origin, method), origin.layer, method, x, epsilon)
     return activations.channel_table(steps)
 
 
@@ -91,7 +108,7 @@ def _inputs(origin: Origin, method: str, epsilon: float) -> tuple[Tensor, Summar
 
     x, before = _convolved(origin._replace(layer="conv"), method == "weight")
     if origin.layer == "hidden":
-        x = activations.hidden(network(origin), method, x, epsilon)
+        x = activations.hidden(network(origin, method), method, x, epsilon)
         before = activations.summarize(x.numpy())
     return x, before
 
@@ -101,16 +118,28 @@ def _convolved(origin: Origin, rebuilt: bool) -> tuple[Tensor, Summary]:
     """x of the convolution: one for all methods, but for the one that rebuilds the kernel."""
     from pages.lab import activations
 
-    x = activations.convolve(network(origin), images(origin), "weight" if rebuilt else "none")
+    method = "weight" if rebuilt else "none"
+    x = activations.convolve(network(origin, method), images(origin), method)
     return x, activations.summarize(x.numpy())
 
 
-def network(origin: Origin) -> Network:
-    """The weights that the batch goes through."""
+def network(origin: Origin, method: str = "none") -> Network:
+    """The weights that the batch goes through, of this method where each has its own start."""
     from pages.lab import activations
 
     run, epoch = saved_run(origin.weights)
-    return activations.fresh(origin.seed) if run is None else activations.trained(run, epoch)
+    if run is not None:
+        return activations.trained(run, epoch)
+    if method == "weight" and origin.start == "data":
+        return _started(origin.data, origin.seed)
+    return activations.fresh(origin.seed)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _started(data: str, seed: int) -> Network:
+    from pages.lab import activations
+
+    return activations.data_dependent(seed, server.data_with(data).train_images[:START_IMAGES])
 
 
 def images(origin: Origin) -> np.ndarray:
@@ -191,7 +220,8 @@ def _origin() -> tuple[Origin, str]:
         )
         controls.put("weights", "fresh")
     weights = "fresh" if run is None else f"{run.key}@{index + 1}"
-    return Origin(data, controls.get("seed"), controls.get("batch"), layer, weights), told
+    start = "data" if run is None and controls.get("start") == "data" else "norm"
+    return Origin(data, controls.get("seed"), controls.get("batch"), layer, weights, start), told
 
 
 # ---- below the picture -----------------------------------------------------------------------
@@ -246,14 +276,14 @@ def show_code(methods: Sequence[str]) -> None:
 
 def draw_origin_controls() -> None:
     """Seed and weights, the controls that few move."""
-    if not any(map(controls.visible, ("seed", "weights"))):
+    if not any(map(controls.visible, ("seed", "weights", "start"))):
         return
     st.header("Where these numbers come from", anchor=False)
     with page.control_box("more"):
-        first, second = st.columns(2)
-        with first:
-            controls.control("seed")
-        with second:
+        first, second, third = st.columns(3)
+        controls.control("seed", first)
+        controls.control("start", second, choices=("norm", "data"))
+        with third:
             if controls.visible("weights"):
                 _weights_control()
 

@@ -76,7 +76,7 @@ PAGES = _pages(
     Page(
         *("activations", 2, "Activation statistics", "bar_chart", "Understand"),
         "One batch of digits, and what each method does to its activations.",
-        _names("view batch eps seed stage methods weights"),
+        _names("view batch eps seed stage methods start weights"),
         limits={"batch": 128},  # more images look the same, and thirty students wait for them
     ),
     Page(

@@ -55,6 +55,23 @@ def fresh(seed: int) -> Network:
         return Network(config, SmallCNN(config).weights())
 
 
+def data_dependent(seed: int, images: np.ndarray) -> Network:
+    """Where weight norm starts if its g and biases are set by these images: each unit then has
+    mean 0 and standard deviation 1 on them."""
+    everywhere = TrainConfig(normalization="weight", placement="conv and dense", seed=seed)
+    config = replace(everywhere, weight_norm_start="data")
+    with tf.device(DEVICE):
+        net = SmallCNN(config)
+        net.start_from(tf.constant(images))
+        return Network(config, net.weights())
+
+
+def never_on(relu: tf.Tensor) -> np.ndarray:
+    """Which channels or units are 0 for every image and position: (C,) bool. relu: (N, ..., C)."""
+    axes = list(range(relu.shape.rank - 1))
+    return (tf.reduce_max(relu, axes) == 0).numpy()
+
+
 def trained(run: Run, epoch: int = -1) -> Network:
     """The weights that a run had learned after an epoch (an index into `run.weights`)."""
     if not run.weights or not run.weights[epoch]:

@@ -31,10 +31,10 @@ TITLES = {
 def show() -> None:
     origin, methods, epsilon, caption = activations.draw_controls()
     if methods:
-        chart, dead, answer, table, facts = look(origin, methods, epsilon)
+        chart, silent, answer, table, facts = look(origin, methods, epsilon)
         charts.show(chart, caption, "histograms", main=True)
-        if any(off for off, _ in dead.values()):
-            show_dead_units(dead, origin.unit)
+        if any(off for off, _, _ in silent.values()):
+            show_silent_units(silent, origin.unit)
         page.answer(answer, **facts)
         show_table(table)
         activations.show_digits(origin)
@@ -42,37 +42,55 @@ def show() -> None:
     activations.draw_origin_controls()
 
 
-def show_dead_units(dead: Mapping[str, tuple[int, int]], unit: str) -> None:
-    """dead: by method, how many units of how many."""
-    for column, (method, (off, of)) in zip(st.columns(len(dead)), dead.items(), strict=True):
+def show_silent_units(silent: Mapping[str, tuple[int, int, int]], unit: str) -> None:
+    """silent: by method, how many units are off, how many of these are dead, and of how many."""
+    for column, (method, (off, dead, of)) in zip(
+        st.columns(len(silent)), silent.items(), strict=True
+    ):
         column.metric(
             title(method),
             f"{off} of {of}",
-            delta=f"dead {unit}s",
+            delta=f"{unit}s off, {dead} of them dead",
             delta_color="off",
             delta_arrow="off",
-            help=f"After ReLU these {unit}s are 0 for every digit of this batch.",
+            help=f"After ReLU these {unit}s are 0 for every digit of this batch; the dead ones "
+            f"also for {activations.PROBE_IMAGES} other digits, the same ones for every batch.",
         )
 
 
 @st.cache_resource(max_entries=384, show_spinner=False)  # some 60 kB each
 def look(
     origin: Origin, methods: tuple[str, ...], epsilon: float
-) -> tuple[Chart, dict[str, tuple[int, int]], str, pa.Table, dict[str, Any]]:
-    """The picture, its dead units, the words, the table under it, and what a lesson asks."""
+) -> tuple[Chart, dict[str, tuple[int, int, int]], str, pa.Table, dict[str, Any]]:
+    """The picture, its silent units, the words, the table under it, and what a lesson asks."""
     seen = {method: activations.look(origin, method, epsilon) for method in methods}
     chart = histograms(seen, {step: TITLES[step] for step in next(iter(seen.values()))})
-    dead = {m: (int(s["relu"].dead.sum()), len(s["relu"].dead)) for m, s in seen.items()}
-    answer, table = answer_to(seen, origin, epsilon), charts.arrow(table_of(seen))
+    silent = {
+        method: silent_units(steps["relu"], origin, method, epsilon)
+        for method, steps in seen.items()
+    }
+    answer, table = answer_to(seen, silent, origin, epsilon), charts.arrow(table_of(seen))
     asked = seen.get("batch")
     facts = {"batch": origin.batch, "std": asked["normalized"].overall_std} if asked else {}
-    return chart, dead, answer, table, facts
+    return chart, silent, answer, table, facts
+
+
+def silent_units(
+    relu: Summary, origin: Origin, method: str, epsilon: float
+) -> tuple[int, int, int]:
+    """How many are 0 for the whole batch, how many of these for the probe images too, and of how
+    many."""
+    off = relu.dead
+    dead = off & activations.dead(origin._replace(batch=0), method, epsilon) if off.any() else off
+    return int(off.sum()), int(dead.sum()), len(off)
 
 
 # ---- the answer ------------------------------------------------------------------------------
 
 
-def answer_to(seen: Seen, origin: Origin, epsilon: float) -> str:
+def answer_to(
+    seen: Seen, silent: Mapping[str, tuple[int, int, int]], origin: Origin, epsilon: float
+) -> str:
     paragraphs = []
     for method, steps in seen.items():
         z, relu = steps["normalized"], steps["relu"]
@@ -86,8 +104,13 @@ def answer_to(seen: Seen, origin: Origin, epsilon: float) -> str:
             f"{percent(relu.zero_share, 0)} exactly 0."
         )
         paragraphs.append(" ".join([text, *reasons(method, steps, origin, epsilon)]))
-    if not any(steps["relu"].dead.any() for steps in seen.values()):
-        paragraphs.append(f"No {origin.unit} is dead: each is non-zero for at least one digit.")
+    if not any(off for off, _, _ in silent.values()):
+        paragraphs.append(f"No {origin.unit} is off: each is non-zero for at least one digit.")
+    elif not any(dead for _, dead, _ in silent.values()):
+        paragraphs.append(
+            f"No {origin.unit} is dead: those that are 0 for this batch are not for all of "
+            f"{activations.PROBE_IMAGES} other digits."
+        )
     return "\n\n".join(paragraphs)
 
 
@@ -126,3 +149,9 @@ def reasons(
             )
     if method == "weight":
         yield "It rebuilds the kernel from v and g; the activations themselves are not normalized."
+        if origin.start == "data":
+            yield (
+                "Its g and biases were set by the first "
+                f"{activations.START_IMAGES} training images, on which mean and deviation are 0 "
+                "and 1."
+            )

@@ -27,7 +27,7 @@ def table_of(seen: Seen) -> pd.DataFrame:
         for step, summary in steps.items():
             if step != "normalized" or summary is not steps["before"]:
                 row = row_of(step, summary)
-                key = (step, row["Dead"], *(round(row[name], 3) for name in (*NUMBERS, "Zeros")))
+                key = (step, row["Off"], *(round(row[name], 3) for name in (*NUMBERS, "Zeros")))
                 shared.setdefault(key, (row, []))[1].append(method)
     for row, methods in shared.values():
         row["Method"] = shared_by(methods, [method for method in seen if method not in methods])
@@ -47,11 +47,11 @@ def row_of(step: str, summary: Summary) -> dict[str, Any]:
         *(summary.overall_mean, summary.overall_std, summary.minimum.min()),
         *(*summary.percentiles, summary.maximum.max()),
     )
-    dead = f"{int(summary.dead.sum())} of {len(summary.dead)}" if step == "relu" else ""
+    off = f"{int(summary.dead.sum())} of {len(summary.dead)}" if step == "relu" else ""
     # 5e-9 is 0 with the rounding of float32, and 0 has no sign.
     numbers = {name: round(float(x), 6) + 0.0 for name, x in zip(NUMBERS, statistics, strict=True)}
     row = {"Step": STEPS[step], "Method": "", **numbers}
-    return row | {"Zeros": summary.zero_share, "Dead": dead}
+    return row | {"Zeros": summary.zero_share, "Off": off}
 
 
 def show_table(table: pa.Table) -> None:
@@ -65,7 +65,7 @@ def show_table(table: pa.Table) -> None:
             "Method": st.column_config.TextColumn(width=136),
             **dict.fromkeys(NUMBERS, numbers),
             "Zeros": st.column_config.NumberColumn(format="percent", width=70),
-            "Dead": st.column_config.TextColumn(width=78),
+            "Off": st.column_config.TextColumn(width=78),
         },
         alt="Statistics of every step of every method",
     )
