@@ -10,6 +10,7 @@ import streamlit as st
 from pages.components import activations, charts, page
 from pages.components.activations import Origin
 from pages.lab.words import count, number, percent, rounded, title
+from pages.lessons.activation_statistics import silent_units
 from pages.lessons.activation_statistics.charts import histograms
 from pages.lessons.activation_statistics.table import show_table, table_of
 
@@ -34,28 +35,12 @@ def show() -> None:
         chart, silent, answer, table, facts = look(origin, methods, epsilon)
         charts.show(chart, caption, "histograms", main=True)
         if any(off for off, _, _ in silent.values()):
-            show_silent_units(silent, origin.unit)
+            silent_units.show(silent, origin.unit)
         page.answer(answer, **facts)
         show_table(table)
         activations.show_digits(origin)
         activations.show_code(methods)
     activations.draw_origin_controls()
-
-
-def show_silent_units(silent: Mapping[str, tuple[int, int, int]], unit: str) -> None:
-    """silent: by method, how many units are off, how many of these are dead, and of how many."""
-    for column, (method, (off, dead, of)) in zip(
-        st.columns(len(silent)), silent.items(), strict=True
-    ):
-        column.metric(
-            title(method),
-            f"{off} of {of}",
-            delta=f"{unit}s off, {dead} of them dead",
-            delta_color="off",
-            delta_arrow="off",
-            help=f"After ReLU these {unit}s are 0 for every digit of this batch; the dead ones "
-            f"also for {activations.PROBE_IMAGES} other digits, the same ones for every batch.",
-        )
 
 
 @st.cache_resource(max_entries=384, show_spinner=False)  # some 60 kB each
@@ -66,23 +51,13 @@ def look(
     seen = {method: activations.look(origin, method, epsilon) for method in methods}
     chart = histograms(seen, {step: TITLES[step] for step in next(iter(seen.values()))})
     silent = {
-        method: silent_units(steps["relu"], origin, method, epsilon)
+        method: silent_units.count(steps["relu"], origin, method, epsilon)
         for method, steps in seen.items()
     }
     answer, table = answer_to(seen, silent, origin, epsilon), charts.arrow(table_of(seen))
     asked = seen.get("batch")
     facts = {"batch": origin.batch, "std": asked["normalized"].overall_std} if asked else {}
     return chart, silent, answer, table, facts
-
-
-def silent_units(
-    relu: Summary, origin: Origin, method: str, epsilon: float
-) -> tuple[int, int, int]:
-    """How many are 0 for the whole batch, how many of these for the probe images too, and of how
-    many."""
-    off = relu.dead
-    dead = off & activations.dead(origin._replace(batch=0), method, epsilon) if off.any() else off
-    return int(off.sum()), int(dead.sum()), len(off)
 
 
 # ---- the answer ------------------------------------------------------------------------------
