@@ -86,7 +86,7 @@ def test_the_page_is_whole_before_the_data_are_there(drawn, monkeypatch):
     monkeypatch.setattr(server, "_warm_up", Looking(drawn))
     app = opened()
     assert "Looking for MNIST" in words(app)
-    assert "**Ten lessons**" in words(app)
+    assert "**Twelve lessons**" in words(app)
 
 
 def test_each_method_has_its_formula_its_sentence_and_its_picture(warm):
@@ -116,8 +116,8 @@ def test_only_what_is_averaged_has_colour():
 # ---- the lessons -----------------------------------------------------------------------------
 
 
-def test_ten_lessons_fit_into_an_hour():
-    assert len(LESSONS) == len({lesson.name for lesson in LESSONS}) == 10
+def test_twelve_lessons_fit_into_an_hour():
+    assert len(LESSONS) == len({lesson.name for lesson in LESSONS}) == 12
     assert sum(lesson.minutes for lesson in LESSONS) <= 60
 
 
@@ -131,6 +131,8 @@ MEASURED = {
     "terms": [{"reached": what} for what in ("cell", "column", "row")],
     "check": [{"wrong": wrong} for wrong in (set(), {"x"}, {"gamma"})],
     "rate": [{"survivors": set(those)} for those in ((), ("batch", "layer"), FOUR_METHODS[1:])],
+    "depth": [{"read": set(those)} for those in ((), ("batch", "layer"), FOUR_METHODS)],
+    "shift": [{"settled": s, "lead": n} for s in (True, False) for n in (-0.1, 0.1)],
     "filters": [{"settled": s, "lead": n} for s in (True, False) for n in (-0.3, 0.26)],
 }
 
@@ -150,7 +152,7 @@ def test_a_lesson_brings_its_bar_to_its_page_and_lets_predict(warm):
     link = {name: CONTROLS[name].format(value) for name, value in lesson.state.items()}
     app = live_pages.opened(lesson.page, answers="off", lesson=lesson.name, **link)
     shown = "\n".join(element.value for element in app.markdown)
-    assert f"**1 of 10 · {lesson.title}.** {lesson.question}" in shown
+    assert f"**1 of 12 · {lesson.title}.** {lesson.question}" in shown
     prediction = app.segmented_control(key=f"_prediction_{lesson.name}")
     assert prediction.options == list(lesson.options)
     ran(prediction.set_value("Its row"))

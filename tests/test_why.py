@@ -61,7 +61,7 @@ def test_decay_settles_where_theory_says():
 
 def test_what_is_recorded_is_what_the_papers_found():
     moved, right = why.medians(why.probes("shift"), "mean"), why.accuracies(why.probes("shift"))
-    for seed in range(len(why.SEEDS)):
+    for seed in range(len(why.SHIFT_SEEDS)):
         assert moved[why.NOISY][seed] > moved["none"][seed] > moved["batch"][seed]
         assert right[why.NOISY][seed] > right["none"][seed]
     deep = why.medians([one for one in why.probes("roughness") if one.depth == 20], "range")

@@ -1,4 +1,4 @@
-"""The ten lessons: on the home page as links, and on the page that each opens as a bar.
+"""The twelve lessons: on the home page as links, and on the page that each opens as a bar.
 
 A lesson is a question with options, of which the view says which hold: it calls
 `page.answer(text, cut=0.5, …)` with what it measured, and each option is a predicate of that.
@@ -60,7 +60,9 @@ def current(page: str) -> Lesson | None:
 def show() -> None:
     """All lessons as links, in two columns."""
     minutes = sum(lesson.minutes for lesson in LESSONS)
-    st.markdown(f"**Ten lessons** · {minutes} minutes · each asks, you predict, the page answers")
+    st.markdown(
+        f"**Twelve lessons** · {minutes} minutes · each asks, you predict, the page answers"
+    )
     with st.container(key="lessons"):
         half = (len(LESSONS) + 1) // 2
         for column, part in zip(st.columns(2), (LESSONS[:half], LESSONS[half:]), strict=True):
@@ -258,6 +260,28 @@ LESSONS: tuple[Lesson, ...] = (
             "All but no normalization": lambda seen: (
                 seen["survivors"] == {"batch", "layer", "weight"}
             ),
+        },
+    ),
+    Lesson(
+        *("depth", "Twenty layers", 3, "depth"),
+        {"deep": "map"},
+        "Twenty layers, each method at its best rate: which networks read more than half?",
+        "Compare the framed cells. Then move the start scale to 0.1414.",
+        {
+            "None": lambda seen: not seen["read"],
+            "Batch and layer norm": lambda seen: seen["read"] == {"batch", "layer"},
+            "All": lambda seen: len(seen["read"]) == 4,
+        },
+    ),
+    Lesson(
+        *("shift", "Covariate shift?", 3, "why"),
+        {"why": "shift"},
+        "Noise makes every input of a layer jump, more than without normalization. Then it reads …",
+        "Compare what moves; then the accuracies in the answer.",
+        {
+            "Worse than without": lambda seen: seen["settled"] and seen["lead"] < 0,
+            "Better all the same": lambda seen: seen["settled"] and seen["lead"] > 0,
+            "Three seeds cannot tell": lambda seen: not seen["settled"],
         },
     ),
     Lesson(

@@ -32,7 +32,8 @@ def show() -> None:
         "map",
         main=True,
     )
-    page.answer(answer(cells, place))
+    read = {m for m in depth.FOUR if cells[m, *place].accuracy >= depth.LEARNED}
+    page.answer(answer(cells, place), read=read)
     best = cells["batch", *place].rate
     state = {"deep": "curves", "depth": place[0], "sigma": place[1]}
     navigation.link(

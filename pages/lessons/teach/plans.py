@@ -60,7 +60,7 @@ _FIRST = (
     ),
     Step(
         *(8, "A hundred times faster"),
-        "Ask, reveal, train all, and discuss while they run. Then normalize the convolution only.",
+        "Ask, reveal, find the survivors. Then start at 0.01, and normalize the convolution only.",
         lessons=("rate",),
         expect="“A normalized network survives any rate, wherever it is normalized.”",
         offline="The trainings run on the lecturer's machine all the same.",
@@ -89,8 +89,9 @@ _MORE = (
     ),
     Step(
         *(10, "Depth, and why it works"),
-        "Let the class guess from which depth on normalization decides; then look at the "
-        "explanations, one by one.",
+        "Ask the first and move the start scale. Ask the second, then look at the other two "
+        "explanations.",
+        lessons=("depth", "shift"),
         pages=("depth", "why"),
         expect="“It works because it removes covariate shift.”",
     ),

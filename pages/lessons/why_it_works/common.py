@@ -20,12 +20,14 @@ def bands(
     return charts.tall(charts.curves(*axes, log=log, y_range=y_range, x_range=(0, last)))
 
 
-def origin() -> None:
-    live_sweep.mark("recorded", recorded.read("why")["origin"], f"Seeds {seeds()}.")
+def origin(seeds: Sequence[int] = why.SEEDS) -> None:
+    told = f"Seeds {listed_seeds(seeds)}."
+    live_sweep.mark("recorded", recorded.read("why")["origin"], told)
 
 
-def seeds() -> str:
-    return ", ".join(map(str, why.SEEDS))
+def listed_seeds(seeds: Sequence[int] = why.SEEDS) -> str:
+    """`0 to 9`."""
+    return f"{seeds[0]} to {seeds[-1]}"
 
 
 def paired(first: str, second: str, values: Mapping[str, Sequence[float]], what: str) -> str:

@@ -26,13 +26,15 @@ def show() -> None:
         chart,
         f"What ReLU gets in layer {config.depth} of {config.depth}, from one look to the next, "
         f"{why.EVERY} steps later · line: median over all {config.hidden_units} units, band: "
-        f"quartiles, means of seeds {common.seeds()} · learning rate "
+        f"quartiles, means of seeds {common.listed_seeds(why.SHIFT_SEEDS)} · learning rate "
         f"{words.number(config.learning_rate)}",
         "drifts",
         main=True,
     )
-    page.answer(answer(drift))
-    common.origin()
+    right = why.accuracies(why.probes("shift"))
+    noisy = verdict(right[why.NOISY], right["none"])
+    page.answer(answer(drift), settled=noisy.differs, lead=noisy.mean)
+    common.origin(why.SHIFT_SEEDS)
     source.show_source(why.noisy, why.shift)
 
 

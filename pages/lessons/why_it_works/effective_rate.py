@@ -29,7 +29,7 @@ def show() -> None:
         chart(rules),
         f"The kernel of layer {why.TURNED} of {config.depth}, behind it batch norm · learning rate "
         f"{words.number(config.learning_rate)} (Adam 0.001) · line: mean, band: smallest to "
-        f"largest of seeds {common.seeds()}",
+        f"largest of seeds {common.listed_seeds()}",
         "turns",
         main=True,
     )

@@ -27,7 +27,7 @@ def show() -> None:
         f"At {along} steps along the negative gradient · {words.count(depth, 'layer')}, start "
         f"scale {words.number(why.ROUGH.start_scale)}, learning rate "
         f"{words.number(why.ROUGH.learning_rate)} · line: mean, band: smallest to largest of seeds "
-        f"{common.seeds()}",
+        f"{common.listed_seeds()}",
         "roughness",
         main=True,
     )
