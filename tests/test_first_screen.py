@@ -66,7 +66,7 @@ def opened(tab: Page, view: str) -> None:
     if urlsplit(tab.url).path == path and value in getattr(CONTROLS.get(control), "choices", ()):
         title = CONTROLS[control].choices[value]
         tab.locator(".st-key-head").get_by_role("radio", name=title, exact=True).click()
-        expect(tab).to_have_url(re.compile(rf"[?&]{control}={value}(&|$)"))
+        expect(tab).to_have_url(re.compile(rf"[?&]{control}={value}(&|$)"), timeout=40_000)
     else:
         tab.goto(view)
     if view not in EXCEPTIONS:

@@ -60,3 +60,19 @@ def test_what_is_zero_before_and_after_has_not_changed():
     x, w = np.ones((1, 8)), np.random.default_rng(0).standard_normal((8, 5))
     rows = invariances.table(x, w, epsilon=1e-5, methods=["batch"])
     assert [row.deviation for row in rows] == [0.0] * len(invariances.TRANSFORMATIONS)
+
+
+def test_padding_breaks_what_re_centered_data_leave_alone(drawn):
+    images = drawn.train_images[:16] / 255
+    kernel = np.random.default_rng(0).normal(0, 0.1, (5, 5, 1, 8))
+    for method in ("batch", "instance"):
+        found = {
+            padding: {
+                row.transformation: row.deviation
+                for row in invariances.table(images, kernel, 0.0, [method], padding=padding)
+            }
+            for padding in ("VALID", "SAME")
+        }
+        assert found["VALID"]["all data re-centered"] < 1e-9
+        assert found["SAME"]["all data re-centered"] > 1e-3
+        assert found["SAME"]["all weights re-scaled"] < 1e-9

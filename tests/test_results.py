@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from normlib.cnn import SmallCNN
 from normlib.config import TrainConfig
 from normlib.run import EpochResult, Run
 from pages.lab import comparison, results, run_names
@@ -160,6 +161,14 @@ def test_gamma_and_beta_are_counted():
         for method in ("none", "batch", "layer", "rms", "weight")
     }
     assert counts == {"none": 0, "batch": 60, "layer": 47_040, "rms": 23_520, "weight": 30}
+
+
+@pytest.mark.parametrize("method", ["none", "batch", "layer", "rms", "weight"])
+def test_what_is_counted_is_what_the_network_has(method):
+    config = TrainConfig(normalization=method, placement="conv and dense")
+    state = SmallCNN(config).state()
+    own = [v for n, v in state.items() if n.rpartition("/")[2] in ("gamma", "beta", "g")]
+    assert comparison.learned(config) == sum(int(np.prod(v.shape)) for v in own)
 
 
 def test_no_winner_is_named_where_none_learned():

@@ -23,17 +23,6 @@ CONFIGS = {
     **{name: {"normalization": name} for name in METHODS},
     "both layers, batch": {"normalization": "batch", "placement": "conv and dense"},
     "both layers, layer": {"normalization": "layer", "placement": "conv and dense"},
-    "both layers, group": {
-        "normalization": "group",
-        "placement": "conv and dense",
-        "groups": 3,
-    },
-    "one unit, layer": {
-        "normalization": "layer",
-        "placement": "conv and dense",
-        "hidden_units": 1,
-    },
-    "both layers, weight": {"normalization": "weight", "placement": "conv and dense"},
     "g = 1": {"normalization": "weight", "weight_norm_start": "one"},
     "from data": {
         "normalization": "weight",
@@ -47,15 +36,10 @@ CONFIGS = {
         "epsilon": 1e-8,
     },
     "scale only": {"center": False},
-    "neither": {"center": False, "scale": False},
     "nothing at all": {"center": False, "scale": False, "learn_scale_shift": False},
     "after ReLU": {"position": "after ReLU"},
     "ghost batches": {"ghost_batches": 4},
     "deep": {"depth": 6, "residual": "pre"},
-    "TensorFlow's, nothing learned": {
-        "normalization": "tf_batch",
-        "learn_scale_shift": False,
-    },
 }
 
 

@@ -98,9 +98,11 @@ def survivors(runs: Mapping[str, Sequence[Run]]) -> set[str]:
 def learned(config: TrainConfig) -> int:
     """How many numbers the normalization learns: gamma and beta, or the g of each kernel."""
     method, learn = config.normalization, config.learn_scale_shift
-    width = config.hidden_units if config.placement == "conv and dense" else 0
-    if method == "weight":
-        return (CONV_FILTERS + width) * (config.weight_norm_start != "constant")
+    everywhere = config.placement == "conv and dense"
+    width = config.hidden_units if everywhere else 0
+    if method == "weight":  # its output layer has a g for each class too
+        units = CONV_FILTERS + width + 10 * everywhere
+        return units * (config.weight_norm_start != "constant")
     per_position = method in ("layer", "rms")
     each = CONV_FILTERS * (PIXELS if per_position else 1) + width
     return each * (1 if method == "rms" else 2) * learn * (method != "none")

@@ -65,14 +65,16 @@ def table(
     groups: int = 5,
     factor: float = 3.0,
     seed: int = 0,
+    padding: str = "VALID",
 ) -> list[Invariance]:
     """Change weights or data, and see by how much the normalized output changes.
 
     An invariance holds to rounding at epsilon = 0 (the computation is in float64), and only
     approximately otherwise: epsilon does not grow with what it is added to.
 
-    images: (N, H, W, C_in) with a kernel (h, w, C_in, C_out), convolved without padding, because
-    the zeros at a padded border would not be re-centered with the rest; or (N, D) with (D, C_out).
+    images: (N, H, W, C_in) with a kernel (h, w, C_in, C_out), convolved without padding unless
+    `padding` is "SAME": the zeros of a padded border are not re-centered with the rest, and what
+    holds without them does not hold then; or (N, D) with (D, C_out).
     methods: keys of `HOLDS`. groups: of group norm. factor: by which everything is re-scaled.
     seed: of the kernel and the data that are added; they are as large as what they are added to.
     Raises ValueError for an unknown method.
@@ -85,7 +87,7 @@ def table(
     changed = _transformed(x, w, factor, seed)
     rows = []
     for method in methods:
-        layer = _layer(method, convolution, epsilon, groups)
+        layer = _layer(method, padding if convolution else "", epsilon, groups)
         before = layer(x, w)
         largest = float(tf.reduce_max(tf.abs(before)))
         papers = PAPER.get(method, (None,) * len(TRANSFORMATIONS))
@@ -111,13 +113,14 @@ def _transformed(x, w, factor, seed) -> Sequence[tuple[tf.Tensor, tf.Tensor]]:
     return *weights, (x * factor, w), (x + one_example, w), (x * per_example, w)
 
 
-def _layer(method: str, convolution: bool, epsilon: float, groups: int) -> Callable:
-    """(images, kernel) -> normalized output, with gamma = 1 and beta = 0."""
+def _layer(method: str, padding: str, epsilon: float, groups: int) -> Callable:
+    """(images, kernel) -> normalized output, with gamma = 1 and beta = 0; without a padding, of a
+    dense layer."""
 
     def layer(x, w):
         if method == "weight":
             w = normalize.weight_norm(w, 1.0)
-        z = tf.nn.conv2d(x, w, strides=1, padding="VALID") if convolution else x @ w
+        z = tf.nn.conv2d(x, w, strides=1, padding=padding) if padding else x @ w
         if method in ("none", "weight"):
             return z
         by = "position" if method == "layer per position" else method

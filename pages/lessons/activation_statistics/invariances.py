@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages.components import activations, charts, page, source, turns
 from pages.components.activations import Origin
-from pages.lab.words import count, minus, number, rounded, title
+from pages.lab.words import count, in_sentence, minus, number, rounded, title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,9 +34,14 @@ def show() -> None:
     if methods:
         with turns.let_others():
             found = {method: deviations(origin, method, epsilon) for method in methods}
+            padded = {
+                method: deviations(origin, method, epsilon, "SAME")
+                for method in methods
+                if origin.layer == "conv"
+            }
         with page.picture():
             st.table(table_of(found), hide_index=True, alt="Which method notices which change")
-        st.caption(LEGEND)
+        st.caption(LEGEND + broken_by_padding(found, padded))
         st.caption(minus(f"{caption} · {count(min(origin.batch, IMAGES), 'digit')}"))
         page.answer(answer_to(found, epsilon))
         source.show_source(invariances.table, label="The code that changed weights and data")
@@ -46,12 +51,27 @@ def show() -> None:
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
-def deviations(origin: Origin, method: str, epsilon: float) -> list[Invariance]:
+def deviations(
+    origin: Origin, method: str, epsilon: float, padding: str = "VALID"
+) -> list[Invariance]:
     """How much of each change the method lets through, on this batch and these weights."""
     from pages.lab import invariances
 
     x, kernel, groups = activations.plain_layer(origin._replace(batch=min(origin.batch, IMAGES)))
-    return invariances.table(x, kernel, epsilon, [method], groups=groups)
+    return invariances.table(x, kernel, epsilon, [method], groups=groups, padding=padding)
+
+
+def broken_by_padding(
+    found: Mapping[str, Sequence[Invariance]], padded: Mapping[str, Sequence[Invariance]]
+) -> str:
+    """What holds without padding and changes ten times as much or more with it, as in the CNN."""
+    told = [
+        f"{in_sentence(method)}, {with_it.transformation}: {rounded(with_it.deviation, 2)}"
+        for method, cells in padded.items()
+        for without, with_it in zip(found[method], cells, strict=True)
+        if without.holds and with_it.deviation > max(EXACT, 10 * without.deviation)
+    ]
+    return f" With padding, as in the network: {'; '.join(told)}." if told else ""
 
 
 def table_of(found: Mapping[str, Sequence[Invariance]]) -> pd.DataFrame:

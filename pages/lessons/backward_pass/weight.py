@@ -1,4 +1,4 @@
-"""Gradient descent on weight norm's v: each step is at a right angle, so ||v|| only grows."""
+"""Gradient descent on weight norm's v: plain steps are at a right angle to it, so it only grows."""
 
 from __future__ import annotations
 
