@@ -47,7 +47,7 @@ STYLE = """<style>
   margin: 0; min-height: 3.1rem;
 }
 .st-key-methods .katex-display > .katex { font-size: 1.1em; }
-.st-key-methods img { display: block; width: 100%; max-width: 11.5rem; margin: 0 auto; }
+.st-key-methods img { display: block; width: 100%; max-width: 9.8rem; margin: 0 auto; }
 .st-key-lessons a { padding-top: 0; padding-bottom: 0; }
 @media (max-width: 640px) {
   .st-key-methods [data-testid="stColumn"] { min-width: calc(50% - 1rem); }
@@ -69,7 +69,7 @@ def show_idea() -> None:
         first.go()
     with st.container(key="methods"):
         for column, method in zip(st.columns(len(METHODS)), METHODS, strict=True):
-            with column, st.container(gap="xsmall"):
+            with column, st.container(gap="small"):
                 show_method(method, *METHODS[method])
     st.caption(
         "Each block is one batch after the convolution: N images, C channels, H·W positions. "
