@@ -13,12 +13,15 @@ _SVG_BUTTONS = st.components.v2.component(
     "normlab_save_svg",
     html="<div id='buttons'></div>",
     css="""
-#buttons { display: flex; flex-wrap: wrap; gap: 0.75rem; }
-button {
-  font: inherit; color: inherit; background: transparent; cursor: pointer;
-  padding: 0.45rem 0.9rem; border: 1px solid var(--st-widget-border-color, currentColor);
+#buttons { display: flex; flex-wrap: wrap; gap: 1rem; }
+button { /* as Streamlit's own */
+  display: inline-flex; align-items: center; gap: 0.5rem; min-height: 2.5rem;
+  font: inherit; font-size: 0.875rem; line-height: 1.6;
+  color: inherit; background: transparent; cursor: pointer;
+  padding: 0.25rem 0.75rem; border: 1px solid var(--st-widget-border-color, currentColor);
   border-radius: var(--st-button-radius, 8px);
 }
+.icon { font-family: "Material Symbols Rounded"; font-size: 1rem; }
 button:hover, button:focus-visible {
   color: var(--st-primary-color); border-color: var(--st-primary-color); outline: none;
 }
@@ -27,7 +30,11 @@ button:hover, button:focus-visible {
 export default function ({ data, parentElement }) {
   const buttons = Object.entries(data.charts).map(([key, label]) => {
     const button = document.createElement("button")
-    button.textContent = label
+    const icon = document.createElement("span")
+    icon.className = "icon"
+    icon.ariaHidden = "true"
+    icon.textContent = "download"
+    button.append(icon, label)
     button.onclick = () => {
       const drawn = document.querySelector(`.st-key-${key} svg.marks`)
       if (!drawn) { // with thousands of points Streamlit paints instead of drawing

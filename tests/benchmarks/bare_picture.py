@@ -32,5 +32,5 @@ with st.container(key="histograms"):
     for place, column in enumerate(st.columns(len(chart.panels))):
         spec, _ = chart.panels[place]
         column.vega_lite_chart(
-            chart.sent[place], spec | {"config": theme.config(False)}, key=f"panel{place}"
+            chart.sent[place], spec | {"config": theme.config()}, key=f"panel{place}"
         )
