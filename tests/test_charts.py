@@ -118,21 +118,6 @@ def test_dots_outside_the_axis_stand_at_its_end():
     assert chart.table["value"].tolist() == [0.0, 1e-3, 50.0]
 
 
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([0.843], (0.82, 0.86)),
-        ([0.66, 0.887], (0.6, 1.0)),
-        ([0.98, 0.999], (0.96, 1.0)),
-        ([0.1, 0.9], (0.0, 1.0)),
-        ([0.0], (0.0, 0.02)),
-        ([1.0], (0.98, 1.0)),
-    ],
-)
-def test_an_axis_of_shares_ends_on_ticks_around_its_values(values, expected):
-    assert charts.share_range(values) == pytest.approx(expected)
-
-
 def test_the_dotted_line_lies_on_top_and_keeps_its_place_in_the_legend():
     rows = [{"method": m, "epoch": e, "accuracy": 0.8} for m in ("none", "weight") for e in (1, 2)]
     chart = charts.accuracy_curves(rows, epochs=2)

@@ -39,6 +39,7 @@ CONFIGS = {
     "nothing at all": {"center": False, "scale": False, "learn_scale_shift": False},
     "after ReLU": {"position": "after ReLU"},
     "ghost batches": {"ghost_batches": 4},
+    "other first weights": {"start_scale": 0.02, "first_scale": 5.6},
     "deep": {"depth": 6, "residual": "pre"},
 }
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -241,15 +241,6 @@ def accuracy_curves(rows: Rows, *, y: str = "accuracy", epochs: int | None = Non
         x_range=(1, epochs) if epochs and epochs > 1 else None,
         y_range=_LEARNED if all((one >= _LEARNED[0]).all() for one in shares) else (0.0, 1.0),
     )
-
-
-def share_range(*columns: Iterable[float]) -> tuple[float, float]:
-    """An axis for shares that begins and ends on a tick, with air even around a single value."""
-    values = [float(value) for column in columns for value in column]
-    low, high = min(values), max(values)
-    step = next((s for s in (0.02, 0.05, 0.1) if high - low <= 4 * s), 0.2)
-    below, above = math.floor(low / step - 0.25), math.ceil(high / step + 0.25)
-    return round(max(0.0, below * step), 2), round(min(1.0, above * step), 2)
 
 
 def bands(rows: Rows, x: str, x_title: str, y_title: str, *, log: bool = False) -> Chart:

@@ -170,7 +170,7 @@ CONTROLS = _table(
         "moving: Moving statistics | batch: The test batch's own",
         widget="select",
     ),
-    _training("scale0", "start_scale", "Start scale", steps=START_SCALES),
+    _training("scale0", "start_scale", "Start scale", steps=(0.001, 0.003, *START_SCALES)),
     _training("center", "center", "Subtract the mean"),
     _training("scale", "scale", "Divide by the root"),
     _training("position", "position", "Position", "before ReLU | after ReLU"),

@@ -253,7 +253,7 @@ LESSONS: tuple[Lesson, ...] = (
         *("rate", "A hundred times faster", 8, "compare"),
         {"lr": 1.0, "placement": "conv and dense", "epochs": 2, "seeds": "3"},
         "The learning rate is a hundred times the report's. Which trainings survive?",
-        "Find the survivors. Then start at 0.01 (More settings): what becomes of ‖W‖ in one step?",
+        "Find the survivors. Then start at 0.001 (More settings): what becomes of ‖W‖ in one step?",
         {
             "None": lambda seen: not seen["survivors"],
             "Batch and layer norm": lambda seen: seen["survivors"] == {"batch", "layer"},

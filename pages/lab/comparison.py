@@ -12,7 +12,7 @@ import numpy as np
 
 from normlib.config import CONV_FILTERS, TrainConfig
 from normlib.run import Run
-from pages.lab import words
+from pages.lab import sweeps, words
 from pages.lab.results import GUESSING
 from pages.lab.verdict import Verdict, verdict
 
@@ -126,9 +126,18 @@ def against(runs: Mapping[str, Sequence[Run]], base: str = "none") -> dict[str, 
     return found
 
 
-def rates(runs: Mapping[str, Sequence[Run]]) -> dict[str, float]:
-    """By series: the learning rate of its trainings."""
-    return {name: seeds[0].config.learning_rate for name, seeds in runs.items() if seeds}
+def rates(runs: Mapping[str, Sequence[Run]]) -> dict[str, tuple[float, bool]]:
+    """By series: the learning rate of its trainings, and whether it was chosen for this series.
+
+    Chosen were those of the methods whose rates are recorded, with the usual first kernel.
+    """
+    found = {}
+    for name, (run, *_) in runs.items():
+        config = run.config
+        best = sweeps.best_rates(config.placement).get(config.normalization)
+        own = config.learning_rate == best and config.first_scale == TrainConfig.first_scale
+        found[name] = (config.learning_rate, own)
+    return found
 
 
 # ---- tables, in the form of the report's first two --------------------------------------------
@@ -199,7 +208,7 @@ def dense_kernels(runs: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
                 "‖W‖ at the start": words.rounded(lengths[0], 4),
                 "After one step": words.rounded(lengths[1], 4),
                 "At the end": words.rounded(lengths[-1], 4),
-                "η / ‖w‖²": words.rounded(run.config.learning_rate / squared, 2),
+                "η / ‖w‖²": words.rounded(run.config.learning_rate / squared, 3),
                 "Dead channels": f"{run.recorded['dead_conv'][-1]:.0%}",
                 "Dead hidden units": f"{run.recorded['dead_hidden'][-1]:.0%}",
             }

@@ -66,9 +66,17 @@ def verdict(ended: Ended) -> str:
     config = next(iter(ended.values()))[0].config
     where = f"At learning rate {words.number(config.learning_rate)}"
     rates = comparison.rates(ended)
-    if len(set(rates.values())) > 1:
-        own = (f"{words.in_sentence(name)} {words.number(rate)}" for name, rate in rates.items())
-        where = f"Each at its own best learning rate ({words.listed(own)})"
+    if len({rate for rate, _ in rates.values()}) > 1:
+        best, other = (
+            words.listed(
+                f"{words.in_sentence(name)} {words.number(rate)}"
+                for name, (rate, chosen) in rates.items()
+                if chosen == own
+            )
+            for own in (True, False)
+        )
+        where = f"Each at its own best learning rate on validation images ({best}"
+        where += f"; not chosen for it: {other})" if other else ")"
     alive = comparison.survivors(ended)
     lost = [name for name in ended if name not in alive]
     told_lost = words.listed(_lost(name, ended[name]) for name in lost)

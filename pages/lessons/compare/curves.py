@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from normlib.config import TrainConfig
 from pages.components import charts, controls, page, trainings
 from pages.lab import results, words
 from pages.lab.experiment import LIVE, Experiment, Snapshot
@@ -107,10 +108,12 @@ def caption_for(asked: Mapping[str, Sequence[Experiment]]) -> str:
         last = config.seed + count - 1
         seed = f"seeds {config.seed} to {last} · line: mean, band: smallest to largest"
     rates = dict.fromkeys(seeds[0].config.learning_rate for seeds in asked.values())
-    deep = f"{config.depth} layers, start scale {words.number(config.start_scale)}"
+    start = f"start scale {words.number(config.start_scale)}"
+    unusual = config.depth or config.start_scale != TrainConfig.start_scale
     parts = [
         trainings.data_words(first),
-        *([deep] if config.depth else []),
+        *([f"{config.depth} layers"] if config.depth else []),
+        *([start] if unusual else []),
         f"batch size {config.batch_size}",
         f"learning rate {words.listed(f'{rate:g}' for rate in rates)}",
         f"{config.train_size:,} images",

@@ -60,7 +60,7 @@ _FIRST = (
     ),
     Step(
         *(8, "A hundred times faster"),
-        "Ask, reveal, find the survivors. Then start at 0.01, and normalize the convolution only.",
+        "Ask, reveal, find the survivors. Then start at 0.001, and normalize the convolution only.",
         lessons=("rate",),
         expect="“A normalized network survives any rate, wherever it is normalized.”",
         offline="The trainings run on the lecturer's machine all the same.",
