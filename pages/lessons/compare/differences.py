@@ -20,14 +20,15 @@ def show(ended: Mapping[str, Sequence[Run]]) -> None:
     found = comparison.against(ended)
     if found:
         charts.show(
-            chart(found),
+            chart(found, tuple(ended)),
             "Test accuracy minus that of no normalization, in points · a mark for each seed · "
             f"line: interval of the mean ({CONFIDENCE:.0%}), from three seeds on",
             "differences",
         )
 
 
-def chart(found: Mapping[str, Verdict]) -> Chart:
+def chart(found: Mapping[str, Verdict], series: tuple[str, ...]) -> Chart:
+    """series: all of the page, in its order, so that each has the colour of its curve."""
     table = charts.frame(
         [
             {"method": name, "pair": pair, "difference": one}
@@ -46,15 +47,15 @@ def chart(found: Mapping[str, Verdict]) -> Chart:
         f"{words.title(name)} {words.points(told.mean)}, {told.settled}"
         for name, told in found.items()
     )
-    return Chart(((_spec(tuple(found)), drawn),), f"{summary}.", table)
+    colors = tuple(theme.color(name, series.index(name)) for name in found)
+    return Chart(((_spec(tuple(found), colors), drawn),), f"{summary}.", table)
 
 
 @charts.spec
-def _spec(methods: tuple[str, ...]) -> alt.TopLevelMixin:
+def _spec(methods: tuple[str, ...], colors: tuple[str, ...]) -> alt.TopLevelMixin:
     import altair as alt
 
     titles = list(map(words.title, methods))
-    colors = [theme.color(method, at) for at, method in enumerate(methods)]
     base = alt.Chart().encode(
         y=alt.Y("series:N", title=None, sort=titles),
         color=alt.Color("series:N", scale=alt.Scale(domain=titles, range=colors), legend=None),
