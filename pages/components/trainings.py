@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from normlib.config import TrainConfig, reads
 from normlib.mnist import Dataset
@@ -115,6 +116,32 @@ def submit(configs: Iterable[TrainConfig], weights: bool = False, own: Own | Non
         except QueueFull as full:
             st.warning(str(full), icon=":material/hourglass_disabled:")
             return
+
+
+def ask_for_missing(
+    wanted: Mapping[str, TrainConfig], place: DeltaGenerator, wish: str
+) -> tuple[dict[str, Experiment], list[str]]:
+    """A button for the trainings that are missing; those that there are, and the missing ones.
+
+    wanted: by method. wish: as in `button`.
+    """
+    if wished(wish):
+        submit(wanted.values())
+    found = {method: find(config) for method, config in wanted.items()}
+    missing = [m for m, one in found.items() if one is None or not (one.run or one.status in LIVE)]
+    live = any(one is not None and one.status in LIVE for one in found.values())
+    with place:
+        button(
+            f"Train {words.count(len(missing), 'method')}"
+            if missing
+            else ("Training" if live else "Trained"),
+            wish,
+            icon=":material/play_arrow:" if missing else None,
+            type="primary",
+            disabled=not missing,
+            width="stretch",
+        )
+    return {method: one for method, one in found.items() if one is not None}, missing
 
 
 def stop(keys: Iterable[str]) -> None:

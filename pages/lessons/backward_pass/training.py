@@ -27,27 +27,7 @@ def show() -> None:
     stage = controls.control("stage", first)
     controls.control("lr", second)
     wanted, refused = controls.to_train_configs(controls.FOUR_METHODS)
-    if trainings.wished("train_missing"):
-        trainings.submit(wanted.values())
-    found = {method: trainings.find(config) for method, config in wanted.items()}
-    missing = [
-        method
-        for method, one in found.items()
-        if one is None or (one.run is None and one.status not in trainings.LIVE)
-    ]
-    live = any(one is not None and one.status in trainings.LIVE for one in found.values())
-    with third:
-        trainings.button(
-            f"Train {words.count(len(missing), 'method')}"
-            if missing
-            else ("Training" if live else "Trained"),
-            "train_missing",
-            icon=":material/play_arrow:" if missing else None,
-            type="primary",
-            disabled=not missing,
-            width="stretch",
-        )
-    here = {method: one for method, one in found.items() if one is not None}
+    here, missing = trainings.ask_for_missing(wanted, third, "train_missing")
     trainings.follow(list(here.values()), lambda: draw(here, stage, wanted), "updates")
     if missing:
         names = words.listed(map(words.in_sentence, missing))
