@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from pages.components import charts, controls, page, source
 from pages.lab import why, words
-from pages.lab.verdict import verdict
+from pages.lab.verdict import Verdict, verdict
 from pages.lessons.why_it_works import common
 
 WAITS = True  # recorded: nothing here needs TensorFlow
@@ -31,23 +33,23 @@ def show() -> None:
         "drifts",
         main=True,
     )
-    right = why.accuracies(why.probes("shift"))
+    right = why.accuracies(found)
     noisy = verdict(right[why.NOISY], right["none"])
-    page.answer(answer(drift), settled=noisy.differs, lead=noisy.mean)
+    page.answer(answer(drift, right, noisy), settled=noisy.differs, lead=noisy.mean)
     common.origin(why.SHIFT_SEEDS)
     source.show_source(why.noisy, why.shift)
 
 
-def answer(drift: str) -> str:
-    found = why.probes("shift")
-    moved, right = why.medians(found, drift), why.accuracies(found)
+def answer(drift: str, right: Mapping[str, Sequence[float]], noisy: Verdict) -> str:
+    """right: by curve the test accuracies. noisy: those with the noise against those without
+    normalization."""
+    moved = why.medians(why.probes("shift"), drift)
     most = max(moved, key=lambda name: sum(moved[name]))
     best = max(right, key=lambda name: sum(right[name]))
     told = words.listed(
         f"{words.in_sentence(name)} {words.rounded(sum(each) / len(each), 2)}"
         for name, each in moved.items()
     )
-    noisy = verdict(right[why.NOISY], right["none"])
     return (
         f"Median over the training: {told}; most with {words.in_sentence(most)}. Test accuracy: "
         f"{common.accuracies(right)}; highest with {words.in_sentence(best)}. "
