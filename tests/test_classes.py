@@ -51,7 +51,7 @@ def classes(store, clock) -> Classes:
 def asked(classes) -> tuple[str, str]:
     """A class, its code and key, with a question that is open."""
     code, key = classes.start()
-    classes.ask(code, key, "outlier", OPTIONS)
+    classes.ask(code, key, "outlier", "Which?", OPTIONS)
     return code, key
 
 
@@ -86,7 +86,9 @@ def test_a_whole_cycle(classes, asked):
 
 
 def test_survivors_of_a_question_that_was_asked_once_are_those_of_its_only_vote():
-    question = Question(1, "outlier", OPTIONS, "revealed", OPTIONS[:1], "", voted_twice=False)
+    question = Question(
+        1, "outlier", "Which?", OPTIONS, "revealed", OPTIONS[:1], "", voted_twice=False
+    )
     votes = [Vote("a", False, OPTIONS[1], 0), Vote("b", False, OPTIONS[0], 0)]
     assert survivors(question, votes) == [(OPTIONS[1], 1, 2)]
     assert moves(votes) == []
@@ -147,7 +149,7 @@ def test_only_the_key_leads_a_class(classes, asked):
     code, _ = asked
     other, key = classes.start()
     for attempt in (
-        lambda: classes.ask(code, key, "relu", OPTIONS),
+        lambda: classes.ask(code, key, "relu", "Which?", OPTIONS),
         lambda: classes.move(code, key, "closed"),
         lambda: classes.settle(code, key, OPTIONS[:1], ""),
         lambda: classes.send(code, key, "steps?"),
@@ -171,7 +173,7 @@ def test_phases_follow_each_other(classes, asked):
     classes.move(code, key, "revealed")  # without a second vote
     classes.send(code, key, "steps?show=relu")
     assert classes.state(code).here == "steps?show=relu"
-    classes.ask(code, key, "relu", OPTIONS)
+    classes.ask(code, key, "relu", "Which?", OPTIONS)
     question = classes.state(code).question
     assert (question.number, question.lesson, question.phase) == (2, "relu", "asked")
     assert not classes.state(code).here  # the answer may be there
@@ -188,13 +190,13 @@ def test_a_class_ends_after_a_day_and_goes_with_the_next_one(classes, asked, clo
     for attempt in (
         lambda: classes.join(code),
         lambda: classes.vote(code, 1, "b", OPTIONS[0]),
-        lambda: classes.ask(code, key, "relu", OPTIONS),
+        lambda: classes.ask(code, key, "relu", "Which?", OPTIONS),
     ):
         with pytest.raises(Refused):
             attempt()
     classes.start()
     with closing(sa.create_engine(f"sqlite:///{store.path}").connect()) as connection:
-        for table in ("votes", "questions"):
+        for table in ("votes", "class_questions"):
             assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0
 
 
@@ -261,7 +263,7 @@ def test_a_file_from_before_there_were_classes_takes_one(tmp_path):
     with closing(Store(tmp_path)) as store:
         engine = sa.create_engine(f"sqlite:///{store.path}")
         with engine.begin() as connection:
-            for table in ("votes", "questions", "classes"):
+            for table in ("votes", "class_questions", "classes"):
                 connection.exec_driver_sql(f"DROP TABLE {table}")
     with closing(Store(tmp_path)) as store:
         code, _ = Classes(store).start()
@@ -290,7 +292,7 @@ time.sleep(60)
 def test_kill_9_while_two_processes_take_votes_loses_none(tmp_path):
     with closing(Store(tmp_path)) as store:
         code, key = Classes(store).start()
-        Classes(store).ask(code, key, "outlier", OPTIONS)
+        Classes(store).ask(code, key, "outlier", "Which?", OPTIONS)
     promised: list[str] = []
     for _ in range(2):
         both = [

@@ -136,16 +136,15 @@ def test_weight_norm_from_its_data_dependent_start_normalizes_a_new_batch(warm) 
 
 def test_one_digit_in_the_convolution_is_instance_norm() -> None:
     app = opened(batch="1", methods="batch,instance")
-    assert "784 positions" in about(app, "Batch norm")
+    assert "that of this digit's positions alone" in about(app, "Batch norm")
     shown = statistics(app).query("Step == 'Normalized'")
     assert shown["Method"].to_list() == ["All"]  # the same numbers share a row
 
 
 def test_a_large_epsilon_says_how_large_and_a_small_one_says_nothing() -> None:
     told = about(opened(eps="1"), "Batch norm")
-    factor = float(re.search(r"ε = 1 is ([\d.e+]+) times", told)[1])
     variance = float(re.search(r"variance, ([\d.e−]+):", told)[1].replace("−", "-"))
-    assert factor == pytest.approx(1 / variance, rel=0.1)
+    assert variance < 1 and "ε = 1 is more than the median channel's variance" in told
     assert "ε" not in about(opened(eps="1e-8"), "Batch norm")
 
 

@@ -251,7 +251,9 @@ def test_as_in_the_paper_shows_its_two_sizes_beside_its_setting():
     told = "From 128 images per step down to 4**, the accuracy changes: batch norm "
     assert told + f"{100 * change:+.1f}".replace("-", "−") in answer(app)
     assert app.selectbox(key="layers").disabled
-    table = app.table[0].value.to_string()
+    changes, conditions = (one.value.to_string() for one in app.table)
+    assert f"{100 * change:+.1f} points".replace("-", "−") in changes
+    table = conditions
     assert "Adam" in table and "all layers, the output too" in table
     assert "all layers but the softmax" in table
 

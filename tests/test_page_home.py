@@ -121,17 +121,18 @@ def test_twelve_lessons_fit_into_an_hour():
     assert sum(lesson.minutes for lesson in LESSONS) <= 60
 
 
+SURVIVORS = ((), ("batch",), ("batch", "layer"), FOUR_METHODS[1:], FOUR_METHODS)
 MEASURED = {
-    "outlier": [{"spoils": what} for what in ("column", "row", "all", "cell")],
+    "outlier": [{"spoils": what} for what in ("column", "row", "all", "cell", "none")],
     "relu": [{"cut": n / 12} for n in range(13)],
     "undo": [{"here": h, "next": n} for h, n in ((True, True), (True, False), (False, False))],
     "one": [{"batch": b, "std": std} for b, std in ((1, 0.0), (2, 0.9), (3, 0.8), (64, 1e-3))],
     "inference": [{"lost": n / 100} for n in range(-5, 90)],
     "mates": [{"depends": set(those)} for those in ((), ("batch",), FOUR_METHODS)],
-    "terms": [{"reached": what} for what in ("cell", "column", "row")],
+    "terms": [{"reached": what} for what in ("cell", "column", "row", "none")],
     "check": [{"wrong": wrong} for wrong in (set(), {"x"}, {"gamma"})],
-    "rate": [{"survivors": set(those)} for those in ((), ("batch", "layer"), FOUR_METHODS[1:])],
-    "depth": [{"read": set(those)} for those in ((), ("batch", "layer"), FOUR_METHODS)],
+    "rate": [{"survivors": set(those)} for those in SURVIVORS],
+    "depth": [{"read": set(those)} for those in SURVIVORS],
     "shift": [{"settled": s, "lead": n} for s in (True, False) for n in (-0.1, 0.1)],
     "filters": [{"settled": s, "lead": n} for s in (True, False) for n in (-0.3, 0.26)],
 }
@@ -158,7 +159,7 @@ def test_a_lesson_brings_its_bar_to_its_page_and_lets_predict(warm):
     ran(prediction.set_value("Its row"))
     assert lesson.name in app.query_params["lesson"]
     assert "Here:" not in "\n".join(element.value for element in app.markdown)
-    ran(app.button(key="_reveal").click())
+    ran(app.button(key=f"_reveal_{lesson.name}").click())
     assert "Here: **Its column**" in "\n".join(element.value for element in app.markdown)
     assert app.segmented_control(key=f"_prediction_{lesson.name}").value == "Its row"
 

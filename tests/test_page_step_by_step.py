@@ -67,7 +67,7 @@ def test_a_cold_page_shows_the_whole_lesson():
 def test_the_answer_of_a_view_waits_until_it_is_asked_for():
     app = opened(answers="off")
     assert not app.success
-    app = pressed(app, "_answer_")
+    app = pressed(app, "_reveal_steps/table")
     assert "1.4 standard deviations above the mean" in app.success[0].value
     assert ran(app.button_group(key="row").set_value("1")).success  # once asked for, it stays
     assert not ran(app.button_group(key="show").set_value("relu")).success

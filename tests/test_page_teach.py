@@ -12,6 +12,7 @@ from pages.components.navigation import PAGES
 from pages.lab.classes import Classes
 from pages.lab.queue import Experiments
 from pages.lab.store import Store
+from pages.lessons.step_by_step import convolution
 from pages.lessons.teach import results
 from pages.lessons.teach.plans import PLANS
 
@@ -75,9 +76,28 @@ def test_a_class_from_its_start_to_the_answer_on_a_students_screen(classes):
     assert "About half · your first vote" in said(ran(student))
 
 
+def test_the_question_of_any_view_can_be_asked_there(classes):
+    code, key = classes.start()
+    link = {"show": "convolution", "method": "layer", "answers": "off"}
+    app = live_pages.opened("steps", session={"_seat": Seat(code, key)}, **link)
+    assert app.get("vega_lite_chart")  # held back only once it is asked
+    app = pressed(app, "_ask_view")
+    assert convolution.QUESTION in said(app) and not app.get("vega_lite_chart")
+    student = opened(None, Seat(code))
+    assert convolution.QUESTION in said(student)
+    assert {*convolution.OPTIONS} <= {one.label for one in student.button}
+    for step in ("front_hand", "key"):
+        app = pressed(app, f"_class_{step}")
+    assert "Here: **All channels of one example**" in said(app)
+    assert classes.state(code).question.right == ("All channels of one example",)
+    # Another view is another question, and this one's page is open there.
+    other = ran(app.button_group(key="show").set_value("table"))
+    assert other.get("vega_lite_chart") and "Here:" not in said(other)
+
+
 def test_what_is_right_is_what_the_page_shows_when_it_is_revealed(classes):
     code, key = classes.start()
-    classes.ask(code, key, RELU.name, list(RELU.options))
+    classes.ask(code, key, RELU.name, RELU.question, list(RELU.options))
     for phase in ("closed", "revealed"):
         classes.move(code, key, phase)
     app = opened(RELU, Seat(code, key), beta=3.0)
@@ -150,7 +170,7 @@ def test_the_hand_out_has_all_questions_and_options_and_no_answers(classes):
 
 def test_votes_as_a_file_and_the_wrong_ones_that_stayed(classes):
     code, key = classes.start()
-    classes.ask(code, key, RELU.name, list(RELU.options))
+    classes.ask(code, key, RELU.name, RELU.question, list(RELU.options))
     for voter, option in (("a", "Nothing"), ("b", "About half"), ("c", "Nothing")):
         classes.vote(code, 1, voter, option, sure=3 if voter == "b" else 0)
     for phase in ("closed", "revealed"):

@@ -145,7 +145,13 @@ def ask(lesson: lesson_list.Lesson) -> None:
     taken = st.session_state["_seat"]
     lesson_list.hide_answer(lesson)
     _shown().discard(lesson.name)
-    act(server.classes().ask, taken.code, taken.key, lesson.name, list(lesson.options))
+    options = list(lesson.options)
+    act(server.classes().ask, taken.code, taken.key, lesson.name, lesson.question, options)
+
+
+def asked(view: lesson_list.Lesson) -> lesson_list.Lesson | None:
+    """The question of this view where it is the one that the lecturer has asked."""
+    return view if _question(view) else None
 
 
 def holds_back(lesson: lesson_list.Lesson) -> bool:
@@ -162,7 +168,7 @@ def show_question(lesson: lesson_list.Lesson) -> None:
     complaint()
     text, way_in = st.columns([5, 3], gap="large")
     with text:
-        st.markdown(f"**{lesson.number} of {len(lesson_list.LESSONS)} · {lesson.title}**")
+        st.markdown(f"**{lesson.heading}**")
         st.title(lesson.question, anchor=False)
         if question and question.phase in ("shown", "closed again"):
             _show_votes(question)
@@ -301,14 +307,26 @@ def send(place: str) -> None:
     act(server.classes().send, taken.code, taken.key, place)
 
 
-def show_send(lesson: lesson_list.Lesson | None) -> None:
-    """A button that shows the class where the lecturer is; not where an answer is held back."""
+def show_buttons(lesson: lesson_list.Lesson | None, view: lesson_list.Lesson | None) -> None:
+    """Ask the question of this view, and show the class where the lecturer is; not where an answer
+    is held back. lesson: the one that the link opens."""
     if lecturer() is None or controls.page() in ("home", "teach"):
         return
-    if lesson and holds_back(lesson):
+    here = lesson or (asked(view) if view else None)
+    if here and holds_back(here):
         return
-    here = navigation.here()
-    sent = state().here == here
+    if view and view.options and not here:
+        st.button(
+            "Ask the class",
+            icon=":material/front_hand:",
+            type="tertiary",
+            key="_ask_view",
+            help="The question of this view; the page is hidden until you reveal the answer.",
+            on_click=ask,
+            args=(view,),
+        )
+    place = navigation.here()
+    sent = state().here == place
     st.button(
         "Class is here" if sent else "Bring the class",
         icon=":material/campaign:",
@@ -317,5 +335,5 @@ def show_send(lesson: lesson_list.Lesson | None) -> None:
         disabled=sent,
         help="Students see a link to this page as it is now; nobody is moved.",
         on_click=send,
-        args=(here,),
+        args=(place,),
     )

@@ -1,13 +1,16 @@
 """The twelve lessons: on the home page as links, and on the page that each opens as a bar.
 
 A lesson is a question with options, of which the view says which hold: it calls
-`page.answer(text, cut=0.5, …)` with what it measured, and each option is a predicate of that.
+`page.answer(text, cut=0.5, …)` with what it measured, and each option is a predicate of that. The
+question of a view that no lesson opens is such a lesson too, of the options in the view's own file.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -16,9 +19,10 @@ from streamlit.delta_generator import DeltaGenerator
 from pages.components import controls, navigation
 from pages.lab import report
 from pages.lab.arithmetic import TABLES
-from pages.lab.words import listed
+from pages.lab.words import listed, title
 
 Facts = Mapping[str, Any]
+Options = Mapping[str, Callable[[Facts], bool]]
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,16 @@ class Lesson:
     state: Mapping[str, Any]
     question: str
     task: str
-    options: Mapping[str, Callable[[Facts], bool]]
+    options: Options
 
     @property
     def number(self) -> int:
         return LESSONS.index(self) + 1
+
+    @property
+    def heading(self) -> str:
+        """`3 of 12 · Its title`; of a view's own question its title alone."""
+        return f"{self.number} of {len(LESSONS)} · {self.title}" if self.minutes else self.title
 
     def right(self, facts: Facts) -> list[str]:
         """The options that hold for what the page measured."""
@@ -55,6 +64,44 @@ class Lesson:
 def current(page: str) -> Lesson | None:
     """The lesson that the link of this page opens."""
     return next((one for one in LESSONS if (one.page, one.name) == (page, controls.lesson())), None)
+
+
+def of_view(page: str, view: str, question: str, options: Options) -> Lesson:
+    """The question of a view, to ask a class or oneself there."""
+    row = controls.CONTROLS.get(next(iter(navigation.PAGES[page].controls), ""))
+    title = navigation.PAGES[page].title
+    if row and view in row.choices:
+        title += f" · {row.choices[view]}"
+    return Lesson(f"{page}/{view}", title, 0, page, {}, question, "", options)
+
+
+def options_of(name: str) -> Options:
+    """Those of a lesson, for the view that it opens."""
+    return next(one.options for one in LESSONS if one.name == name)
+
+
+def which(fact: str, *names: str, other: str = "") -> Options:
+    """An option for each of these methods or curves, which holds where it is this fact's value;
+    `other` where none of them is."""
+    options: dict[str, Callable[[Facts], bool]] = {
+        title(name): partial(_is, fact, name) for name in names
+    }
+    return options | ({other: lambda seen: seen[fact] not in names} if other else {})
+
+
+def within(fact: str, below: Mapping[float, str], beyond: str) -> Options:
+    """An option for each range of a fact: below the first bound, from it to below the next, …."""
+    bounds = [-math.inf, *below, math.inf]
+    ranges = zip([*below.values(), beyond], bounds, bounds[1:], strict=False)
+    return {option: partial(_is_within, fact, low, high) for option, low, high in ranges}
+
+
+def _is_within(fact: str, low: float, high: float, seen: Facts) -> bool:
+    return low <= seen[fact] < high
+
+
+def _is(fact: str, name: str, seen: Facts) -> bool:
+    return seen[fact] == name
 
 
 def show() -> None:
@@ -77,35 +124,44 @@ def show() -> None:
 def show_bar(lesson: Lesson) -> DeltaGenerator:
     """Its number, question, options and task; returns the place for the verdict on the options."""
     show_question(lesson)
-    predictions = _predictions()
-    with st.container(horizontal=True, vertical_alignment="center", key="options"):
-        key = f"_prediction_{lesson.name}"
-        chosen = st.segmented_control(
-            "Your prediction",
-            list(lesson.options),
-            default=predictions.get(lesson.name),
-            key=key,
-            label_visibility="collapsed",
-            width="content",
-        )
-        predictions[lesson.name] = chosen
-        verdict = st.empty()
-        if not is_revealed(lesson):
-            verdict.button(
-                "Show the answer",
-                icon=":material/key:",
-                key="_reveal",
-                on_click=show_answer,
-                args=(lesson,),
-            )
+    verdict = show_options(lesson)
     if not controls.presenting():
         st.caption(lesson.task)
     return verdict
 
 
+def show_options(lesson: Lesson) -> DeltaGenerator:
+    """Its options, one to choose; returns the place for the verdict on them.
+
+    Until the answer is asked for, its button stands in that place.
+    """
+    predictions = _predictions()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if lesson.options:
+            chosen = st.segmented_control(
+                "Your prediction",
+                list(lesson.options),
+                default=predictions.get(lesson.name),
+                key=f"_prediction_{lesson.name}",
+                label_visibility="collapsed",
+                width="content",
+            )
+            predictions[lesson.name] = chosen
+        verdict = st.empty()
+        if not is_revealed(lesson):
+            verdict.button(
+                "Show the answer",
+                icon=":material/key:",
+                key=f"_reveal_{lesson.name}",
+                on_click=show_answer,
+                args=(lesson,),
+            )
+    return verdict
+
+
 def show_question(lesson: Lesson) -> None:
     """Its number, title and question."""
-    st.markdown(f"**{lesson.number} of {len(LESSONS)} · {lesson.title}.** {lesson.question}")
+    st.markdown(f"**{lesson.heading}.** {lesson.question}")
 
 
 def is_revealed(lesson: Lesson) -> bool:
@@ -117,13 +173,13 @@ def show_verdict(lesson: Lesson, place: DeltaGenerator, facts: Facts) -> None:
     """Which options hold, once that was asked for."""
     if not is_revealed(lesson):
         return
-    if not facts:
+    right = lesson.right(facts) if facts else []
+    if not right:
         place.markdown("The page does not show it now.")
         return
-    right = lesson.right(facts)
     chosen = _predictions().get(lesson.name)
     icon = ":material/check_circle:" if chosen in right or chosen is None else ":material/cancel:"
-    told = listed(f"**{option}**" for option in right) if right else "none of these"
+    told = listed(f"**{option}**" for option in right)
     place.markdown(f"{icon} Here: {told}")
 
 
@@ -169,6 +225,7 @@ LESSONS: tuple[Lesson, ...] = (
             "Its row": lambda seen: seen["spoils"] == "row",
             "All of them": lambda seen: seen["spoils"] == "all",
             "Itself alone": lambda seen: seen["spoils"] == "cell",
+            "None": lambda seen: seen["spoils"] == "none",
         },
     ),
     Lesson(
@@ -176,12 +233,11 @@ LESSONS: tuple[Lesson, ...] = (
         {"show": "relu"},
         "ReLU follows the normalization. How much of the table does it set to 0?",
         "Move beta to −1, then to 1. Which number decides how much is cut?",
-        {
-            "Nothing": lambda seen: seen["cut"] == 0,
-            "Less than a third": lambda seen: 0 < seen["cut"] < 1 / 3,
-            "About half": lambda seen: 1 / 3 <= seen["cut"] <= 2 / 3,
-            "More than two thirds": lambda seen: seen["cut"] > 2 / 3,
-        },
+        within(
+            "cut",
+            {1e-9: "Nothing", 1 / 3: "Less than a third", 0.66: "About half"},
+            "Two thirds or more",
+        ),
     ),
     Lesson(
         *("undo", "Can gamma and beta undo it?", 4, "steps"),
@@ -210,11 +266,7 @@ LESSONS: tuple[Lesson, ...] = (
         {"lab": "inference"},
         "A trained network reads one image alone and uses that image's own mean. What is lost?",
         "Read the curve at a test batch of 1. Then find the size at which nothing is lost.",
-        {
-            "Nothing": lambda seen: seen["lost"] < 0.01,
-            "A few points": lambda seen: 0.01 <= seen["lost"] < 0.2,
-            "Nearly everything": lambda seen: seen["lost"] >= 0.2,
-        },
+        within("lost", {0.01: "Nothing", 0.2: "A few points"}, "Nearly everything"),
     ),
     Lesson(
         *("mates", "Batch-mates", 6, "batch_lab"),
@@ -236,6 +288,7 @@ LESSONS: tuple[Lesson, ...] = (
             "That one": lambda seen: seen["reached"] == "cell",
             "Its column": lambda seen: seen["reached"] == "column",
             "Its row": lambda seen: seen["reached"] == "row",
+            "None": lambda seen: seen["reached"] == "none",
         },
     ),
     Lesson(
@@ -260,6 +313,9 @@ LESSONS: tuple[Lesson, ...] = (
             "All but no normalization": lambda seen: (
                 seen["survivors"] == {"batch", "layer", "weight"}
             ),
+            "Others": lambda seen: (
+                seen["survivors"] not in (set(), {"batch", "layer"}, {"batch", "layer", "weight"})
+            ),
         },
     ),
     Lesson(
@@ -271,6 +327,7 @@ LESSONS: tuple[Lesson, ...] = (
             "None": lambda seen: not seen["read"],
             "Batch and layer norm": lambda seen: seen["read"] == {"batch", "layer"},
             "All": lambda seen: len(seen["read"]) == 4,
+            "Others": lambda seen: 0 < len(seen["read"]) < 4 and seen["read"] != {"batch", "layer"},
         },
     ),
     Lesson(
@@ -281,7 +338,7 @@ LESSONS: tuple[Lesson, ...] = (
         {
             "Worse than without": lambda seen: seen["settled"] and seen["lead"] < 0,
             "Better all the same": lambda seen: seen["settled"] and seen["lead"] > 0,
-            "Three seeds cannot tell": lambda seen: not seen["settled"],
+            "These seeds cannot tell": lambda seen: not seen["settled"],
         },
     ),
     Lesson(

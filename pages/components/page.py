@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from html import escape
 from typing import Any, Literal, Protocol
 
@@ -28,10 +29,22 @@ from pages.components import (
     server,
     turns,
 )
+from pages.components.lesson_list import Options, options_of, which, within
 from pages.components.navigation import PAGES, ROOT, TRAINING, Page, address, link
 from pages.lab import words
 
-__all__ = ["PAGES", "ROOT", "TRAINING", "Page", "address", "link"]
+__all__ = [
+    "PAGES",
+    "ROOT",
+    "TRAINING",
+    "Options",
+    "Page",
+    "address",
+    "link",
+    "options_of",
+    "which",
+    "within",
+]
 MOST_METHODS = 4
 # The block on the home page. The browser would fetch a Material icon from another server.
 TAB_ICON = "🧊"
@@ -41,7 +54,8 @@ class Lesson(Protocol):
     """One lesson: a module of `pages.lessons`.
 
     A lesson that has something to show before TensorFlow is loaded sets WAITS = True and calls
-    `server.wait_for_tensorflow` itself.
+    `server.wait_for_tensorflow` itself. OPTIONS are the possible answers to its question, each with
+    whether it holds for what the lesson told `answer`.
     """
 
     @property
@@ -76,26 +90,29 @@ def show(name: str, lessons: Mapping[str, Lesson]) -> None:
 
 
 def _body(page: Page, lessons: Mapping[str, Lesson]) -> None:
-    asked = lesson_list.current(page.name)
-    st.session_state["_facts"] = {}
+    key = controls.get(page.controls[0]) if page.views else next(iter(lessons))
+    lesson = lessons[key]
+    question, options = lesson.QUESTION, getattr(lesson, "OPTIONS", {})
+    view = lesson_list.of_view(
+        *(page.name, key, question if isinstance(question, str) else question()),
+        options() if callable(options) else options,
+    )
+    asked = lesson_list.current(page.name) or classroom.asked(view)
+    st.session_state.update({"_facts": {}, "_view": view, "_asked": asked})
     # Together, so that a notice which goes moves nothing else to another place: a browser would
     # build the lesson's controls anew, under the hand of whoever drags one.
     with st.container(gap="xsmall"):
-        _head(page, choose=page.views and not asked)
+        _head(page, choose=page.views and not lesson_list.current(page.name), view=view)
         notices()
         if asked and classroom.holds_back(asked):
             classroom.show_question(asked)
             return
-        key = controls.get(page.controls[0]) if page.views else next(iter(lessons))
-        st.session_state["_lesson"] = (page.name, key)
-        lesson = lessons[key]
         with st.container(key="question", gap="xsmall"):
             if asked:
                 revealed = classroom.show_bar(asked)
                 verdict = lesson_list.show_bar(asked) if revealed is None else revealed[0]
             else:
-                question = lesson.QUESTION
-                st.markdown(f"**{question if isinstance(question, str) else question()}**")
+                st.markdown(f"**{view.question}**")
     if not getattr(lesson, "WAITS", False):
         server.wait_for_tensorflow()
     lesson.show()
@@ -143,7 +160,7 @@ def _frame(name: str) -> None:
             _navigation()
 
 
-def _head(page: Page, choose: bool) -> None:
+def _head(page: Page, choose: bool, view: lesson_list.Lesson | None = None) -> None:
     """The title, the choice of view, the way to the next one, the link to share."""
     lesson, presenting = lesson_list.current(page.name), controls.presenting()
     with st.container(
@@ -163,11 +180,11 @@ def _head(page: Page, choose: bool) -> None:
                 link("home", label="All lessons")
             elif presenting:
                 places = navigation.views()
-                view = controls.get(page.controls[0]) if page.views else ""
-                _moves(places, places.index(navigation.Place(page.name, view)), "view")
+                key = controls.get(page.controls[0]) if page.views else ""
+                _moves(places, places.index(navigation.Place(page.name, key)), "view")
             if presenting:
                 _way_out()
-            classroom.show_send(lesson)
+            classroom.show_buttons(lesson, view)
             _share()
 
 
@@ -202,27 +219,30 @@ def _way_out() -> None:
     )
 
 
-def answer(text: str, part: str = "", **facts: Any) -> bool:
+def answer(
+    text: str, part: str = "", table: Sequence[Mapping[str, str]] = (), **facts: Any
+) -> bool:
     """The answer, in words computed from what is on screen; returns whether it is shown.
 
-    A button stands there until it is asked for, once for each lesson in a session; where a lesson
-    has its bar, the button is there. part: which of several answers of one view it is. facts: what
-    the options of a lesson of `lesson_list` are judged by.
+    Options and a button stand there until it is asked for, once for each view in a session; where
+    the question has its bar above, they are there. part: which of several answers of one view it
+    is. table: rows of what the words name and the picture does not show. facts: what the options
+    are judged by; where one is None, they cannot be.
     """
-    st.session_state.setdefault("_facts", {}).update(facts)
-    view = st.session_state.get("_lesson", ("",))
-    lesson = lesson_list.current(view[0])
-    answered = st.session_state.setdefault("_answered", set())
-    this = (*view, part)
-    if lesson:
-        shown = lesson_list.is_revealed(lesson)
-    else:
-        shown = this in answered or controls.shows_answers()
-        if not shown:
-            show = {"on_click": answered.add, "args": (this,)}
-            st.button("Show the answer", icon=":material/key:", key=f"_answer_{part}", **show)
+    facts = {} if None in facts.values() else facts
+    st.session_state["_facts"].update(facts)
+    view, asked = st.session_state["_view"], st.session_state["_asked"]
+    if part:
+        view, asked = replace(view, name=f"{view.name}/{part}", options={}), None
+    shown = lesson_list.is_revealed(asked or view)
+    if not asked:
+        place = lesson_list.show_options(view if facts else replace(view, options={}))
+        if shown and facts and view.options:
+            lesson_list.show_verdict(view, place, facts)
     if shown:
         st.success(words.minus(text), icon=":material/check_circle:", title="What the picture says")
+        if table:
+            st.table(list(table), hide_index=True, border="horizontal")
     return shown
 
 

@@ -244,6 +244,19 @@ class Summary:
         """The mean of all values."""
         return float(self.mean.mean())
 
+    @property
+    def against_standard(self) -> str:
+        """What stands here against a mean of 0 and a deviation of 1: "kept", "nothing" where all is
+        0, else whether the deviation is "smaller" than 1 or not, "larger"."""
+        mean, std = round(abs(self.overall_mean), 2), round(self.overall_std, 2)
+        if not (mean or std):
+            return "nothing"
+        return "kept" if (mean, std) == (0, 1) else "smaller" if std < 1 else "larger"
+
+    def is_level(self, tolerance: float) -> bool:
+        """Whether all channels have one mean and one deviation, but for `tolerance`."""
+        return all(float(np.ptp(each)) < tolerance for each in (self.mean, self.std))
+
     @cached_property
     def overall_std(self) -> float:
         """The standard deviation of all values: that within the channels and between them."""

@@ -187,9 +187,14 @@ def before(new: np.ndarray, old: np.ndarray) -> np.ndarray:
     return was
 
 
+def counted(chosen: np.ndarray) -> tuple[int, ...]:
+    """Along each axis, in how many places the chosen numbers lie."""
+    return tuple(len(np.unique(axis)) for axis in np.nonzero(chosen))
+
+
 def extent(changed: np.ndarray) -> str:
     """What the changed numbers of a table are: one cell, in one row or column, all, some, none."""
-    rows, columns = (len(np.unique(axis)) for axis in np.nonzero(changed))
+    rows, columns = counted(changed)
     if rows <= 1 or columns <= 1:
         return {(0, 0): "none", (1, 1): "cell"}.get(
             (rows, columns), "column" if columns == 1 else "row"

@@ -59,6 +59,18 @@ class BackwardSteps:
             return "cell"
         return "row" if one_row else "column" if one_column else "all"
 
+    @property
+    def right(self) -> BackwardSteps:
+        """The same where no statistic is treated as a constant."""
+        of = self.forward
+        return backward_steps(of.method, of.x, self.dz, of.gamma, of.epsilon)
+
+    @property
+    def left(self) -> float:
+        """How much of the direct terms γ dz / r is left in dx, as a ratio of lengths (0..1)."""
+        whole = float(np.linalg.norm(self.direct))
+        return float(np.linalg.norm(self.dx)) / whole if whole else 0.0
+
     def reach(self, cell: tuple[int, ...]) -> float:
         """The largest term among those that share the cell's statistics; 1 where their x are all
         equal, and the terms grow without end as ε shrinks."""

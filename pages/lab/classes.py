@@ -59,9 +59,9 @@ def _key(*names: str) -> sa.PrimaryKeyConstraint:
 
 _classes = sa.Table("classes", tables, *_columns("code digest here", "began"), _key("code"))
 _questions = sa.Table(
-    "questions",
+    "class_questions",
     tables,
-    *_columns("code lesson options phase settled link", "number second_vote"),
+    *_columns("code lesson text options phase settled link", "number second_vote"),
     _key("code", "number"),
 )
 _votes = sa.Table(
@@ -194,14 +194,19 @@ class Classes:
         """Whether the key is that of this running class."""
         return self._store.attempt(lambda connection: self._holds(connection, code, key), False)
 
-    def ask(self, code: str, key: str, lesson: str, options: Sequence[str]) -> None:
+    def ask(self, code: str, key: str, lesson: str, text: str, options: Sequence[str]) -> None:
         """Ask the next question; one that is under way is over with that, and so is a place that
         the class was sent to: there may be the answer."""
 
         def write(connection: sa.Connection) -> None:
             last = self._question(connection, code)
             row = {"code": code, "number": last.number + 1 if last else 1, "lesson": lesson}
-            row |= {"options": json.dumps(list(options)), "phase": "asked", "second_vote": 0}
+            row |= {
+                "text": text,
+                "options": json.dumps(list(options)),
+                "phase": "asked",
+                "second_vote": 0,
+            }
             connection.execute(sa.insert(_questions).values(row | {"settled": "", "link": ""}))
             connection.execute(_sent(code, ""))
 
@@ -327,5 +332,5 @@ def _digest(key: str) -> str:
 
 def _as_question(row: sa.Row) -> Question:
     right = tuple(json.loads(row.settled)) if row.settled else None
-    about = (int(row.number), row.lesson, tuple(json.loads(row.options)), row.phase)
+    about = (int(row.number), row.lesson, row.text, tuple(json.loads(row.options)), row.phase)
     return Question(*about, right, row.link, bool(row.second_vote))

@@ -6,7 +6,7 @@ A loss is the mean cross-entropy per image, as on every axis of the lab.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -93,6 +93,16 @@ def survivors(runs: Mapping[str, Sequence[Run]]) -> set[str]:
         for name, seeds in runs.items()
         if seeds and all((run.test_accuracy or 0.0) >= GUESSING for run in seeds)
     }
+
+
+def facts(runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
+    """survivors: as `survivors`. best, worst: the one series with the highest and with the lowest
+    accuracy among these; "" where several are level, or fewer than two have one."""
+    alive = survivors(runs)
+    found = compare({name: seeds for name, seeds in runs.items() if name in alive})
+    ends = (found.best, found.worst) if found else ((), ())
+    best, worst = (one[0] if len(one) == 1 else "" for one in ends)
+    return {"survivors": alive, "best": best, "worst": worst}
 
 
 def learned(config: TrainConfig) -> int:

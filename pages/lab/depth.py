@@ -42,6 +42,11 @@ class Signal:
     gradients: tuple[float, ...]
 
     @property
+    def passed(self) -> float:
+        """The last layer's output over the first's."""
+        return self.outputs[-1] / self.outputs[0] if self.outputs[0] else 0.0
+
+    @property
     def per_layer(self) -> tuple[float, float]:
         """The factor from layer to layer, in the mean: of the outputs on their way up, and of the
         gradients on their way down."""
@@ -200,6 +205,14 @@ def deepest(scale: float) -> dict[str, int]:
 
 
 # ---- layer by layer --------------------------------------------------------------------------
+
+
+def small_gradients(norms: Sequence[float]) -> str:
+    """In which third of the layers the gradient of a kernel is smallest: "first", "middle" or
+    "last"; "none" where the largest is less than ten times the smallest."""
+    if max(norms) < 10 * min(norms):
+        return "none"
+    return ("first", "middle", "last")[3 * int(np.argmin(norms)) // len(norms)]
 
 
 def heat(recorded_rows: Mapping[str, Sequence[Any]], measure: str, layer: int) -> dict[str, list]:

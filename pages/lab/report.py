@@ -24,7 +24,7 @@ import numpy as np
 from normlib.config import TrainConfig
 from pages.lab import recorded as recordings
 from pages.lab.verdict import Verdict, verdict
-from pages.lab.words import minus, seconds, title
+from pages.lab.words import minus, percent, points, seconds, title
 
 COLUMNS = ("none", "batch", "weight", "layer", "tf_batch")
 METHODS = COLUMNS[:4]
@@ -267,6 +267,17 @@ def change(method: str) -> Verdict:
     """What the equations change of a method's test accuracy: as written minus as run."""
     written, run = (recorded(setting)["columns"][method] for setting in ("as-written", "as-run"))
     return accuracy_verdict(written, run)
+
+
+def change_row(method: str) -> dict[str, str]:
+    """A method's mean accuracy in both settings, what the equations change, in how many pairs."""
+    means = {
+        name: percent(mean_accuracy(column(recorded(setting), method)), 2)
+        for setting, name in SETTINGS.items()
+    }
+    found = change(method)
+    told = {"Change": points(found.mean), "Pairs": found.settled}
+    return {"Method": title(method)} | means | told
 
 
 class Race(NamedTuple):

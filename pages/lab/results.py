@@ -26,6 +26,16 @@ MOST_POINTS = 400  # a line on a screen shows no more
 Watched = Run | Snapshot
 
 
+def grade(run: Run) -> str | None:
+    """How much of the test a run reads: "diverged", "guessing", "some" (less than 80 %), "most"
+    (less than 95 %) or "nearly all"; None where it was stopped."""
+    right = run.test_accuracy
+    if right is None:
+        return "diverged" if run.status == "diverged" else None
+    bounds = {GUESSING: "guessing", 0.8: "some", 0.95: "most"}
+    return next((name for bound, name in bounds.items() if right < bound), "nearly all")
+
+
 # ---- curves ----------------------------------------------------------------------------------
 
 

@@ -264,6 +264,17 @@ class Usable:
         return int(np.sign(self.low - other.low)), int(np.sign(self.high - other.high))
 
 
+def moved_cliff(picture: Iterable[Row]) -> dict[str, Any]:
+    """How many methods are usable up to higher rates than no normalization, and of how many;
+    nothing without it, or without another."""
+    found = usable(picture)
+    plain = found.pop("none", None)
+    if plain is None or not found:
+        return {}
+    ends = [one.against(plain) for one in found.values()]
+    return {"higher": sum(end is not None and end[1] > 0 for end in ends), "others": len(ends)}
+
+
 def usable(picture: Iterable[Row]) -> dict[str, Usable]:
     """By method: the unbroken row of usable learning rates around its best one.
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 class Question:
     """A question as it was asked.
 
-    right: the options that held where it was revealed; None until then. link: that place.
+    lesson: its name. right: the options that held where it was revealed; None until then. link:
+    that place.
     voted_twice: whether there was a second vote.
     """
 
     number: int
     lesson: str
+    text: str
     options: tuple[str, ...]
     phase: str
     right: tuple[str, ...] | None

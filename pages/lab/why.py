@@ -341,6 +341,13 @@ def medians(found: Sequence[Probe], name: str) -> dict[str, list[float]]:
     return told
 
 
+def order(measure: str, depth: int) -> list[str]:
+    """The methods, the smoothest first: by the mean over the seeds of `medians`."""
+    found = [one for one in probes("roughness") if one.depth == depth]
+    values = medians(found, measure)
+    return sorted(values, key=lambda name: float(np.mean(values[name])))
+
+
 def accuracies(found: Sequence[Probe]) -> dict[str, list[float]]:
     """By curve: the test accuracy of each seed."""
     told: dict[str, list[float]] = {}

@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from pages.components.charts import Chart
     from pages.lessons.activation_statistics.charts import Seen
 
-QUESTION = "Which method gives each channel the same mean and deviation, which only on average?"
+QUESTION = "Which method gives each channel the same mean and the same standard deviation?"
+OPTIONS = {
+    "None": lambda seen: not seen["level"],
+    "Batch norm alone": lambda seen: seen["level"] == {"batch"},
+    "Batch and instance norm": lambda seen: seen["level"] == {"batch", "instance"},
+    "Others": lambda seen: (
+        seen["level"] and seen["level"] not in ({"batch"}, {"batch", "instance"})
+    ),
+}
 LEGEND = "thick and grey: before, thin and coloured: after normalization"
 LEVEL = 0.005  # what differs by less is written with the same two decimals
 
@@ -26,9 +34,9 @@ LEVEL = 0.005  # what differs by less is written with the same two decimals
 def show() -> None:
     origin, methods, epsilon, caption = activations.draw_controls()
     if methods:
-        chart, answer = look(origin, methods, epsilon)
+        chart, answer, level = look(origin, methods, epsilon)
         charts.show(chart, f"{caption} · {LEGEND}", "spread", main=True)
-        page.answer(answer)
+        page.answer(answer, level=level)
         show_every_channel(origin, methods, epsilon)
         activations.show_digits(origin)
         activations.show_code(methods)
@@ -49,9 +57,11 @@ def show_every_channel(origin: Origin, methods: tuple[str, ...], epsilon: float)
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
-def look(origin: Origin, methods: tuple[str, ...], epsilon: float) -> tuple[Chart, str]:
+def look(origin: Origin, methods: tuple[str, ...], epsilon: float) -> tuple[Chart, str, set[str]]:
+    """The picture, the words, and the methods whose channels are all alike."""
     seen = {method: activations.look(origin, method, epsilon) for method in methods}
-    return spread(seen, origin.unit), answer_to(seen, origin.unit)
+    level = {method for method, steps in seen.items() if steps["normalized"].is_level(LEVEL)}
+    return spread(seen, origin.unit), answer_to(seen, origin.unit), level
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

@@ -10,7 +10,10 @@ from pages.components.activations import Origin
 from pages.lab.words import in_sentence, listed, number, percent, rounded, title
 from pages.lessons.activation_statistics.channel_charts import variances
 
-QUESTION = "Epsilon keeps the division from 0 / 0. How large must it be to change the result?"
+QUESTION = "Epsilon decides the result where a variance is smaller. How many variances are?"
+OPTIONS = page.within(
+    "below", {1e-9: "None", 0.5: "Less than half", 1.0: "Half or more, not all"}, "All"
+)
 
 
 def show() -> None:
@@ -35,7 +38,8 @@ def show_variances(origin: Origin, methods: tuple[str, ...], epsilon: float, cap
     if found:
         more = "filled: variance above epsilon, hollow: below"
         charts.show(variances(found, epsilon), f"{caption} · {more}", "microscope", main=True)
-        page.answer("\n\n".join(answers))
+        every = np.concatenate([under for under, *_ in found.values()])
+        page.answer("\n\n".join(answers), below=float((every < epsilon).mean()))
     else:
         with page.picture():
             st.caption("Choose batch, layer, group, instance or RMS norm.")

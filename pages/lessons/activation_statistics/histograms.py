@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import streamlit as st
 
 from pages.components import activations, charts, page
 from pages.components.activations import Origin
-from pages.lab.words import count, number, percent, rounded, title
+from pages.lab.words import number, percent, rounded, title
 from pages.lessons.activation_statistics import silent_units
 from pages.lessons.activation_statistics.charts import histograms
 from pages.lessons.activation_statistics.table import show_table, table_of
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
     from pages.lab.activations import Summary
     from pages.lessons.activation_statistics.charts import Seen
 
-QUESTION = "Which methods give mean 0 and standard deviation 1, and is it still so after ReLU?"
+QUESTION = "Normalizing gives mean 0 and standard deviation 1. What is left of both after ReLU?"
+OPTIONS = {
+    "Both": lambda seen: seen["relu"] == "kept",
+    "A mean above 0, a deviation below 1": lambda seen: seen["relu"] == "smaller",
+    "A mean above 0, a deviation of 1 or more": lambda seen: seen["relu"] == "larger",
+    "Nothing: all is 0": lambda seen: seen["relu"] == "nothing",
+}
 TITLES = {
     "before": "Before normalization",
     "normalized": "After normalization",
@@ -55,8 +62,10 @@ def look(
         for method, steps in seen.items()
     }
     answer, table = answer_to(seen, silent, origin, epsilon), charts.arrow(table_of(seen))
-    asked = seen.get("batch")
-    facts = {"batch": origin.batch, "std": asked["normalized"].overall_std} if asked else {}
+    first = next((seen[method] for method in seen if method not in ("none", "weight")), None)
+    std = seen["batch"]["normalized"].overall_std if "batch" in seen else np.nan
+    facts: dict[str, Any] = {"batch": origin.batch, "std": std}
+    facts["relu"] = first["relu"].against_standard if first else None
     return chart, silent, answer, table, facts
 
 
@@ -110,15 +119,16 @@ def reasons(
         )
     if method == "batch" and origin.batch == 1:
         yield (
-            f"With one digit a channel's mean is that of {count(before.count, 'position')} of this "
-            "digit alone: batch norm does here what instance norm does."
+            "With one digit a channel's mean is that of this digit's positions alone: batch norm "
+            "does here what instance norm does."
         )
     if method not in ("none", "weight") and steps["normalized"].overall_std < 0.9:
         typical = typical_variance(before, per_channel=method == "batch")
         whose = "median channel's" if method == "batch" else "whole"
         if epsilon > 0.1 * typical > 0:
+            size = "more than" if epsilon > typical else "more than a tenth of"
             yield (
-                f"ε = {number(epsilon)} is {rounded(epsilon / typical, 2)} times the {whose} "
+                f"ε = {number(epsilon)} is {size} the {whose} "
                 f"variance, {rounded(typical, 2)}: the root is larger than the standard deviation, "
                 "and dividing by it leaves less than 1."
             )

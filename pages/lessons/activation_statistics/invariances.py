@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
     from pages.lab.invariances import Invariance
 
-QUESTION = "All weights three times as large, or one digit three times as bright: who notices?"
+QUESTION = "All weights become three times as large. With which methods does the output change?"
+OPTIONS = {
+    "With none": lambda seen: not seen["notices"],
+    "Without normalization only": lambda seen: seen["notices"] == {"none"} != seen["shown"],
+    "With all": lambda seen: seen["notices"] == seen["shown"],
+    "With others": lambda seen: seen["notices"] not in (set(), {"none"}, seen["shown"]),
+}
 EXACT = 1e-9  # in float64, a deviation below this is rounding
 IMAGES = 64
 LEGEND = (
@@ -43,7 +49,8 @@ def show() -> None:
             st.table(table_of(found), hide_index=True, alt="Which method notices which change")
         st.caption(LEGEND + broken_by_padding(found, padded))
         st.caption(minus(f"{caption} · {count(min(origin.batch, IMAGES), 'digit')}"))
-        page.answer(answer_to(found, epsilon))
+        notices = {method for method, cells in found.items() if not cells[0].holds}
+        page.answer(answer_to(found, epsilon), notices=notices, shown=set(found))
         source.show_source(invariances.table, label="The code that changed weights and data")
         activations.show_digits(origin)
         activations.show_code(methods)

@@ -11,11 +11,17 @@ from pages.components import charts, controls, number_table, page, server, sourc
 from pages.components.charts import Chart
 from pages.components.control_table import CONTROLS
 from pages.lab import backward, words
-from pages.lab.arithmetic import Steps, equal, normalization_steps
+from pages.lab.arithmetic import Steps, equal, extent, normalization_steps
 from pages.lessons.backward_pass import panels
 from pages.lessons.step_by_step import parts
 
 QUESTION = "A bias is added to one feature before the normalization. Which z does it move?"
+OPTIONS = {
+    "None": lambda seen: seen["moved"] == "none",
+    "Those of its feature": lambda seen: seen["moved"] in ("column", "cell"),
+    "Those of one example": lambda seen: seen["moved"] == "row",
+    "All, or some of each feature": lambda seen: seen["moved"] in ("all", "some"),
+}
 Z_ENDS = (-2.2, 2.2)  # of 4 numbers that are normalized together none is beyond 3 ** 0.5
 
 
@@ -43,7 +49,7 @@ def show() -> None:
     data, seed = server.data(), controls.get("seed")
     with turns.let_others():
         norms = bias_norms(seed, data.checksum, data)
-    page.answer(answer(before, after, bias, own, norms))
+    page.answer(answer(before, after, bias, own, norms), moved=extent(~equal(after.z, before.z)))
     charts.show(
         charts.bars(
             [{"method": one, "value": value} for one, value in norms.items()],
@@ -69,6 +75,7 @@ def bias_chart(before: Steps, after: Steps, bias: float, own: int) -> Chart:
         panels.moved("z (circle: before)", before.z, after.z, own, Z_ENDS),
     )
     listed = {"x": before.x, "x with the bias": after.x, "z": before.z, "z with the bias": after.z}
+    listed["change of z"] = after.z - before.z
     places = dict(zip(("example", "feature"), np.indices(same.shape) + 1, strict=True))
     table = {title: values.ravel().tolist() for title, values in (places | listed).items()}
     told = f"With the bias {same.sum()} of {same.size} z are what they were without."

@@ -19,6 +19,14 @@ METHODS = ("batch", "layer", "group", "instance", "rms", "weight")
 SHAPE, KERNEL_SHAPE = (3, 2, 2, 4), (3, 3, 2, 4)
 GROUPS = 2
 NAMES = {"x": "x", "gamma": "γ", "beta": "β", "v": "v", "g": "g"}
+OPTIONS = {
+    "None": lambda seen: not seen["wrong"],
+    "That of x or v alone": lambda seen: len(seen["wrong"]) == 1 and seen["wrong"] <= {"x", "v"},
+    "That of γ, β or g alone": lambda seen: (
+        len(seen["wrong"]) == 1 and not seen["wrong"] <= {"x", "v"}
+    ),
+    "More than one": lambda seen: len(seen["wrong"]) > 1,
+}
 _AS_PICTURE = "<style>.st-key-picture table { height: 340px; font-size: 1.3rem; }</style>"
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from pages.lab.queue import Experiment
 
-QUESTION = "How far does a step move the kernel: with which method most, and less and less?"
+QUESTION = "How far does a step move the kernel: late in training, with which method most?"
+OPTIONS = page.which("most", *controls.FOUR_METHODS)
 ENDS = (1e-5, 0.3)  # of the axis; what lies beyond is drawn at its end
 
 
@@ -63,9 +64,21 @@ def draw(found: Mapping[str, Experiment], stage: str, wanted: Mapping[str, Train
     for method, one in found.items():
         if one.run is not None and one.run.message:
             st.caption(f"{words.title(method)}: {one.run.message}")
-    moved = {method: own["update"].tolist() for method, own in whole(table).groupby("method")}
+    moved: dict[str, list[float]] = {
+        str(method): own["update"].tolist() for method, own in whole(table).groupby("method")
+    }
     if len(moved) > 1 and not any(one.status in trainings.LIVE for one in found.values()):
-        page.answer(answer({method: moved[method] for method in found if method in moved}, kernel))
+        late = {method: backward.late_median(moved[method]) for method in found if method in moved}
+        medians = [
+            {
+                "Method": words.title(method),
+                "Median of the second half": words.rounded(median, 3),
+                "Less than at the start": "yes" if backward.has_shrunk(moved[method]) else "no",
+            }
+            for method, median in late.items()
+        ]
+        most = max(late, key=late.__getitem__)
+        page.answer(answer(moved, late, kernel), table=medians, most=most)
 
 
 def whole(table: pd.DataFrame) -> pd.DataFrame:
@@ -90,11 +103,11 @@ def chart(table: pd.DataFrame, steps: int) -> Chart:
     return charts.tall(replace(curves, table=table))
 
 
-def answer(moved: Mapping[str, Sequence[float]], kernel: str) -> str:
-    late = {method: backward.late_median(values) for method, values in moved.items()}
+def answer(moved: Mapping[str, Sequence[float]], late: Mapping[str, float], kernel: str) -> str:
+    """moved: the relative updates of each method; late: their medians in the second half."""
     high, low = max(late, key=late.__getitem__), min(late, key=late.__getitem__)
     times = f", {words.rounded(late[high] / late[low], 2)} times less" if late[low] else ""
-    shrunk = [words.in_sentence(one) for one in moved if backward.has_shrunk(moved[one])]
+    shrunk = [words.in_sentence(one) for one in late if backward.has_shrunk(moved[one])]
     return (
         f"In the second half a step moves the {kernel} most with {words.in_sentence(high)} (median "
         f"{words.rounded(late[high], 3)} of its length) and least with {words.in_sentence(low)} "

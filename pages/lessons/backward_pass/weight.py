@@ -13,7 +13,12 @@ from pages.lab import backward, words
 from pages.lab.backward import DECAY, Walk
 from pages.lessons.backward_pass import panels
 
-QUESTION = "Gradient descent takes step after step on v. Does ‖v‖ shrink, stay or grow?"
+QUESTION = "Plain gradient descent takes step after step on v. Does ‖v‖ shrink, stay or grow?"
+OPTIONS = {
+    "It shrinks in some steps": lambda seen: seen["shrank"] > 0,
+    "It stays as it is": lambda seen: not seen["shrank"] and seen["grown"] < 1e-6,
+    "It only grows": lambda seen: not seen["shrank"] and seen["grown"] >= 1e-6,
+}
 STEPS = 200
 RULES = {"sgd": "Plain SGD", "decay": f"Weight decay {DECAY}", "adam": "Adam"}
 FRAME, NORMS = 2.0, (0.8, 8.0)  # what the axes show, at every rate of the slider
@@ -41,7 +46,8 @@ def show() -> None:
         main=True,
         widths=[1, 1.7],
     )
-    page.answer(answer(walks, rate))
+    sgd = walks[RULES["sgd"]]
+    page.answer(answer(walks, rate), shrank=int(sgd.shrank[0]), grown=float(sgd.norms[-1, 0]) - 1)
     from normlib import gradients
 
     source.show_source(
@@ -76,9 +82,9 @@ def chart(walks: Mapping[str, Walk]) -> Chart:
 
 def answer(walks: Mapping[str, Walk], rate: float) -> str:
     sgd, decay, adam = walks.values()
-    grown = words.rounded(float(sgd.norms[-1, 0]) - 1, 3)
+    grown = words.rounded(float(sgd.norms[-1, 0]), 6)
     return (
-        f"After {STEPS} steps of plain SGD at rate {words.number(rate)} ‖v‖ has grown from 1 by "
+        f"After {STEPS} steps of plain SGD at rate {words.number(rate)} ‖v‖ has gone from 1 to "
         f"{grown} and shrank in {sgd.shrank[0]}: dv is at a right angle to v (cosine at most "
         f"{words.rounded(np.abs(sgd.cosines).max(), 1)}), so the new v is the longest side of a "
         f"triangle. With weight decay {DECAY} it shrank in {decay.shrank[0]} steps, with Adam in "

@@ -13,7 +13,7 @@ from pages.components import charts, controls, live_sweep, page, server, source,
 from pages.lab import recorded, studies, words
 from pages.lab.studies import Study
 from pages.lessons.batch_size_lab import common
-from pages.lessons.batch_size_lab.inference_parts import answer, arrival, recalibration
+from pages.lessons.batch_size_lab.inference_parts import answer, arrival, recalibration, table
 
 if TYPE_CHECKING:
     from normlib.mnist import Dataset
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 WAITS = True
 QUESTION = (
-    "At test time, whose mean and variance should batch norm use: the batch's own or the moving "
-    "ones?"
+    "A trained batch norm reads one image alone, with that image's own mean. How much is lost?"
 )
+OPTIONS = page.options_of("inference")
 ALONG = {"test": "Test batch size", "momentum": "Momentum", "batch": "Training batch size"}
 KINDS = {"moving": "Moving statistics", "own": "Own statistics", "recomputed": "Recalibrated"}
 
@@ -112,7 +112,8 @@ def _picture(which: str, along: str, found: Sequence[Study], shown: Study) -> No
         main=True,
     )
     lost = shown.moving - shown.own[1]
-    page.answer(answer(along, found, shown, recalibrated), lost=lost)
+    rows = table(along, found, shown)
+    page.answer(answer(along, found, shown, recalibrated), table=rows, lost=lost)
     if recalibrated:
         st.caption(recalibration(shown))
 

@@ -25,10 +25,7 @@ ONE_IMAGE = {
 
 
 def arrival(chosen: float, steps: int) -> Chart:
-    """How much of a moving average is not its start value any more, after each step.
-
-    The chosen momentum in batch norm's colour, a few others beside it in grey.
-    """
+    """How much of a moving average is not its start value any more, after each step."""
     import pandas as pd
 
     momenta = sorted({*MOMENTA, chosen})
@@ -89,6 +86,18 @@ def answer(along: str, found: Sequence[Study], shown: Study, recalibrated: bool)
             f"{after:.2f}%, {words.points(after - before)}, without one training step."
         )
     return text
+
+
+def table(along: str, found: Sequence[Study], shown: Study) -> list[dict[str, str]]:
+    """The accuracies of each training in the picture, and how far its statistics are off."""
+    return [
+        {"Momentum": f"{one.config.momentum:g}", "Training batch": f"{one.config.batch_size}"}
+        | {"Moving": words.percent(one.moving, 2), "Own": words.percent(one.own_as_trained, 2)}
+        | {"Moving − own": words.points(100 * (one.moving - one.own_as_trained), 1)}
+        | {"Recalibrated": words.points(100 * (one.recomputed - one.moving))}
+        | {"Variance off by": f"× {one.off['variance']:.2f}"}
+        for one in (found if along != "test" else [shown])
+    ]
 
 
 def _by_test_batch(found: Sequence[Study], study: Study) -> str:

@@ -22,6 +22,7 @@ WAITS = True
 QUESTION = (
     "One test digit, 200 batches: for which methods does its answer depend on its batch-mates?"
 )
+OPTIONS = page.options_of("mates")
 DIGITS_SHOWN = 16
 
 

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 WAITS = True
 QUESTION = "Which learning rates can each method use: does normalization move the cliff?"
+OPTIONS = {
+    "Every normalization, to higher rates": lambda seen: seen["higher"] == seen["others"] > 0,
+    "Some, to higher rates": lambda seen: 0 < seen["higher"] < seen["others"],
+    "None, to higher rates": lambda seen: seen["higher"] == 0,
+}
 
 
 def show() -> None:
@@ -52,7 +57,7 @@ def _draw(plan: Sweep, outcomes: Outcomes, images: int, told: str) -> None:
         main=True,
     )
     if live_sweep.complete(plan, picture):
-        page.answer(text)
+        page.answer(text, **sweeps.moved_cliff(picture))
 
 
 def cliff(plan: Sweep, picture: list[Row], summary: str) -> Chart:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import streamlit as st
 
 from pages.components import charts, controls, live_sweep, page, server
 from pages.lab import sweeps, words
-from pages.lab.sweeps import Outcomes, Sweep
+from pages.lab.sweeps import Outcomes, Row, Sweep
 from pages.lessons.batch_size_lab import common
 from pages.lessons.batch_size_lab.sweep_answer import answer, held_equal, numbers_per_mean
 
 WAITS = True
-QUESTION = "As the batch shrinks from 256 images to 2: which method does better, and which worse?"
+QUESTION = "As the batch shrinks, to 2 images in the end: which methods do better?"
+OPTIONS = {
+    "All": lambda seen: seen["better"] == seen["shown"],
+    "All but batch norm": lambda seen: (
+        seen["better"] == seen["shown"] - {"batch"} and seen["better"] not in (set(), seen["shown"])
+    ),
+    "None": lambda seen: not seen["better"],
+    "Others": lambda seen: seen["better"] not in (set(), seen["shown"], seen["shown"] - {"batch"}),
+}
 ERRORS = (0.03, 1.0)  # the axis, whatever is drawn
 
 
@@ -79,9 +88,22 @@ def _draw(plan: Sweep, outcomes: Outcomes, images: int, told: str) -> None:
         main=True,
     )
     if live_sweep.complete(plan, picture):
-        page.answer(answer(plan, picture, outcomes))
+        changes = sweeps.changes(plan, picture)
+        better = {method for method, change in changes.items() if change > 0}
+        shown = set(changes) or None
+        table = [row(method, plan, picture) for method in changes]
+        page.answer(answer(plan, picture, outcomes), table=table, better=better, shown=shown)
     if "batch" in plan.methods:
         st.caption(numbers_per_mean(plan))
+
+
+def row(method: str, plan: Sweep, picture: Sequence[Row]) -> dict[str, str]:
+    """A method's accuracy at the largest and at the smallest batch, and the change."""
+    ends = (max(plan.values), min(plan.values))
+    right = {one.value: one.mean for one in picture if one.method == method}
+    cells = {f"Accuracy at {size:g}": words.percent(right[size]) for size in ends}
+    change = sweeps.changes(plan, picture)[method]
+    return {"Method": words.title(method)} | cells | {"Change": words.points(100 * change, 1)}
 
 
 def _beside_the_paper(plan: Sweep, images: int) -> None:

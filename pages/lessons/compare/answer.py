@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import streamlit as st
 
@@ -24,7 +23,7 @@ def tell(ended: Ended, series: Mapping[str, Sequence[TrainConfig]]) -> None:
     if len(ended) < 2:
         told += " Press **Train all** for the rest." if len(series) > 1 else " Choose another."
     whole = all(len(ended.get(name, ())) == len(seeds) for name, seeds in series.items())
-    facts: dict[str, Any] = {"survivors": comparison.survivors(ended)} if whole else {}
+    facts = comparison.facts(ended) if whole else {}
     if page.answer(told, **facts):
         differences.show(ended)
     losses = comparison.epoch_losses(ended)

@@ -7,11 +7,12 @@ from dataclasses import replace
 from streamlit.delta_generator import DeltaGenerator
 
 from normlib.config import CHOICES, TrainConfig
-from pages.components import controls
+from pages.components import controls, page
 from pages.lab import comparison, sweeps, words
 from pages.lessons.compare import side_by_side
 
-QUESTION = "Same start, same batches: which loss falls fastest, which method ends most accurate?"
+QUESTION = "Same start, same batches: which method ends most accurate?"
+OPTIONS = page.which("best", *controls.FOUR_METHODS, other="Another, or several level")
 WAITS = True  # controls first
 OFFERED = tuple(method for method in CHOICES["normalization"] if method != "tf_batch")
 

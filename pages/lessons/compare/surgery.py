@@ -6,11 +6,14 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from normlib.config import TrainConfig
-from pages.components import controls
+from pages.components import controls, page
 from pages.lab import run_names, words
 from pages.lessons.compare import side_by_side
 
-QUESTION = "Take one piece out of a normalization at a time: which does the training miss most?"
+QUESTION = "One piece of a normalization is taken out or changed: with which is it least accurate?"
+OPTIONS = page.which(
+    "worst", *(run_names.SURGERY[cut] for cut in ("center", "scale", "fixed")), other="Another"
+)
 WAITS = True  # controls first
 OPERABLE = ("batch", "layer", "group", "instance")
 

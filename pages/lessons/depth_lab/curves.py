@@ -5,16 +5,25 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.components import charts, controls, page
-from pages.lab import words
+from pages.lab import comparison, words
 from pages.lab.experiment import LIVE
 from pages.lessons.compare import curves
 from pages.lessons.compare.answer import verdict
 from pages.lessons.depth_lab import common
 
+OPTIONS = {
+    "None": lambda seen: not seen["learned"],
+    "Batch and layer norm only": lambda seen: (
+        seen["learned"] == {"batch", "layer"} != seen["shown"]
+    ),
+    "All": lambda seen: seen["learned"] == seen["shown"],
+    "Others": lambda seen: seen["learned"] not in (set(), {"batch", "layer"}, seen["shown"]),
+}
+
 
 def QUESTION() -> str:
     layers = words.count(controls.get("depth"), "layer")
-    return f"{layers}, the same start and the same batches: with which method does the loss fall?"
+    return f"{layers}, the same start and the same batches: which networks learn?"
 
 
 def show() -> None:
@@ -42,4 +51,4 @@ def show() -> None:
             if one.run is not None and one.status not in LIVE
         }
         if len(ended) == len(found):
-            page.answer(verdict(ended))
+            page.answer(verdict(ended), learned=comparison.survivors(ended), shown=set(ended))

@@ -16,7 +16,13 @@ from pages.lessons.depth_lab import common
 if TYPE_CHECKING:
     import altair as alt
 
-QUESTION = "While it trains: which layers learn, and which are silent?"
+QUESTION = "At the end of a training: which layers get the smallest gradients?"
+OPTIONS = {
+    "The first": lambda seen: seen["small"] == "first",
+    "Those in the middle": lambda seen: seen["small"] == "middle",
+    "The last": lambda seen: seen["small"] == "last",
+    "None: all within ten times": lambda seen: seen["small"] == "none",
+}
 # Measure -> its words, and the values that are drawn palest and darkest.
 MEASURES = {
     "spread": ("root mean square of a layer's output", 1e-3, 10.0),
@@ -73,7 +79,8 @@ def show() -> None:
 
         trainings.follow([one], draw, "layers_live")
         if one.run is not None and one.status not in LIVE and one.run.recorded.get("step"):
-            page.answer(answer(one.run.recorded))
+            small = depth.small_gradients(one.run.recorded["gradient_norms"][-1][:-1])
+            page.answer(answer(one.run.recorded), small=small)
 
 
 def chart(rows: dict[str, list], measure: str) -> Chart:

@@ -17,13 +17,18 @@ from pages.lab.depth import Signal
 if TYPE_CHECKING:
     import pandas as pd
 
+OPTIONS = page.within(
+    "passed",
+    {0.1: "It vanishes: less than a tenth", 10: "It keeps its size"},
+    "It explodes: ten times or more",
+)
 ENDS = (1e-9, 1e3)  # of both axes, at any depth and any start scale
 THEORY = "Theory, no normalization"
 
 
 def QUESTION() -> str:
     layers = words.count(controls.get("depth"), "layer")
-    return f"{layers}, no training yet: what is left of the activations, and of their gradients?"
+    return f"{layers}, no training yet: what becomes of the signal without normalization?"
 
 
 @st.cache_resource(max_entries=512, show_spinner=False)
@@ -62,7 +67,8 @@ def show() -> None:
             "signal",
             main=True,
         )
-        page.answer(answer(found, config))
+        passed = found["none"].passed if "none" in found else None
+        page.answer(answer(found, config), table=table(found, config), passed=passed)
     from normlib.deep import DeepMLP
 
     source.show_source(
@@ -100,6 +106,19 @@ def chart(found: Mapping[str, Signal], config: TrainConfig) -> Chart:
     table = tables[0].merge(tables[1], on=["method", "layer"])
     summary = f"Layers 1 to {config.depth}: {words.listed(map(words.title, spread))}."
     return charts.tall(Chart(tuple(panels), summary, table))
+
+
+def table(found: Mapping[str, Signal], config: TrainConfig) -> list[dict[str, str]]:
+    """The factor from layer to layer, of each method and in theory."""
+    factors = {METHODS[name].title: one.per_layer for name, one in found.items()}
+    if config.residual == "none" and "none" in found:
+        factors[THEORY] = (depth.factor(config),) * 2
+    return [
+        {"Per layer": name, "Activations": f"× {words.rounded(up, 3)}"}
+        | {"Gradients, on the way back": f"× {words.rounded(down, 3)}"}
+        | {f"Activations, layer 1 to {config.depth}": words.rounded(up ** (config.depth - 1), 2)}
+        for name, (up, down) in factors.items()
+    ]
 
 
 def answer(found: Mapping[str, Signal], config: TrainConfig) -> str:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from pages.lab.depth import Cell
 
 WAITS = True  # nothing here needs TensorFlow
-QUESTION = "How deep may a network be, and how large its first weights, so that it learns?"
+QUESTION = "So deep, with so large a start, each method at its best rate: which networks learn?"
+OPTIONS = page.options_of("depth")
 
 
 def show() -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from pages.components import charts, controls, page
 from pages.lab import report
 from pages.lab.report import LEVELS, Column
 from pages.lab.verdict import CONFIDENCE
-from pages.lab.words import in_sentence, listed, percent, points, title
+from pages.lab.words import in_sentence, listed, minus, percent, points, title
 
 QUESTION = "Batch norm or layer norm: which one learns faster on this small convolutional network?"
+OPTIONS = {
+    "Batch norm, in every pair": lambda seen: seen["settled"] and seen["lead"] < 0,
+    "Layer norm, in every pair": lambda seen: seen["settled"] and seen["lead"] > 0,
+    "These seeds cannot tell": lambda seen: not seen["settled"],
+}
 METHODS = ("none", "batch", "layer")
 
 
@@ -31,8 +38,15 @@ def show() -> None:
     columns = {method: report.column(recorded, method) for method in METHODS}
     none, batch, layer = columns.values()
     sentences = [speed(batch, layer, LEVELS[-1]), accuracy(batch, layer), cost(batch, layer, none)]
-    page.answer("\n".join(f"- {sentence}" for sentence in sentences))
-    st.table(charts.frame(list(map(row, columns.values()))), border="horizontal", hide_index=True)
+    told = "\n".join(f"- {sentence}" for sentence in sentences)
+    race = report.race(batch, layer, LEVELS[-1]).verdict
+    page.answer(
+        *(told, "", differences(batch, layer, recorded["seeds"])),
+        settled=bool(race and race.differs),
+        lead=race.mean if race else 0.0,
+    )
+    rows = [row(column, none) for column in columns.values()]
+    st.table(charts.frame(rows), border="horizontal", hide_index=True)
     st.caption(
         "Recorded. Steps and accuracy are means over the seeds. A step's time is that of the "
         f"fastest fifty in a row, trained alone ({recorded['machine'].rpartition(', ')[0]}). A "
@@ -47,13 +61,27 @@ def show() -> None:
     )
 
 
-def row(column: Column) -> dict[str, str]:
+def row(column: Column, without: Column) -> dict[str, str]:
+    """One method; `without`: the column without normalization."""
     cells = {"Method": title(column["method"])}
     for level in LEVELS:
         mean = report.mean_steps(column, level)
         cells[f"Steps to {level:.0%}"] = "never" if mean is None else f"{mean:,.0f}"
     cells["Test accuracy"] = percent(report.mean_accuracy(column), 2)
-    return cells | {"Per step": f"{column['milliseconds_per_step']:.1f} ms"}
+    cost = column["milliseconds_per_step"]
+    times = cost / without["milliseconds_per_step"]
+    return cells | {"Per step": f"{cost:.1f} ms", "Times none": f"{times:.1f}"}
+
+
+def differences(one: Column, other: Column, seeds: Sequence[int]) -> list[dict[str, str]]:
+    """The first method's accuracy minus the other's, in points: by seed, the mean, its interval."""
+    found = report.accuracy_verdict(one, other)
+    by_seed = zip(seeds, found.differences, strict=True)
+    cells = {f"Seed {seed}": f"{value:+.2f}" for seed, value in by_seed}
+    cells |= {"Mean": f"{found.mean:+.2f}", f"{CONFIDENCE:.0%} interval, from": f"{found.low:+.2f}"}
+    names = f"{title(one['method'])} minus {in_sentence(other['method'])}, points"
+    told = {"": names} | cells | {"to": f"{found.high:+.2f}"}
+    return [{name: minus(cell) for name, cell in told.items()}]
 
 
 def speed(one: Column, other: Column, level: float) -> str:

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 QUESTION = (
     "Own ops and the library's, same formula, same numbers: do they differ by more than rounding?"
 )
+OPTIONS = {
+    "Rounding only, the own ops more exact": lambda seen: seen["rounding"] and seen["lead"] > 0,
+    "Rounding only, the library as exact or more": lambda seen: (
+        seen["rounding"] and seen["lead"] <= 0
+    ),
+    "By more than rounding": lambda seen: not seen["rounding"],
+}
 LOWEST, HIGHEST = 1e-10, {False: 1.0, True: 1e5}  # of the axis, by whether defaults are left alone
 SETTINGS = ("numbers", "batch", "eps", "seed")
 _ONE_AT_A_TIME = threading.Lock()  # a comparison takes hundreds of megabytes for a moment
@@ -42,7 +49,13 @@ def show() -> None:
         key="library_dots",
         main=True,
     )
-    page.answer(answer(library.found(pairs, quantity), quantity))
+    found = library.found(pairs, quantity)
+    page.answer(
+        answer(found, quantity),
+        table=[sides(found)],
+        rounding=found.difference <= found.rounding,
+        lead=2 * found.closer + found.level - found.count,
+    )
     with page.more_settings():
         page.control_grid(SETTINGS)
     with st.expander("Every quantity, and milliseconds", icon=":material/table:"):
@@ -66,6 +79,13 @@ def compare(
     images = server.data().train_images if numbers == "digits" else None
     with _ONE_AT_A_TIME:
         return library.compare(images, batch, seed, epsilon=epsilon, library_defaults=defaults)
+
+
+def sides(found: library.Found) -> dict[str, str]:
+    """The pair that differs most: by how much, and how far each side is from float64."""
+    names = ("Differs by", "Own ops from float64", "Library from float64", "Both: rounding at most")
+    values = (found.difference, found.own_error, found.library_error, found.rounding)
+    return {"": found.widest} | dict(zip(names, (rounded(one, 2) for one in values), strict=True))
 
 
 def answer(found: library.Found, quantity: str) -> str:
@@ -115,6 +135,7 @@ def in_training() -> None:
         charts.show(charts.curves(differences, *axes, log=True), caption, "library_difference")
     own, of_library = (report.column(recorded, method) for method in ("batch", "tf_batch"))
     first = abs(own["first_losses"][0] - of_library["first_losses"][0])
+    ends = {"at step 1": rounded(first, 2), "at most": rounded(max(largest), 2)}
     found = report.accuracy_verdict(own, of_library)
     page.answer(
         f"From the same weights and batches the losses differ by {rounded(first, 2)} at step 1 and "
@@ -122,4 +143,5 @@ def in_training() -> None:
         "each step hands on to the next. The test accuracies end "
         f"{points(found.mean)} apart on average, {found.settled}.",
         part="training",
+        table=[{"": "Difference of the losses"} | ends],
     )

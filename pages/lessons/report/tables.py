@@ -11,11 +11,13 @@ import streamlit as st
 from pages.components import charts, controls, downloads, page, server, trainings
 from pages.lab import report
 from pages.lab.queue import Experiment
+from pages.lab.verdict import Verdict
 from pages.lab.words import in_sentence, listed, points, rounded, title
 
 QUESTION = (
     "Which method's accuracy changes most when the report's equations are followed to the letter?"
 )
+OPTIONS = page.which("most", *report.METHODS, other="None")
 WAITS = True  # the tables are there before TensorFlow is
 
 SEED = 0  # of this machine's own trainings
@@ -35,7 +37,9 @@ def show() -> None:
         key="accuracy_dots",
         main=True,
     )
-    page.answer(answer())
+    changes = {method: report.change(method) for method in report.METHODS}
+    most = max(changes, key=lambda method: abs(changes[method].mean))
+    page.answer(answer(changes, most), table=list(map(report.change_row, changes)), most=most)
     place = st.empty()
     if not server.warm_up().tensorflow_is_here():
         with place.container():
@@ -126,10 +130,8 @@ def same_words(setting: str, found: Mapping[str, Experiment]) -> str:
     return f"{who} differ from those of the recorded seed {SEED} by at most {rounded(off, 2)}."
 
 
-def answer() -> str:
+def answer(changes: Mapping[str, Verdict], most: str) -> str:
     """What following the equations changes, seed by seed, from both recorded settings."""
-    changes = {method: report.change(method) for method in report.METHODS}
-    most = max(changes, key=lambda method: abs(changes[method].mean))
     others = [
         f"{in_sentence(method)} {points(one.mean)} ({one.settled})"
         for method, one in changes.items()

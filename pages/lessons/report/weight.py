@@ -14,10 +14,14 @@ from pages.lab.latex import FORMULAS
 from pages.lab.verdict import Verdict
 from pages.lab.words import minus, percent, points
 
+OPTIONS = page.options_of("filters")
+
 
 def QUESTION() -> str:
     weight, none = (percent(report.PUBLISHED[name].accuracy, 2) for name in ("weight", "none"))
-    return f"Weight norm came last in the report: {weight}, below none at all ({none}). Why?"
+    return (
+        f"Weight norm came last in the report: {weight}, below none at all ({none}). Whose fault?"
+    )
 
 
 def show() -> None:
@@ -40,12 +44,13 @@ def show() -> None:
         y_range=(report.SHOWN_FROM, 1.0),
     )
     counted = f"Thirty 5 by 5 filters, {report.distinct(kernel)} of them different."
+    weights = f"{kernel.size} weights"
     panels = (image_grids.filters(kernel, limit), *chart.panels)
     ends = dict.fromkeys(minus(f"{value:.4f}") for value in (kernel.min(), kernel.max()))
     charts.show(
         charts.Chart(panels, f"{counted} {chart.summary}", chart.table),
         f"{report.caption(recorded, 'bands: the seeds')}. Left: weight norm's thirty filters after "
-        f"training with seed {recorded['seeds'][0]}, weights {' to '.join(ends)}.",
+        f"training with seed {recorded['seeds'][0]}, {weights}, {' to '.join(ends)}.",
         key="weight_story",
         main=True,
         widths=(2, 3),
@@ -90,7 +95,7 @@ def answer(kernels: Mapping[str, np.ndarray]) -> str:
     still = "still" if report.moved(constant) < 1e-4 else "no longer"
     return (
         f"As the report ran it, the convolution has {different(constant)}: every weight is {still} "
-        f"1/√{constant.size} = {constant.size**-0.5:.4f}, because v and g were constants and only "
+        f"1/√{constant.size}, because v and g were constants and only "
         f"the biases and the two layers after it were trained. They reach {with_constant}. With v "
         f"and g trained it has {different(trained)} and {with_trained}, against {none} with no "
         f"normalization: {points(lead().mean)}, {lead().settled}."

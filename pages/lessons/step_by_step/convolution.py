@@ -19,6 +19,16 @@ QUESTION = "Examples, positions, channels: which numbers of a convolution are av
 METHODS = ("batch", "layer", "group", "instance", "rms")
 GROUPS = 2
 EXAMPLES, HEIGHT, WIDTH, CHANNELS = SHAPE = (3, 2, 2, 4)
+OPTIONS = {
+    "A channel of all examples": lambda seen: seen["examples"] > 1,
+    "A channel of one example": lambda seen: seen["examples"] == 1 and seen["channels"] == 1,
+    "Some channels of one example": lambda seen: (
+        seen["examples"] == 1 and 1 < seen["channels"] < CHANNELS
+    ),
+    "All channels of one example": lambda seen: (
+        seen["examples"] == 1 and seen["channels"] == CHANNELS
+    ),
+}
 Cell = tuple[int, int, int, int]
 
 
@@ -46,21 +56,17 @@ def show() -> None:
             main=True,
             on_select=number_table.take_click,
         )
-    page.answer(answer(steps, cell))
+    examples, *_, channels = arithmetic.counted(steps.shares(cell))
+    page.answer(answer(steps, cell), examples=examples, channels=channels)
     parts.show_arithmetic(arithmetic.written_out(steps, cell))
     st.markdown("**All methods on these numbers**")
-    st.table(
-        [
-            {
-                "Method": words.title(one),
-                "Averages": averaged(one),
-                "Numbers in one set": x.size // found.sets,
-                "Sets": found.sets,
-            }
-            for one, found in every.items()
-        ],
-        hide_index=True,
-    )
+    sets = {
+        words.title(one): (averaged(one), x.size // found.sets, found.sets)
+        for one, found in every.items()
+    }
+    columns = ("Method", "Averages", "Numbers in one set", "Sets")
+    rows = [dict(zip(columns, (name, *of), strict=True)) for name, of in sets.items()]
+    st.table(rows, hide_index=True)
     parts.show_code(method, averaged(method))
 
 

@@ -14,9 +14,12 @@ from pages.lessons.step_by_step import parts, presets, weight
 NEXT = np.array([[9, -2, 0], [3, 4, 6], [1, 8, 10], [7, 2, 4]], float)
 
 
+OPTIONS = page.options_of("undo")
+
+
 def QUESTION() -> str:
     if controls.get("method") == "weight":
-        return weight.QUESTION
+        return "Weight norm divides each v by its length. Can some g give v back?"
     if controls.get("method") == "rms":
         return "RMS norm divides by √(mean x² + ε). Can γ give it back, in the next batch too?"
     return "Normalizing removes mean and variance. Can γ and β restore both, in the next batch too?"

@@ -15,9 +15,8 @@ from pages.lessons.step_by_step import parts, presets
 if TYPE_CHECKING:
     import altair as alt
 
-QUESTION = (
-    "ReLU sets negative numbers to 0. How many does it cut before normalizing, how many after?"
-)
+QUESTION = "ReLU sets negative numbers to 0. How much of the normalized table does it cut?"
+OPTIONS = page.options_of("relu")
 AXIS = (-9.0, 12.0)  # the sliders leave no z outside; an x outside stands at the end, in figures
 
 

@@ -13,13 +13,13 @@ from pages.lab import arithmetic, words
 from pages.lab.arithmetic import Steps
 from pages.lessons.step_by_step import parts, presets, weight
 
+OPTIONS = page.options_of("outlier")
+
 
 def QUESTION() -> str:
     if controls.get("method") == "weight":
         return weight.QUESTION
-    return (
-        "Change one number. Which results change with it: those in its row, in its column, or all?"
-    )
+    return "Change one number. Which results change with it: its row, its column, or all of them?"
 
 
 def show() -> None:
@@ -52,7 +52,8 @@ def show() -> None:
         )
     edited = int((~np.isnan(arithmetic.before(steps.x, last.x))).sum()) == 1
     changed = ~np.isnan(arithmetic.before(steps.z, last.z)) if edited else steps.changed_by(cell)
-    page.answer(answer(steps, cell), spoils=arithmetic.extent(changed))
+    away = {"Standard deviations from the mean": words.rounded(steps.standard_deviations(cell), 3)}
+    page.answer(answer(steps, cell), table=[away], spoils=arithmetic.extent(changed))
     st.markdown("**The chosen cell, by hand**")
     parts.show_arithmetic(arithmetic.written_out(steps, cell))
     parts.show_code(method)

@@ -17,7 +17,7 @@ from pages.lessons.step_by_step import parts, presets
 if TYPE_CHECKING:
     import pandas as pd
 
-QUESTION = "Double every number of v. How does the kernel w change?"
+QUESTION = "One number of v changes. Which numbers of the kernel w change with it?"
 PLANE = ((-3.5, 8.5), (-2.0, 10.0))  # x and y of the arrows: room for v and for v doubled
 
 

@@ -42,7 +42,7 @@ def how_right(question: Question, votes: list[Vote]) -> str:
 
 def title(question: Question) -> str:
     lesson = lesson_list.named(question.lesson)
-    return lesson.title if lesson else question.lesson
+    return lesson.title if lesson else question.text
 
 
 def as_csv(asked: list[tuple[Question, list[Vote]]]) -> str:

@@ -35,8 +35,7 @@ def draw() -> None:
     if question is None:
         st.info("You are in. Wait for the first question.", icon=":material/hourglass:")
     else:
-        lesson = lesson_list.named(question.lesson)
-        st.header(lesson.question if lesson else question.lesson, anchor=False)
+        st.header(question.text, anchor=False)
         own = server.classes().own(state.code, question.number, trainings.session())
         if question.phase == "revealed":
             show_answer(question, own)

@@ -22,7 +22,7 @@ def outcome(run: Run) -> str:
     over = f" by way of {loss(course.peak)}" if course.exploded else ""
     sentences.append(
         f"In {words.count(len(run.losses), 'step')} the loss went from {loss(course.first)}{over} "
-        f"to {loss(course.last)} (guessing gives 2.30)."
+        f"to {loss(course.last)}."
     )
     right = run.test_accuracy
     if right is not None and right < results.GUESSING:

@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from normlib.config import TrainConfig
 from normlib.run import Run
 from pages.components import charts, classroom, controls, downloads, page, server, trainings
-from pages.lab import words
+from pages.lab import results, words
 from pages.lab.experiment import LIVE, Experiment
 from pages.lessons.train import (
     curves,
@@ -24,6 +24,13 @@ from pages.lessons.train import (
 from pages.lessons.train.outcome import figures, outcome
 
 QUESTION = "How many of a hundred test digits will this network classify correctly?"
+OPTIONS = {
+    "It diverges": lambda seen: seen["grade"] == "diverged",
+    "As by guessing": lambda seen: seen["grade"] == "guessing",
+    "Up to 80": lambda seen: seen["grade"] == "some",
+    "80 to 95": lambda seen: seen["grade"] == "most",
+    "More than 95": lambda seen: seen["grade"] == "nearly all",
+}
 WAITS = True  # controls first
 SETTINGS = ("method", *page.TRAINING)
 FIRST = ("batch", "lr")  # above the picture
@@ -129,7 +136,7 @@ def buttons(
 
 def examine(run: Run) -> None:
     """What the finished run tells, closer looks at it, and its files."""
-    if page.answer(outcome(run)) and run.status == "finished":
+    if page.answer(outcome(run), grade=results.grade(run)) and run.status == "finished":
         figures(run)
     controls.control("look")
     LOOKS[controls.get("look")].show(run)

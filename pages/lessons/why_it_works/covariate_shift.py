@@ -10,7 +10,8 @@ from pages.lab.verdict import Verdict, verdict
 from pages.lessons.why_it_works import common
 
 WAITS = True  # recorded: nothing here needs TensorFlow
-QUESTION = "Noise after batch norm moves every input of a layer at each step. Does it still train?"
+QUESTION = "Noise moves every input of a layer at each step. How does it read, next to no method?"
+OPTIONS = page.options_of("shift")
 ENDS = (1e-4, 3.0)
 TITLES = {
     "mean": "Shift of a unit's mean, in standard deviations",
@@ -35,7 +36,12 @@ def show() -> None:
     )
     right = why.accuracies(found)
     noisy = verdict(right[why.NOISY], right["none"])
-    page.answer(answer(drift, right, noisy), settled=noisy.differs, lead=noisy.mean)
+    page.answer(
+        answer(drift, right, noisy),
+        table=common.table(why.medians(found, drift), right),
+        settled=noisy.differs,
+        lead=noisy.mean,
+    )
     common.origin(why.SHIFT_SEEDS)
     source.show_source(why.noisy, why.shift)
 

@@ -12,7 +12,8 @@ from pages.lab import why, words
 from pages.lessons.why_it_works import common
 
 WAITS = True
-QUESTION = "Batch norm undoes the length of a kernel. What becomes of the length, and of each turn?"
+QUESTION = "Batch norm undoes the length of a kernel. What becomes of the length by plain SGD?"
+OPTIONS = page.within("longer", {0.99: "It shrinks", 1.01: "It stays, within 1%"}, "It grows")
 LENGTHS, ANGLES = (1.0, 30.0), (0.03, 30.0)
 THEORY = "Theory: where decay settles"
 
@@ -33,7 +34,8 @@ def show() -> None:
         "turns",
         main=True,
     )
-    page.answer(answer(rules))
+    sgd = why.turned("sgd")
+    page.answer(answer(rules), longer=sgd.last / sgd.first)
     common.origin()
     source.show_source(
         why.turning,

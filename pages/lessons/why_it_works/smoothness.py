@@ -7,7 +7,8 @@ from pages.lab import why, words
 from pages.lessons.why_it_works import common
 
 WAITS = True
-QUESTION = "A step along the gradient: with which method is the loss there what it promised?"
+QUESTION = "A step along the gradient: with which method does the loss change least unexpectedly?"
+OPTIONS = page.which("smoothest", "none", "batch", "weight", "layer")
 ENDS = {"range": (1e-3, 1e3), "change": (1e-2, 1e4), "relative": (1e-2, 1e3)}
 TITLES = {
     "range": "Range of the loss along the gradient",
@@ -31,7 +32,12 @@ def show() -> None:
         "roughness",
         main=True,
     )
-    page.answer(answer(rough, depth))
+    smoothest = why.order(rough, depth)[0]
+    page.answer(
+        answer(rough, depth),
+        table=common.table(why.medians(found, rough), why.accuracies(found), smoothest),
+        smoothest=smoothest,
+    )
     common.origin()
     source.show_source(why.along_gradient, why.roughness)
 
@@ -40,7 +46,7 @@ def answer(rough: str, depth: int) -> str:
     found = [one for one in why.probes("roughness") if one.depth == depth]
     values = why.medians(found, rough)
     means = {name: sum(each) / len(each) for name, each in values.items()}
-    order = sorted(means, key=means.__getitem__)
+    order = why.order(rough, depth)
     told = words.listed(
         f"{words.in_sentence(name)} {words.rounded(means[name], 2)}" for name in order
     )
