@@ -154,14 +154,14 @@ def test_a_lesson_brings_its_bar_to_its_page_and_lets_predict(warm):
     app = live_pages.opened(lesson.page, answers="off", lesson=lesson.name, **link)
     shown = "\n".join(element.value for element in app.markdown)
     assert f"**1 of 12 · {lesson.title}.** {lesson.question}" in shown
-    prediction = app.segmented_control(key=f"_prediction_{lesson.name}")
+    prediction = app.button_group(key=f"_prediction_{lesson.name}")
     assert prediction.options == list(lesson.options)
     ran(prediction.set_value("Its row"))
     assert lesson.name in app.query_params["lesson"]
     assert "Here:" not in "\n".join(element.value for element in app.markdown)
     ran(app.button(key=f"_reveal_{lesson.name}").click())
     assert "Here: **Its column**" in "\n".join(element.value for element in app.markdown)
-    assert app.segmented_control(key=f"_prediction_{lesson.name}").value == "Its row"
+    assert app.button_group(key=f"_prediction_{lesson.name}").value == "Its row"
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)

@@ -138,13 +138,13 @@ def show_options(lesson: Lesson) -> DeltaGenerator:
     predictions = _predictions()
     with st.container(horizontal=True, vertical_alignment="center"):
         if lesson.options:
-            chosen = st.segmented_control(
+            chosen = st.pills(
                 "Your prediction",
                 list(lesson.options),
                 default=predictions.get(lesson.name),
                 key=f"_prediction_{lesson.name}",
                 label_visibility="collapsed",
-                width="content",
+                wrap=True,
             )
             predictions[lesson.name] = chosen
         verdict = st.empty()

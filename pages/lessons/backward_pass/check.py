@@ -35,7 +35,7 @@ def QUESTION() -> str:
     names = {"weight": "v and g", "rms": "x and γ"}.get(method, "x, γ and β")
     planted = MISTAKES[4:] if method == "weight" else MISTAKES[:4]
     if mistake not in planted:
-        return f"The gradients of {names}, each found in four ways: what does a mistake change?"
+        return f"The gradients of {names}, each found in four ways: which of them disagree?"
     return f"Planted: {mistake}. Which gradients does the check find wrong, of {names}?"
 
 

@@ -14,7 +14,7 @@ from pages.lessons.batch_size_lab import common
 from pages.lessons.batch_size_lab.sweep_answer import answer, held_equal, numbers_per_mean
 
 WAITS = True
-QUESTION = "As the batch shrinks, to 2 images in the end: which methods do better?"
+QUESTION = "From the largest batch to the smallest: which methods get better?"
 OPTIONS = {
     "All": lambda seen: seen["better"] == seen["shown"],
     "All but batch norm": lambda seen: (

@@ -10,7 +10,9 @@ from pages.components import controls, page
 from pages.lab import run_names, words
 from pages.lessons.compare import side_by_side
 
-QUESTION = "One piece of a normalization is taken out or changed: with which is it least accurate?"
+QUESTION = (
+    "One piece of a normalization is taken out or changed at a time: which change costs most?"
+)
 OPTIONS = page.which(
     "worst", *(run_names.SURGERY[cut] for cut in ("center", "scale", "fixed")), other="Another"
 )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pages.lab.depth import Cell
 
 WAITS = True  # nothing here needs TensorFlow
-QUESTION = "So deep, with so large a start, each method at its best rate: which networks learn?"
+QUESTION = "This deep, with first weights this large, at their best rates: which networks learn?"
 OPTIONS = page.options_of("depth")
 
 

@@ -37,6 +37,7 @@ def show() -> None:
     method = parts.method_control(first, METHODS)
     cell = choose(second, third, fourth)
     picture = st.container()
+    answer_place = st.container()
     with page.more_settings():
         epsilon = controls.control("eps")
         seed = controls.control("seed", label="Seed of the numbers", help="Decides the numbers x.")
@@ -57,7 +58,8 @@ def show() -> None:
             on_select=number_table.take_click,
         )
     examples, *_, channels = arithmetic.counted(steps.shares(cell))
-    page.answer(answer(steps, cell), examples=examples, channels=channels)
+    with answer_place:
+        page.answer(answer(steps, cell), examples=examples, channels=channels)
     parts.show_arithmetic(arithmetic.written_out(steps, cell))
     st.markdown("**All methods on these numbers**")
     sets = {

@@ -10,7 +10,9 @@ from pages.lab.verdict import Verdict, verdict
 from pages.lessons.why_it_works import common
 
 WAITS = True  # recorded: nothing here needs TensorFlow
-QUESTION = "Noise moves every input of a layer at each step. How does it read, next to no method?"
+QUESTION = (
+    "Noise moves a layer's inputs at each step. Is batch norm still better than no normalization?"
+)
 OPTIONS = page.options_of("shift")
 ENDS = (1e-4, 3.0)
 TITLES = {

@@ -7,7 +7,7 @@ from pages.lab import why, words
 from pages.lessons.why_it_works import common
 
 WAITS = True
-QUESTION = "A step along the gradient: with which method does the loss change least unexpectedly?"
+QUESTION = "Steps along the gradient: with which method do the loss and its gradient change least?"
 OPTIONS = page.which("smoothest", "none", "batch", "weight", "layer")
 ENDS = {"range": (1e-3, 1e3), "change": (1e-2, 1e4), "relative": (1e-2, 1e3)}
 TITLES = {
