@@ -15,6 +15,7 @@ from pages.lab.store import Store
 from pages.lessons.step_by_step import convolution
 from pages.lessons.teach import results
 from pages.lessons.teach.plans import PLANS
+from pages.lessons.teach.right_answers import right
 
 RELU = next(lesson for lesson in LESSONS if lesson.name == "relu")
 
@@ -105,6 +106,26 @@ def test_what_is_right_is_what_the_page_shows_when_it_is_revealed(classes):
     # Moved on afterwards, the page says what holds there; the class keeps its answer.
     assert "Here: **About half**" in said(ran(app.slider(key="beta").set_value(0.0)))
     assert classes.state(code).question.right == ("Nothing",)
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_the_right_answer_of_a_plan_is_what_the_page_says(lesson, mnist, serve, monkeypatch):
+    serve(Experiments(mnist, workers=1))
+    monkeypatch.setattr(server, "_warm_up", live_pages.Ready(mnist))
+    link = {name: CONTROLS[name].format(value) for name, value in lesson.state.items()}
+    app = live_pages.opened(lesson.page, answers="on", lesson=lesson.name, **link)
+    (here,) = (one.value for one in app.markdown if "Here: " in one.value)
+    (option,) = right(lesson)
+    assert here.endswith(f"Here: **{option}**")
+
+
+def test_a_plan_tells_right_answers_to_the_lecturer_who_asks(classes):
+    assert not [one for one in opened().toggle if one.key == "_right"]
+    app = opened(None, Seat(*classes.start()))
+    assert "check_circle: **Its column**" not in said(app)
+    app = ran(app.toggle(key="_right").set_value(True))
+    assert "check_circle: **Its column**" in said(app)
+    assert "not trained here yet" in said(app)  # on these data
 
 
 def test_the_class_is_sent_where_the_lecturer_is_and_nobody_is_moved(classes):
