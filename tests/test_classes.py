@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from test_store import make_run
@@ -257,6 +258,27 @@ def test_trainings_that_are_over_are_points(store):
         "none,0.1,64,1,0.9375",
         "layer,0.01,64,0,",
     ]
+
+
+def test_seeds_that_two_methods_share_are_pairs(store):
+    right = {"batch": {3: 0.92, 5: 0.9, 7: 0.94}, "none": {5: 0.88, 3: 0.91, 7: 0.91, 9: 0.5}}
+    right["layer"] = {3: 0.9}
+    runs = []
+    for method, by_seed in right.items():
+        for seed, accuracy in by_seed.items():
+            config = TrainConfig(normalization=method, seed=seed)
+            run = replace(make_run(), config=config, test_accuracy=accuracy)
+            runs.append(run)
+    other = replace(make_run(), config=TrainConfig(normalization="none", batch_size=8, seed=3))
+    for run in [*runs, other]:
+        store.save(run)
+    summaries = [store.summary(run.key) for run in [*runs, other]]
+    found = class_runs.pairs([*summaries, None])
+    assert list(found.accuracies) == ["none", "batch"]
+    assert list(found.accuracies["none"]) == [3, 5, 7] == list(found.accuracies["batch"])
+    np.testing.assert_allclose(found.verdict.differences, [1, 2, 3])
+    assert found.setting.batch_size == TrainConfig().batch_size
+    assert class_runs.pairs(summaries[:1]) is None
 
 
 def test_a_file_from_before_there_were_classes_takes_one(tmp_path):

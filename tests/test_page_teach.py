@@ -1,10 +1,12 @@
 """A class on the pages: the lecturer's screen holds back, students vote, the page answers."""
 
+from urllib.parse import parse_qsl
+
 import live_pages
 import pytest
 from live_pages import pressed, ran, words
 
-from pages.components import page, server
+from pages.components import page, server, trainings
 from pages.components.classroom import Seat
 from pages.components.controls import CONTROLS
 from pages.components.lesson_list import LESSONS, Lesson
@@ -13,7 +15,7 @@ from pages.lab.classes import Classes
 from pages.lab.queue import Experiments
 from pages.lab.store import Store
 from pages.lessons.step_by_step import convolution
-from pages.lessons.teach import results
+from pages.lessons.teach import results, student
 from pages.lessons.teach.plans import PLANS
 from pages.lessons.teach.right_answers import right
 
@@ -153,6 +155,29 @@ def test_what_a_student_trains_is_a_point_of_the_class(classes, queue, monkeypat
     pressed(app, "_to_train")
     assert classes.state(code).here.startswith("train?")
     assert "The class is at Train" in said(opened(None, Seat(code)))
+
+
+def test_each_student_trains_a_seed_of_their_own_in_pairs(classes, queue, monkeypatch):
+    code, key = classes.start()
+    monkeypatch.setattr(server, "_store", queue.store)
+    pressed(opened(None, Seat(code, key)), "_to_seeds")
+    seeds: set[int] = set()
+    for session in ("a1", "b2"):
+        monkeypatch.setattr(trainings, "session", lambda session=session: session)
+        assert "The class is at Compare" in said(opened(None, Seat(code)))
+        place = student.with_own_seed(classes.state(code).here)
+        asked = dict(parse_qsl(place.partition("?")[2]))
+        assert int(asked["seed"]) not in seeds
+        seeds.add(int(asked["seed"]))
+        quick = asked | {"images": "500"}
+        app = live_pages.opened("compare", session={"_seat": Seat(code)}, **quick)
+        pressed(app, "_train_all")
+    assert len(classes.runs(code)) == 4
+    for run in classes.runs(code):
+        assert queue.find(run).wait_until_over(60)
+    app = opened(None, Seat(code, key))
+    assert live_pages.charts(app) == 4  # accuracies, differences, and a panel for each method
+    assert "2 seeds · a mark for each seed" in said(app)
 
 
 def test_a_wrong_code_gets_a_sentence(classes):

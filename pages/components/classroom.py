@@ -9,13 +9,14 @@ student's screen could have been sent it: the class does not know it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from normlib.config import TrainConfig
 from pages.components import controls, lesson_list, navigation, server, turns
 from pages.lab.votes import Question
 
@@ -294,11 +295,12 @@ def _show_votes(question: Question) -> None:
     vote_chart.show(question, server.classes().votes(taken.code, taken.key, question.number))
 
 
-def keep_run(key: str) -> None:
-    """Count a training of this session among those of its class, where it has one."""
+def keep_runs(configs: Iterable[TrainConfig]) -> None:
+    """Count trainings of this session among those of its class, where it has one."""
     taken = seat()
     if taken and "_dataset" not in st.session_state:  # what somebody has uploaded stays theirs
-        act(server.classes().keep_run, taken.code, key)
+        for config in configs:
+            act(server.classes().keep_run, taken.code, config.key(server.data().checksum))
 
 
 def send(place: str) -> None:

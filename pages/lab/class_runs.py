@@ -5,9 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import combinations
 from typing import NamedTuple
 
+from normlib.config import METHODS, TrainConfig
 from pages.lab.store import RunSummary
+from pages.lab.verdict import Verdict, verdict
 
 
 class Point(NamedTuple):
@@ -31,6 +35,39 @@ def points(runs: Iterable[RunSummary | None]) -> list[Point]:
         for run in runs
         if run is not None and run.status in ("finished", "diverged")
     ]
+
+
+class Pairs(NamedTuple):
+    """Two methods trained with the same seeds and otherwise one setting.
+
+    accuracies: of each method by seed, 0..1. verdict: on the second's minus the first's, in points.
+    """
+
+    setting: TrainConfig
+    accuracies: dict[str, dict[int, float]]
+    verdict: Verdict
+
+
+def pairs(runs: Iterable[RunSummary | None]) -> Pairs | None:
+    """The setting and the two methods that share the most seeds; None where none share two."""
+    settings: dict[TrainConfig, dict[str, dict[int, float]]] = {}
+    for run in runs:
+        if run is not None and run.status == "finished" and run.test_accuracy is not None:
+            config = run.config
+            methods = settings.setdefault(replace(config, normalization="none", seed=0), {})
+            methods.setdefault(config.normalization, {})[config.seed] = run.test_accuracy
+    found = [
+        (len(shared), setting, (first, second), sorted(shared))
+        for setting, methods in settings.items()
+        for first, second in combinations(sorted(methods, key=list(METHODS).index), 2)
+        if len(shared := methods[first].keys() & methods[second].keys()) > 1
+    ]
+    if not found:
+        return None
+    _, setting, both, seeds = max(found, key=lambda one: one[0])
+    right = {one: {seed: settings[setting][one][seed] for seed in seeds} for one in both}
+    first, second = ([100 * value for value in one.values()] for one in right.values())
+    return Pairs(setting, right, verdict(second, first))
 
 
 def best(found: Sequence[Point]) -> Point | None:

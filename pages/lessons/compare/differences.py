@@ -27,8 +27,9 @@ def show(ended: Mapping[str, Sequence[Run]]) -> None:
         )
 
 
-def chart(found: Mapping[str, Verdict], series: tuple[str, ...]) -> Chart:
-    """series: all of the page, in its order, so that each has the colour of its curve."""
+def chart(found: Mapping[str, Verdict], series: tuple[str, ...], base: str = "none") -> Chart:
+    """series: all of the page, in its order, so that each has the colour of its curve. base: what
+    each is compared with."""
     table = charts.frame(
         [
             {"method": name, "pair": pair, "difference": one}
@@ -48,11 +49,12 @@ def chart(found: Mapping[str, Verdict], series: tuple[str, ...]) -> Chart:
         for name, told in found.items()
     )
     colors = tuple(theme.color(name, series.index(name)) for name in found)
-    return Chart(((_spec(tuple(found), colors), drawn),), f"{summary}.", table)
+    spec = _spec(tuple(found), colors, f"Points more than {words.in_sentence(base)}")
+    return Chart(((spec, drawn),), f"{summary}.", table)
 
 
 @charts.spec
-def _spec(methods: tuple[str, ...], colors: tuple[str, ...]) -> alt.TopLevelMixin:
+def _spec(methods: tuple[str, ...], colors: tuple[str, ...], title: str) -> alt.TopLevelMixin:
     import altair as alt
 
     titles = list(map(words.title, methods))
@@ -60,7 +62,7 @@ def _spec(methods: tuple[str, ...], colors: tuple[str, ...]) -> alt.TopLevelMixi
         y=alt.Y("series:N", title=None, sort=titles),
         color=alt.Color("series:N", scale=alt.Scale(domain=titles, range=colors), legend=None),
     )
-    x = alt.X("difference:Q", title="Points more than no normalization")
+    x = alt.X("difference:Q", title=title)
     tips = ["series:N", "pair:Q", alt.Tooltip("difference:Q", format="+.2f"), "verdict:N"]
     zero = alt.Chart().mark_rule(color=theme.NEUTRAL).encode(x=alt.datum(0))
     spread = base.mark_rule(strokeWidth=3).encode(x="low:Q", x2="high:Q")

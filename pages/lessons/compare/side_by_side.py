@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from normlib.config import LIMITS, TrainConfig
-from pages.components import charts, controls, page, server, trainings
+from pages.components import charts, classroom, controls, page, server, trainings
 from pages.lab import words
 from pages.lab.experiment import FINAL, LIVE, Experiment
 from pages.lessons.compare import answer, curves, settings
@@ -82,7 +82,9 @@ def act(series: Series) -> None:
         # What takes longest first, so that all workers end at nearly the same time; seed by seed,
         # so that every series has its first run before any has its second.
         longest_first = sorted(series.values(), key=lambda seeds: seeds[0].normalization in QUICK)
-        trainings.submit(chain.from_iterable(zip(*longest_first, strict=True)))
+        asked = list(chain.from_iterable(zip(*longest_first, strict=True)))
+        trainings.submit(asked)
+        classroom.keep_runs(asked)
     if trainings.wished("stop_all"):
         checksum = server.data().checksum
         trainings.stop(trainings.key_of(one, checksum) for one in chain(*series.values()))

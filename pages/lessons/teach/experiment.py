@@ -11,7 +11,8 @@ from normlib.config import METHODS
 from pages.components import charts, classroom, downloads, navigation, page, server, turns
 from pages.components.charts import Chart
 from pages.lab import words
-from pages.lab.class_runs import Point, as_csv, best, points
+from pages.lab.class_runs import Point, as_csv, best, pairs, points
+from pages.lessons.teach import seeds, student
 
 if TYPE_CHECKING:
     import altair as alt
@@ -23,20 +24,28 @@ SETTINGS = {"images": 6000, "epochs": 1}
 def show() -> None:
     st.header("One experiment by all", anchor=False)
     st.markdown(
-        "Everyone picks a method, a learning rate and a batch size on *Train*. What the class "
-        "trains there comes here: which choices go together, and where does each method break?"
+        "**Rates and sizes.** Everyone picks a method, a learning rate and a batch size: which go "
+        "together, and where does each method break?  \n"
+        "**Seeds.** Everyone trains two methods with a seed of their own: is one really better?"
     )
-    place = navigation.place_of("train", SETTINGS)
+    with st.container(horizontal=True):
+        bring("to_train", "Train, rates and sizes", navigation.place_of("train", SETTINGS))
+        two = navigation.place_of("compare", SETTINGS | {"methods": ("none", "batch")})
+        bring("to_seeds", "Compare, seeds", two.replace("seed=0", student.OWN_SEED))
+    st.fragment(watch, run_every=2.0)()
+
+
+def bring(key: str, where: str, place: str) -> None:
+    """A button that sends the class to a place."""
     sent = classroom.state().here == place
     st.button(
-        "The class is at Train" if sent else "Bring the class to Train",
+        f"The class is at {where}" if sent else f"Bring the class to {where}",
         icon=":material/campaign:",
-        key="_to_train",
+        key=f"_{key}",
         disabled=sent,
         on_click=classroom.send,
         args=(place,),
     )
-    st.fragment(watch, run_every=2.0)()
 
 
 def watch() -> None:
@@ -44,11 +53,13 @@ def watch() -> None:
         if classroom.lecturer() is None:  # the class is over
             st.rerun()
         code = classroom.state().code
-        found = points(server.store().summary(key) for key in server.classes().runs(code))
+        runs = [server.store().summary(key) for key in server.classes().runs(code)]
+        found = points(runs)
         if not found:
             st.caption("No training of the class is over yet.")
             return
         server.wait_for_tensorflow()
+        seeds.show(pairs(runs))
         used = [method for method in METHODS if any(point.method == method for point in found)]
         most = page.MOST_METHODS  # side by side
         for row in (used[at : at + most] for at in range(0, len(used), most)):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 import streamlit as st
 
 from pages.components import classroom, lesson_list, navigation, server, trainings, turns
 from pages.lab import words
 from pages.lab.votes import Question
 
+# In a place that the class is sent to: each student gets another seed there.
+OWN_SEED = "seed=own"
 SURE = {1: "Guessing", 2: "Fairly sure", 3: "Sure"}
 WAITING = {
     "closed": "The vote is closed.",
@@ -43,7 +47,12 @@ def draw() -> None:
             show_vote(question, own)
     if state.here:
         name = navigation.PAGES[state.here.partition("?")[0]].title
-        navigation.follow(state.here, f"The class is at {name}")
+        navigation.follow(with_own_seed(state.here), f"The class is at {name}")
+
+
+def with_own_seed(place: str) -> str:
+    """The place; where it leaves the seed to each student, with one that stays that browser's."""
+    return place.replace(OWN_SEED, f"seed={crc32(trainings.session().encode()) % 10_000}")
 
 
 def show_vote(question: Question, own: dict[bool, str]) -> None:

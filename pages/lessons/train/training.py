@@ -85,7 +85,7 @@ def act(config: TrainConfig) -> None:
     """Do what was asked for by a button in the run before."""
     if trainings.wished("train"):
         trainings.submit([config])
-        classroom.keep_run(trainings.key_of(config, server.data().checksum))
+        classroom.keep_runs([config])
     if trainings.wished("stop"):
         trainings.stop([controls.get("run")])
     shown = trainings.at(controls.get("run"))
