@@ -69,7 +69,7 @@ class Run:
     losses has one value per step; test_accuracy is 0..1, or None where the run ended early;
     recorded maps a name to its rows; predictions is uint8 (test images,), or None; weights has
     one {name: array} per finished epoch, empty where they were too large to keep.  message is a
-    sentence, empty for a finished run.
+    sentence, empty for a finished run.  state: of a stopped one, the arrays that it goes on from.
     """
 
     config: TrainConfig
@@ -86,6 +86,7 @@ class Run:
     versions: dict[str, str] = field(default_factory=dict)
     predictions: np.ndarray | None = None
     weights: list[dict[str, np.ndarray]] = field(default_factory=list)
+    state: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -104,8 +105,9 @@ class Run:
         return json.loads(text, parse_constant=lambda constant: str(float(constant)))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays by flat names: "predictions", and "weights/<epoch from 0>/<name>"."""
+        """By flat names: "predictions", "weights/<epoch from 0>/<name>" and "state/<name>"."""
         named = {} if self.predictions is None else {"predictions": self.predictions}
+        named |= {f"state/{name}": array for name, array in self.state.items()}
         for index, weights in enumerate(self.weights):
             named |= {f"weights/{index}/{name}": array for name, array in weights.items()}
         return named
@@ -130,12 +132,17 @@ class Run:
             data_checksum=data["data"]["checksum"],
             predictions=arrays.get("predictions"),
             weights=[weights.get(index, {}) for index in range(max(weights, default=-1) + 1)],
+            state={
+                name.removeprefix("state/"): array
+                for name, array in arrays.items()
+                if name.startswith("state/")
+            },
             **found,
         )
 
 
 # The fields of `Run` that its JSON has under other names, or not at all.
-_APART = {"config", "data_name", "data_checksum", "predictions", "weights"}
+_APART = {"config", "data_name", "data_checksum", "predictions", "weights", "state"}
 
 
 def _plain(value: Any) -> Any:

@@ -31,8 +31,11 @@ PERCENTILES = (15, 50, 85)
 _EVALUATED_AT_ONCE, _EVALUATED_TOGETHER = 100, 500
 # The weights of a run's last epochs are kept, as many as fit; the largest network has 24 MB.
 WEIGHT_BYTES = 32 * 2**20
+# Of a long training the pictures' numbers are recorded after so many calls at most, in even steps.
+MOST_RECORDED = 2_000
 # Streams of random numbers apart from those of the weights, which are 0, 1 and 2.
 _ORDER_STREAM = 100
+_LARGEST = "largest pre-activation"  # beside the network's variables in a stopped run's state
 
 
 def train(
@@ -40,17 +43,29 @@ def train(
     data: Dataset,
     on_event: Callable[[Event], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    so_far: Run | None = None,
 ) -> Run:
     """Train by plain stochastic gradient descent on softmax cross-entropy.
 
     on_event is called after every few dozen steps, in this thread; should_stop is asked then,
     and True ends the run as "stopped". A loss that leaves the finite numbers ends it as
     "diverged", with the step and the cause in `message`: a result, not an error.
+    so_far: the stopped run to go on from (see `goes_on`). But for the seconds, the result is that
+    of a training that was never stopped, to the last bit; on_event hears only what is new.
     """
     began = time.perf_counter()
+    if so_far and not (goes_on(so_far) and so_far.key == config.key(data.checksum)):
+        raise ValueError("Only this very training, stopped with its state, can go on.")
     with tf.device(DEVICE), lent(config, data) as graphs:
         training = _Training(config, data, graphs, on_event or (lambda event: None), began)
+        if so_far:
+            training.go_on(so_far)
         return training.run(should_stop or (lambda: False))
+
+
+def goes_on(run: Run) -> bool:
+    """Whether `train` can go on from this run: one that it stopped, with these versions."""
+    return run.status == "stopped" and bool(run.state) and run.versions == versions()
 
 
 def batches(config: TrainConfig, images: int, epoch: int) -> np.ndarray:
@@ -91,36 +106,67 @@ class _Training:
         self.count = min(config.train_size, len(data.train_images))
         self.per_epoch = -(-self.count // config.batch_size)
         self.steps = self.per_epoch * config.epochs
+        calls = config.epochs * sum(1 for _ in self._calls(config, 1)) + len(_FIRST_CALLS)
+        self.record_every = -(-calls // MOST_RECORDED)
         self.so_far = Run(config, data.name, data.checksum, "finished", versions=versions())
         self.accuracies: list[float] = []
         self.largest: float | None = None  # pre-activation that was still a number
         self.training_seconds = 0.0
 
+    def go_on(self, run: Run) -> None:
+        """Take over a stopped run and its network; the run itself stays as it is."""
+        state = dict(run.state)
+        largest = float(state.pop(_LARGEST))
+        self.largest = largest if np.isfinite(largest) else None
+        self.graphs.net.set_weights(state)
+        lists = {name: list(rows) for name, rows in run.recorded.items()}
+        self.accuracies = lists.pop("batch_accuracies")
+        self.so_far = replace(
+            self.so_far,
+            losses=list(run.losses),
+            epochs=list(run.epochs),
+            recorded=lists,
+            weights=[dict(kept) for kept in run.weights],
+        )
+        self.began -= run.seconds
+        if run.images_per_second:
+            self.training_seconds = self._images_seen() / run.images_per_second
+
     def run(self, should_stop: Callable[[], bool]) -> Run:
-        losses = self.so_far.losses
+        losses, calls, reached = self.so_far.losses, 0, 0
+        done = len(losses)
         self.tell(Started(self.steps, self.per_epoch))
         for epoch in range(self.so_far.config.epochs):
-            seconds_before = self.training_seconds
-            for indices in self._calls(epoch):
+            for indices in self._calls(self.so_far.config, epoch):
+                calls, reached = calls + 1, reached + len(indices)
+                if reached <= done:  # the calls are the same each time, so are their ends
+                    continue
                 if should_stop():
-                    return self._ended("stopped", f"Stopped at step {len(losses):,}.")
-                self._advance(indices)
+                    return self._stopped()
+                first = calls <= len(_FIRST_CALLS)
+                self._advance(indices, first or calls % self.record_every == 0)
                 if not np.isfinite(losses[-1]):
                     finite = "no pre-activation was finite"
                     if self.largest is not None:
                         finite = f"largest pre-activation {self.largest:.0e}"
                     return self._ended("diverged", f"Diverged at step {len(losses):,}, {finite}.")
-            self._end_epoch(epoch, self.training_seconds - seconds_before)
+            if epoch == len(self.so_far.epochs):
+                self._end_epoch(epoch)
         predictions = self._evaluate(self.data.test_images)
         accuracy = float(np.mean(predictions == self.data.test_labels))
         return self._ended("finished", "", predictions=predictions, test_accuracy=accuracy)
 
-    def _calls(self, epoch: int) -> Iterator[np.ndarray]:
+    def _stopped(self) -> Run:
+        largest = np.array(np.nan if self.largest is None else self.largest)
+        state = self.graphs.net.weights() | {_LARGEST: largest}
+        return self._ended("stopped", f"Stopped at step {len(self.so_far.losses):,}.", state=state)
+
+    def _calls(self, config: TrainConfig, epoch: int) -> Iterator[np.ndarray]:
         """The epoch's batches as (steps, batch) index arrays; a short last batch comes alone."""
-        size = self.so_far.config.batch_size
-        order = batches(self.so_far.config, self.count, epoch)
+        size = config.batch_size
+        order = batches(config, self.count, epoch)
         whole = len(order) // size
-        most = _DEEP_STEPS_PER_CALL if self.so_far.config.depth else _STEPS_PER_CALL
+        most = _DEEP_STEPS_PER_CALL if config.depth else _STEPS_PER_CALL
         together = max(1, min(most, _IMAGES_PER_CALL // size))
         full = order[: whole * size].reshape(whole, size)
         start = 0
@@ -134,8 +180,11 @@ class _Training:
         if whole * size < len(order):
             yield order[None, whole * size :]
 
-    def _advance(self, indices: np.ndarray) -> None:
-        """Take these steps, up to one whose loss is no number, and tell the watcher."""
+    def _advance(self, indices: np.ndarray, record: bool) -> None:
+        """Take these steps, up to one whose loss is no number, and tell the watcher.
+
+        record: what the pictures need, after these steps.
+        """
         began = time.perf_counter()
         taken = self.graphs.take_steps(indices).numpy()
         self.training_seconds += time.perf_counter() - began
@@ -148,7 +197,7 @@ class _Training:
         run.losses.extend(losses.tolist())
         self.accuracies.extend(accuracies.tolist())
         row: dict[str, object] = {}
-        if finite.all():  # what the pictures need, after these steps
+        if record and finite.all():
             bias_gradient, *by_kernel = taken[-1, 3:].tolist()
             row = {"step": len(run.losses), "bias_gradient": bias_gradient}
             names = ("gradient_norms", "kernel_lengths", "updates")
@@ -167,8 +216,9 @@ class _Training:
             seen[units] = np.percentile(seen[units], PERCENTILES, axis=0)
         return {name: value.tolist() for name, value in seen.items()}
 
-    def _end_epoch(self, epoch: int, seconds: float) -> None:
+    def _end_epoch(self, epoch: int) -> None:
         run = self.so_far
+        seconds = self.training_seconds - sum(earlier.seconds for earlier in run.epochs)
         sizes = np.full(self.per_epoch, run.config.batch_size)
         sizes[-1] = self.count - sizes[:-1].sum()
         losses = np.array(run.losses[-self.per_epoch :])
@@ -192,9 +242,12 @@ class _Training:
         return np.concatenate(read).astype(np.uint8)
 
     def _images_per_second(self) -> float:
-        config, seconds = self.so_far.config, self.training_seconds
-        seen = min(len(self.so_far.losses) * config.batch_size, self.count * config.epochs)
-        return seen / seconds if seconds else 0.0
+        seconds = self.training_seconds
+        return self._images_seen() / seconds if seconds else 0.0
+
+    def _images_seen(self) -> int:
+        config, steps = self.so_far.config, len(self.so_far.losses)
+        return min(steps * config.batch_size, self.count * config.epochs)
 
     def _ended(self, status, message: str, **result) -> Run:
         return replace(

@@ -4,11 +4,13 @@ The trainings here are puppets: each does what the test tells it, when the test 
 """
 
 import logging
+import pickle
 import queue
 import subprocess
 import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +41,11 @@ def config(seed: int) -> TrainConfig:
 class Puppet:
     """One training under way: it tells what the test tells, and ends when the test ends it."""
 
-    def __init__(self, config: TrainConfig, data: Dataset, on_event, should_stop) -> None:
-        self.config, self.data = config, data
+    def __init__(self, config: TrainConfig, data: Dataset, on_event, should_stop, so_far) -> None:
+        self.config, self.data, self.so_far = config, data, so_far
         self.tell, self.asks_to_stop = on_event, should_stop
         self.run: Future[Run] = Future()
-        self._losses: list[float] = []
+        self._losses: list[float] = list(so_far.losses) if so_far else []
 
     def steps(self, number: int = 2, images_per_second: float = 1000.0, steps: int = 10) -> None:
         losses = [1 / (1 + len(self._losses) + i) for i in range(number)]
@@ -51,6 +53,11 @@ class Puppet:
         step = len(self._losses)
         rates = (1.5, images_per_second)
         self.tell(Progress(step, steps, losses, [0.5] * number, *rates, {"step": [step]}))
+
+    def pauses(self) -> None:
+        """Does what a training does that is told to stop, if it is."""
+        assert self.asks_to_stop()
+        self.ends("stopped", f"Stopped at step {len(self._losses)}.", state={"v": np.zeros(3)})
 
     def ends(self, status: str = "finished", message: str = "", **changes) -> None:
         values = {
@@ -70,8 +77,8 @@ class Lab:
         self.puppets: list[Puppet] = []  # all that ever began
         self.all = Experiments(dataset(), train=self._train, **{"workers": 1} | options)
 
-    def _train(self, config, data, on_event=None, should_stop=None) -> Run:
-        puppet = Puppet(config, data, on_event, should_stop)
+    def _train(self, config, data, on_event=None, should_stop=None, so_far=None) -> Run:
+        puppet = Puppet(config, data, on_event, should_stop, so_far)
         self.puppets.append(puppet)
         self.begun.put(puppet)
         return puppet.run.result(3 * SOON)
@@ -278,16 +285,154 @@ def test_one_session_never_holds_the_last_worker_while_another_waits(lab):
     hers = room.submit_all((1, "a"), (2, "a"), (3, "a"))
     puppets = {puppet.config.seed: puppet for puppet in (room.next(), room.next())}
     others = room.submit_all((10, "b"), (11, "b"), (12, "c"))
-    guest = room.next()  # beyond the two workers
+    assert not puppets[1].asks_to_stop()  # it has not come on at all
+    for puppet in puppets.values():
+        puppet.steps(2)
+    assert puppets[2].asks_to_stop()
+    assert not puppets[1].asks_to_stop()  # one is enough: then she holds one worker
+    puppets[2].pauses()
+    guest = room.next()
     assert guest.config.seed == 10
-    puppets[2].ends()
-    assert hers[1].wait_until_over(SOON)
-    waiting = [each.status for each in (hers[2], *others)]
-    assert waiting == ["queued", "running", "queued", "queued"]  # each holds one worker
+    assert [each.status for each in hers] == ["running", "queued", "queued"]
+    assert (hers[1].snapshot().step, others[2].position, hers[1].position) == (2, 0, 1)
     guest.ends()
     assert room.order(1) == [12]
-    # She holds both again, and b has a turn beside her.
-    assert {room.next().config.seed, room.next().config.seed} == {3, 11}
+    back = room.next()  # each was served once; hers is the oldest turn, and b has none either
+    assert back.config.seed == 11
+    back.ends()
+    again = room.next()
+    assert (again.config.seed, again.so_far.losses) == (2, LOSSES[:2])
+    again.steps(3)
+    assert list(hers[1].snapshot().losses) == LOSSES
+    again.ends()
+    assert hers[1].wait_until_over(SOON)
+    assert hers[1].run.losses == LOSSES
+
+
+def test_a_long_training_steps_aside_for_who_has_none_and_for_nobody_else(lab, store):
+    now = [0.0]
+    room = lab(clock=lambda: now[0], store=store)
+    long = room.submit(1, "a")
+    puppet = room.next()
+    room.submit(2, "a")
+    waits = room.submit(3, "b")
+    puppet.steps(2)
+    assert not puppet.asks_to_stop()
+    now[0] += module.STRETCH_SECONDS
+    puppet.pauses()
+    assert room.order(1) == [3]
+    assert waits.wait_until_over(SOON)
+    again = room.next()  # before all that have not begun
+    assert (again.config.seed, long.status) == (1, "running")
+    assert store.load(long.key).message == "Kept at step 2, while it was under way."
+    now[0] += module.STRETCH_SECONDS
+    assert not again.asks_to_stop()  # it has not come on since
+    again.steps(1)
+    again.pauses()  # only to be kept: her own second training gets no turn
+    last = room.next()
+    assert (last.config.seed, last.so_far.losses) == (1, LOSSES[:3])
+    assert store.load(long.key).losses == LOSSES[:3]
+    last.ends()
+    assert long.wait_until_over(SOON)
+    assert room.order(1) == [2]
+    assert store.load(long.key).status == "finished"
+
+
+@pytest.mark.parametrize("how", ["leaves", "stops all", "closes"])
+def test_what_stepped_aside_is_kept_when_it_never_comes_back(lab, store, how):
+    now = [0.0]
+    room = lab(clock=lambda: now[0], store=store)
+    long, _ = room.submit_all((1, "a"), (2, "b"))
+    puppet = room.next()
+    puppet.steps(2)
+    now[0] += module.STRETCH_SECONDS
+    puppet.pauses()
+    other = room.next()
+    if how == "leaves":
+        room.leave(long, "a")
+    elif how == "stops all":
+        assert len(room.all.stop()) == 2
+    else:
+        room.all.close(0)
+    assert other.asks_to_stop() == (how != "leaves")
+    assert long.wait_until_over(SOON)
+    assert (long.status, long.message, long.run.losses) == (
+        "stopped",
+        "Stopped at step 2.",
+        LOSSES[:2],
+    )
+    kept = store.load(long.key)
+    assert (kept.losses, list(kept.state)) == (LOSSES[:2], ["v"])
+
+
+def test_one_training_can_be_stopped_for_everybody(lab):
+    room = lab()
+    running, waiting, other = room.submit_all((1, "a"), (2, "a"), (3, "b"))
+    puppet = room.next()
+    assert room.all.stop([waiting.key]) == [waiting]
+    assert (waiting.status, other.position, puppet.asks_to_stop()) == ("stopped", 0, False)
+    assert room.all.stop([running.key]) == [running]
+    assert puppet.asks_to_stop()
+
+
+KILLED = """
+import os, pickle, signal, sys, time
+from normlib.config import TrainConfig
+from pages.lab import queue
+from pages.lab.store import Store
+
+queue.STRETCH_SECONDS = 0.0  # it is kept after each call
+store, data = Store(sys.argv[1]), pickle.load(open(sys.argv[2], "rb"))
+kept, save = [], store.save
+
+def until_the_sixth(run, key):
+    save(run, key)
+    kept.append(len(run.losses))
+    if len(kept) == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+store.save = until_the_sixth
+queue.Experiments(data, store).submit(TrainConfig.from_json(sys.argv[3]), "a")
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_what_a_killed_server_had_kept_goes_on_to_the_last_bit(tmp_path, drawn):
+    from normlib.training import train
+
+    asked = TrainConfig(train_size=330, batch_size=32, epochs=3, normalization="batch")
+    (tmp_path / "data").write_bytes(pickle.dumps(drawn))
+    home = str(tmp_path / "killed")
+    command = [sys.executable, "-c", KILLED, home, str(tmp_path / "data"), asked.to_json()]
+    assert subprocess.run(command, cwd=ROOT).returncode == -9
+    store = Store(home)
+    again = Experiments(drawn, store)
+    kept = again.find(asked.key(drawn.checksum))
+    assert (kept.status, kept.message) == ("stopped", "Kept at step 21, while it was under way.")
+    experiment = again.submit(asked, "a")
+    assert experiment.wait_until_over(3 * SOON)
+    whole, run = train(asked, drawn), store.load(experiment.key)
+    assert (run.losses, run.recorded) == (whole.losses, whole.recorded)
+    assert (run.test_accuracy, run.status) == (whole.test_accuracy, "finished")
+    arrays = run.arrays()
+    assert arrays.keys() == whole.arrays().keys()
+    for name, array in whole.arrays().items():
+        np.testing.assert_array_equal(arrays[name], array)
+    store.close()
+
+
+def test_a_training_that_would_hold_a_server_for_hours_is_refused_with_a_sentence(lab):
+    from normlib.cnn import SmallCNN
+
+    room, largest = lab(), replace(dataset(), train_images=np.zeros((55_000, 1), np.uint8))
+    worst = TrainConfig(hidden_units=1000, epochs=50, batch_size=1)
+    with pytest.raises(QueueFull, match="2,750,000 steps of a network with 5,890,000 weights"):
+        room.all.submit(worst, "a", largest)
+    usual = TrainConfig(hidden_units=1000, epochs=50, batch_size=64)
+    assert room.all.submit(usual, "a", largest).status == "running"
+    kernels = [kernel() for _, kernel, _ in SmallCNN(worst).layers()[1:]]
+    assert sum(int(np.prod(kernel.shape)) for kernel in kernels) == 5_890_000
 
 
 # Watching and stopping
@@ -586,7 +731,7 @@ def test_closing_keeps_what_runs_and_begins_nothing_else(lab, store):
     puppet.ends("stopped", "Stopped at step 2.")
     closing.join(SOON)
     assert store.load(running.key).message == "Stopped at step 2."
-    assert (len(room.puppets), waiting.status) == (1, "queued")
+    assert (len(room.puppets), waiting.status) == (1, "stopped")
 
 
 def test_a_run_is_on_disk_before_anybody_sees_it_as_finished(lab, store, monkeypatch):

@@ -1,6 +1,7 @@
 """A run is a pure function of its config, its data and its seed, and every method is healthy."""
 
 import gc
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -152,6 +153,63 @@ def test_stop_ends_it_between_calls(drawn):
     assert 0 < len(run.losses) < 50 * 11
     assert run.test_accuracy is None
     assert f"{len(run.losses)}" in run.message
+
+
+def _in_stretches(config: TrainConfig, data, tell=None) -> Run:
+    """The run of a training that is stopped before each call, kept as a file keeps it, and goes on
+    from there after somebody else has used its graphs."""
+    run = None
+    while run is None or run.status == "stopped":
+        asked = iter((False, True))
+        run = train(config, data, tell, lambda asked=asked: next(asked), run)
+        run = Run.from_dict(json.loads(json.dumps(run.to_dict())), run.arrays())
+        train(replace(config, seed=99, epochs=1, train_size=64), data)
+    return run
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"normalization": method} for method in ("batch", "weight", "layer")),
+        {"normalization": "weight", "weight_norm_start": "data", "placement": "conv and dense"},
+        {"depth": 3, "residual": "pre", "normalization": "batch"},
+    ],
+)
+def test_what_was_stopped_goes_on_as_if_it_never_was_to_the_last_bit(changes, drawn):
+    config, parts = quick(epochs=2, **changes), []
+    whole, run = train(config, drawn), _in_stretches(config, drawn, parts.append)
+    assert _bits(run) == _bits(whole)
+    told = [part for part in parts if isinstance(part, Progress)]
+    assert [loss for part in told for loss in part.losses] == whole.losses
+    assert len([part for part in parts if isinstance(part, EpochEnd)]) == 2
+    assert (whole.state, run.state) == ({}, {})
+
+
+def test_a_training_that_goes_on_diverges_in_the_same_words(drawn):
+    whole, run = (do(quick(learning_rate=10.0), drawn) for do in (train, _in_stretches))
+    assert (run.status, run.message) == ("diverged", whole.message)
+    np.testing.assert_array_equal(run.losses, whole.losses)
+
+
+def test_only_the_same_training_can_go_on(drawn):
+    stopped = train(quick(), drawn, should_stop=lambda: True)
+    others = {"config": quick(seed=1), "state": {}, "status": "finished", "versions": {"a": "0"}}
+    for name, value in others.items():
+        with pytest.raises(ValueError, match="this very training"):
+            train(quick(), drawn, so_far=replace(stopped, **{name: value}))
+
+
+def test_what_is_recorded_of_a_long_training_is_bounded(drawn, monkeypatch):
+    config = quick(epochs=40)
+    whole = train(config, drawn).recorded["step"]
+    monkeypatch.setattr(training, "MOST_RECORDED", 20)
+    few = train(config, drawn).recorded
+    assert len(whole) > 80
+    assert 10 < len(few["step"]) <= 20 + len(training._FIRST_CALLS)
+    assert few["step"][:3] == whole[:3] == [1, 2, 5]
+    assert set(few["step"]) < set(whole)
+    rows = {len(rows) for name, rows in few.items() if name != "batch_accuracies"}
+    assert rows == {len(few["step"])}
 
 
 def test_a_loss_that_leaves_the_finite_numbers_is_a_result(drawn):

@@ -311,7 +311,8 @@ def _state(experiment: Experiment) -> str:
         if position is None:
             return "Starting."
         before = f"{words.count(position, 'training')} before this one"
-        return f"Waiting, {before if position else 'next in the queue'}."
+        at = f" at step {snapshot.step:,}" if snapshot.step else ""  # it stepped aside
+        return f"Waiting{at}, {before if position else 'next in the queue'}."
     if snapshot.status == "running":
         if not snapshot.step:
             return "Preparing the network."

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -16,14 +17,33 @@ from normlib.mnist import Dataset
 from normlib.run import EpochEnd, EpochResult, Event, Run, Started
 
 if TYPE_CHECKING:
-    from pages.lab.queue import Experiments, Own
+    from pages.lab.queue import Experiments
 
 # What a status may be; besides, "failed" and "interrupted".
 LIVE = frozenset({"queued", "running"})
 FINAL = frozenset({"finished", "diverged"})  # an answer: it is not trained again
 ENDED = FINAL | {"stopped"}  # there is a run to show
 
+MOST_WORK = 5e11  # steps times weights: about half an hour on one core
+
 _T = TypeVar("_T")
+
+
+class Own(NamedTuple):
+    """A training of somebody's own making: it is not kept, and nobody else is shown it.
+
+    name: tells it from the lab's training with that config. train: as `normlib.training.train`.
+    """
+
+    name: str
+    train: Callable[..., Run]
+
+    def key(self, config: TrainConfig, checksum: str) -> str:
+        return hashlib.sha256(f"{config.key(checksum)} {self.name}".encode()).hexdigest()[:32]
+
+
+class QueueFull(ValueError):
+    """A submission beyond a limit; the text is a sentence for the student."""
 
 
 class Prefix(Sequence[_T]):
@@ -106,6 +126,10 @@ class Experiment:
         self._own: Own | None = None
         self._watchers: set[str] = set()
         self._stopping = False
+        self._so_far: Run | None = None  # what it goes on from
+        self._began = 0.0  # when its stretch did, and after how many steps
+        self._began_at = 0
+        self._paused = self._aside = False  # told to stop for a moment; for somebody else
         self._saved = True
         self._bytes = 0  # about what its run takes in memory
         self._previous: Experiment | None = None  # what comes back if this one never begins
@@ -151,6 +175,20 @@ class Experiment:
             }
         self._now = replace(now, **changes)
 
+    def _go_on(self, run: Run) -> None:
+        """Have what a stopped run has, as far as nobody has been told of it."""
+        if len(self._now.losses) < len(run.losses):
+            copies = {name: Prefix(list(rows)) for name, rows in run.recorded.items()}
+            self._now = replace(
+                self._now,
+                step=len(run.losses),
+                losses=Prefix(list(run.losses)),
+                accuracies=copies.pop("batch_accuracies", Prefix([])),
+                epochs=Prefix(list(run.epochs)),
+                recorded=copies,
+                seconds=run.seconds,
+            )
+
     def _set(self, status: str, message: str = "", run: Run | None = None) -> None:
         changes: dict[str, Any] = {}
         if run is not None:
@@ -170,8 +208,21 @@ class Experiment:
             }
         self._now = replace(self._now, status=status, message=message, **changes)
         if status not in LIVE:
-            self._data = self._previous = None
+            self._data = self._previous = self._so_far = None
             self._over.set()
+
+
+def refuse_too_large(config: TrainConfig, data: Dataset) -> None:
+    """QueueFull where steps times weights are beyond what a shared server can give to one."""
+    images, width = min(config.train_size, len(data.train_images)), config.hidden_units
+    steps = -(-images // config.batch_size) * config.epochs
+    inputs = (784 + width * config.depth) if config.depth else 5880
+    weights = width * (inputs + 10)
+    if steps * weights > MOST_WORK:
+        raise QueueFull(
+            f"{steps:,} steps of a network with {weights:,} weights are too many for a server that "
+            "others use: take larger batches, or fewer epochs, images or hidden units."
+        )
 
 
 def _bytes_of(run: Run) -> int:

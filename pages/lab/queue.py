@@ -6,21 +6,20 @@ knows Streamlit, and TensorFlow is imported by the first training, not by the qu
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import logging
 import math
 import threading
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from normlib.config import TrainConfig
 from normlib.mnist import Dataset
 from normlib.run import Run
 from pages.lab import recorded as recorded_runs
-from pages.lab.experiment import FINAL, LIVE, Experiment
+from pages.lab.experiment import FINAL, LIVE, Experiment, Own, QueueFull, refuse_too_large
 from pages.lab.processes import give_way
 from pages.lab.store import RunSummary, Store
 
@@ -30,25 +29,10 @@ KEPT = 1024  # ended trainings in memory, of which the runs may take so many byt
 KEPT_BYTES = 64 * 2**20  # of runs that are on disk too
 UNSAVED_BYTES = 192 * 2**20  # in all, where some are not
 PATIENCE_SECONDS = 3600.0
+# A training has a worker for so long; then it is kept as far as it is, and whoever has none comes.
+STRETCH_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
-
-
-class Own(NamedTuple):
-    """A training of somebody's own making: it is not kept, and nobody else is shown it.
-
-    name: tells it from the lab's training with that config. train: as `normlib.training.train`.
-    """
-
-    name: str
-    train: Callable[..., Run]
-
-    def key(self, config: TrainConfig, checksum: str) -> str:
-        return hashlib.sha256(f"{config.key(checksum)} {self.name}".encode()).hexdigest()[:32]
-
-
-class QueueFull(ValueError):
-    """A submission beyond a limit; the text is a sentence for the student."""
 
 
 class Experiments:
@@ -56,13 +40,17 @@ class Experiments:
 
     The order is fair by session: whoever was served longest ago comes next, and a session that
     was never served comes before all that were.  At most `workers` trainings run at a time (one
-    per core, if None), and one more where a single session holds all workers.  QUEUE_LIMIT may
-    wait, SESSION_LIMIT of them for one session; who has nothing waiting is let in beyond that.
+    per core, if None).  One of a session that has two steps aside for a session that has none, and
+    after STRETCH_SECONDS any does; it goes on later, where it was.  QUEUE_LIMIT may wait,
+    SESSION_LIMIT of them for one session; who has nothing waiting is let in beyond that.
 
     Watching ends by an explicit `unwatch` only, so a closed laptop, a reload or a lost connection
     loses nothing.  The one exception: a training whose every watcher has not been heard from for
     an hour (`seen`) gives way as soon as somebody who is still there waits for a worker; what it
     has so far is kept as a stopped run.
+
+    A training that ends early is kept with what it goes on from, so the next who asks for it has
+    what there is; one under way is kept like that every STRETCH_SECONDS, in case the server dies.
 
     `train` stands in for `normlib.training.train`, in tests.  Safe to use from many threads.
     """
@@ -103,9 +91,10 @@ class Experiments:
         """The experiment for this config on `data` (None: the queue's own), watched by `session`.
 
         The same one for everybody who asks the same; one that came to its end returns at once,
-        from memory or the store.  What was stopped, interrupted or failed starts again, and, with
-        `weights`, what finished and had to let its weights go.  own: train so, and keep nothing.
-        QueueFull, with a sentence, if too many are waiting.
+        from memory or the store.  What was stopped goes on; what was interrupted or failed starts
+        again, and, with `weights`, what finished and had to let its weights go.  own: train so,
+        and keep nothing.
+        QueueFull, with a sentence, if too many are waiting, or if it would take too long.
         """
         data = self.data if data is None else data
         key = own.key(config, data.checksum) if own else config.key(data.checksum)
@@ -120,6 +109,7 @@ class Experiments:
             if known is not None and _is_answer(known.run, weights):
                 return known
             self._refuse_beyond_limits(session)
+            refuse_too_large(config, data)
             experiment = Experiment(self, key, config, data.name, data.checksum)
             experiment._data, experiment._own = data, own
             experiment._previous = known if known is not None and known.run else None
@@ -149,10 +139,29 @@ class Experiments:
             experiment = self._known[key]
             experiment._watchers.discard(session)
             self._order = None
-            if experiment.status == "queued" and not experiment._watchers:
-                del self._waiting[key]
-                self._known[key] = experiment._previous or experiment
-                experiment._set("stopped", "Taken out of the queue before it began.")
+            if experiment.status != "queued" or experiment._watchers:
+                return
+            self._take_out(experiment)
+        if experiment.run is not None:
+            self._save(experiment, experiment.run)
+
+    def stop(self, keys: Collection[str] | None = None) -> list[Experiment]:
+        """Stop these trainings for everybody (all, if None), and say which; what ran is kept."""
+        with self._lock:
+            chosen = [
+                each
+                for each in [*self._waiting.values(), *self._running]
+                if keys is None or each.key in keys
+            ]
+            for each in chosen:
+                each._stopping = True
+                if each.status == "queued":
+                    self._take_out(each)
+            self._order = None
+        for each in chosen:
+            if each.status == "stopped" and each.run is not None:
+                self._save(each, each.run)
+        return chosen
 
     def watching(self, key: str, session: str) -> bool:
         """Whether this session is one of those who keep the experiment alive."""
@@ -167,12 +176,8 @@ class Experiments:
 
     def close(self, patience: float = 5.0) -> None:
         """Stop all, as if nobody watched; return once what has run is kept, or after `patience`."""
-        with self._lock:
-            self._waiting.clear()
-            running, until = list(self._running), time.monotonic() + patience
-            for experiment in running:
-                experiment._stopping = True
-        for experiment in running:
+        until = time.monotonic() + patience
+        for experiment in self.stop():
             experiment.wait_until_over(max(0.0, until - time.monotonic()))
 
     def earlier(self, limit: int = 50, checksum: str = "") -> list[RunSummary]:
@@ -213,14 +218,29 @@ class Experiments:
                 "please try again in a few minutes."
             )
 
+    def _take_out(self, experiment: Experiment) -> None:
+        """Of the queue: what it had is its run; one that never began leaves no trace."""
+        del self._waiting[experiment.key]
+        left, before = experiment._so_far, experiment._previous
+        if left is None:
+            self._known[experiment.key] = before or experiment
+        never = "Taken out of the queue before it began."
+        experiment._set("stopped", left.message if left else never, left)
+
     def _in_order(self) -> list[Experiment]:
         """All that wait, in the order in which they will start if nobody else comes."""
         if self._order is None:
             self._order, waiting, turn = [], list(self._waiting.values()), self._turn
             served = defaultdict(int, self._served)
+            staying = (each for each in self._running if not each._aside)
+            busy = {name for each in staying for name in each._watchers}
+
+            def rank(each: Experiment) -> tuple[bool, int]:
+                return each._watchers <= busy, min(served[n] for n in each._watchers)
+
             while waiting:
-                # Of equal ones the first: as they came.
-                first = min(waiting, key=lambda each: min(served[name] for name in each._watchers))
+                first = min(waiting, key=rank)  # of equal ones the first: as they came
+                busy |= first._watchers
                 waiting.remove(first)
                 turn += 1
                 served |= dict.fromkeys(first._watchers, turn)
@@ -232,21 +252,23 @@ class Experiments:
             order = self._in_order()
             return order.index(experiment) if experiment in order else None
 
-    def _next(self) -> Experiment | None:
-        """Who begins now; beyond `workers` only somebody else than the one who holds them all."""
-        if len(self._running) < self.workers:
-            return next(iter(self._in_order()), None)
-        watching = [each._watchers for each in self._running]
-        full = self.workers == 1 or len(self._running) > self.workers
-        if full or not set.intersection(*watching):
-            return None
-        served = set.union(*watching)
-        return next((each for each in self._in_order() if each._watchers - served), None)
+    def _steps_aside(self, experiment: Experiment, over: bool) -> bool:
+        """Whether its worker goes to a session that has none, now that it has had a while.
+
+        over: its stretch is; before, only where its session has another worker.
+        """
+        staying = [each for each in self._running if not each._aside and each is not experiment]
+        busy = {name for each in (*staying, experiment) for name in each._watchers}
+        needy = sum(not each._watchers <= busy for each in self._waiting.values())
+        if needy < self.workers - len(staying):  # one more is free, or will be
+            return False
+        return over or any(experiment._watchers & each._watchers for each in staying)
 
     def _begin_waiting(self) -> None:
         """Begin as many as there are free workers."""
         self._order = None
-        while (experiment := self._next()) is not None:
+        while self._waiting and len(self._running) < self.workers:
+            experiment = self._in_order()[0]
             del self._waiting[experiment.key]
             self._order = None
             self._turn += 1
@@ -336,12 +358,27 @@ class Experiments:
             self.store.mark_started(experiment.key, config, data.name, data.checksum)
         train = own.train if own else self._train
         train = train or importlib.import_module("normlib.training").train
-        run = train(
-            config,
-            data,
-            on_event=experiment._add,
-            should_stop=lambda: self._should_stop(experiment),
-        )
+        run = _start(experiment)
+        while True:
+            if run is not None:
+                experiment._go_on(run)
+            with self._lock:
+                experiment._began, experiment._paused = self._clock(), False
+                experiment._began_at = experiment.snapshot().step
+            run = train(
+                config,
+                data,
+                on_event=experiment._add,
+                should_stop=lambda: self._should_stop(experiment),
+                **({"so_far": run} if run else {}),
+            )
+            if run.status != "stopped" or not experiment._paused or experiment._stopping:
+                break
+            if self._clock() - experiment._began >= STRETCH_SECONDS:
+                under_way = f"Kept at step {len(run.losses):,}, while it was under way."
+                self._save(experiment, replace(run, message=under_way))
+            if self._waits_again(experiment, run):
+                return
         with self._lock:
             replaced = self._known.get(experiment.key) is not experiment
         # One that was replaced, while it was stopping, leaves the word to the newer one.
@@ -350,14 +387,33 @@ class Experiments:
             self._save(experiment, run)
         self._end(experiment, run.status, run.message, run)
 
+    def _waits_again(self, experiment: Experiment, run: Run) -> bool:
+        """Put one that steps aside back into the queue, before all that have not begun."""
+        with self._lock:
+            aside, experiment._aside = experiment._aside, False
+            if not aside or experiment._stopping or not experiment._watchers:
+                return False
+            self._running.remove(experiment)
+            experiment._so_far = run
+            experiment._set("queued")
+            self._waiting = {experiment.key: experiment, **self._waiting}
+            self._begin_waiting()
+            return True
+
     def _should_stop(self, experiment: Experiment) -> bool:
-        """Whether nobody wants it any more, or nobody who is there while somebody is who waits."""
+        """Whether nobody wants it any more, or nobody who is there while somebody is who waits; or
+        whether it pauses, to be kept or to step aside, once it has come on a little."""
         with self._lock:
             if not any(self._is_present(name) for name in experiment._watchers):
                 waiting = {name for each in self._waiting.values() for name in each._watchers}
                 if not experiment._watchers or any(map(self._is_present, waiting)):
                     experiment._stopping = True
-            return experiment._stopping
+            if experiment._own is None and experiment.snapshot().step > experiment._began_at:
+                over = self._clock() - experiment._began >= STRETCH_SECONDS
+                experiment._aside = self._steps_aside(experiment, over)
+                experiment._paused = over or experiment._aside
+                self._order = None if experiment._aside else self._order
+            return experiment._stopping or experiment._paused
 
     def _end(
         self, experiment: Experiment, status: str, message: str, run: Run | None = None
@@ -374,6 +430,17 @@ class Experiments:
             self._seen = {name: at for name, at in self._seen.items() if self._is_present(name)}
             experiment._set(status, message, run)
             self._forget_some()
+
+
+def _start(experiment: Experiment) -> Run | None:
+    """The stopped run that a training goes on from, if there is one that it can."""
+    before = experiment._previous
+    if experiment._so_far or before is None:
+        return experiment._so_far
+    run = before.run
+    if run is None or not run.state:
+        return None
+    return run if importlib.import_module("normlib.training").goes_on(run) else None
 
 
 def _is_answer(run: Run | None, weights: bool) -> bool:

@@ -43,7 +43,7 @@ def train_all(
     RuntimeError if one fails, when all others are over. Interrupted, it stops what runs and keeps
     what there is of it.
     """
-    from normlib.training import train  # loads TensorFlow
+    from normlib.training import goes_on, train  # loads TensorFlow
 
     stop = threading.Event()
     under_way: dict[TrainConfig, Progress] = {}  # filled by the trainings' threads
@@ -56,7 +56,8 @@ def train_all(
         run = store.load(config.key(data.checksum)) if store else None
         ended = run is not None and run.status in FINAL
         if run is None or not ended or (config in weights and not any(run.weights)):
-            run = train(config, data, on_event, stop.is_set)
+            before = {"so_far": run} if run is not None and goes_on(run) else {}
+            run = train(config, data, on_event, stop.is_set, **before)
             if store:
                 store.save(run)
         if run.test_accuracy is None:
