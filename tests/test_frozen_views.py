@@ -63,6 +63,7 @@ STATES = [
     *("depth deep=signal", "depth deep=signal&depth=30&sigma=0.3&residual=post"),
     *("depth deep=map", "why why=shift&drift=std"),
     *("why why=smooth", "why why=turn&rules=momentum,adam"),
+    *("why why=deployed", "why why=deployed&ported=2"),
 ]
 MOST = 80
 NUMBER = re.compile(r"(?<![\w.#])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?", re.IGNORECASE)

@@ -276,7 +276,8 @@ CONTROLS = _table(
     # Why it works
     _choice(
         *("why", "View"),
-        "shift: Covariate shift? | smooth: Smoothness | turn: Effective learning rate",
+        "shift: Covariate shift? | smooth: Smoothness | turn: Effective learning rate | "
+        "deployed: In a deployed network",
     ),
     _choice("drift", "What moves", "mean: Mean | std: Standard deviation"),
     _choice(
@@ -286,6 +287,7 @@ CONTROLS = _table(
     ),
     _choice("deepness", "Layers", "1 | 20", "20"),
     _row("rules", "Ways to descend", "many", ("sgd", "decay"), choices=why.RULES),
+    _choice("ported", "Trained in batches of", "64 | 8 | 2"),
     _choice("exercise", "Exercise", TITLES, widget="select"),
     # Teach
     _choice("plan", "Plan", "45: 45 minutes | 90: 90 minutes | handout: Hand-out"),

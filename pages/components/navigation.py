@@ -112,8 +112,8 @@ PAGES = _pages(
     ),
     Page(
         *("why", 11, "Why it works", "psychology", "Experiment"),
-        "Covariate shift, smoothness, the effective learning rate: measured.",
-        _names("why drift rough deepness rules"),
+        "Covariate shift, smoothness, effective learning rate; batch norm deployed.",
+        _names("why drift rough deepness rules ported"),
     ),
     Page(
         *("report", 5, "Report", "fact_check", "Check"),

@@ -14,7 +14,7 @@ from typing import Any
 from normlib.config import CHOICES
 from normlib.mnist import Dataset
 from normlib.run import Run
-from pages.lab import depth, recorded, report, reproduce, studies, sweeps, why
+from pages.lab import deployed, depth, recorded, report, reproduce, studies, sweeps, why
 from pages.lab.store import Store
 from pages.lab.sweeps import Outcome, Sweep
 from pages.lab.train_all import train_all
@@ -70,6 +70,11 @@ def depth_content(data: Dataset, store: Store | None) -> Content:
     return depth.to_content(train_all(depth.configs(), data, store, Outcome.of))
 
 
+def deployed_content(data: Dataset, store: Store | None) -> Content:
+    """Trained batch norms by the rules of other frameworks."""
+    return deployed.content(data)
+
+
 def why_content(data: Dataset, store: Store | None) -> Content:
     """What was measured beside the trainings of the page on why it works."""
     return why.content(data)
@@ -84,6 +89,7 @@ RECORDINGS: dict[str, Callable[[Dataset, Store | None], Content]] = {
     **{f"report-{setting}": partial(report_content, setting) for setting in report.SETTINGS},
     **{f"sweep-{name}": partial(sweep_content, plan) for name, plan in sweeps.PLANS.items()},
     "depth": depth_content,
+    "deployed": deployed_content,
     "inference": inference_content,
     "mates": mates_content,
     **{name: partial(runs_content, name) for name in recorded.RUNS},
