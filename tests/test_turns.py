@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from pages.components import turns
+from pages.lab import holds
 
 PATIENCE = 10.0
 
@@ -63,3 +64,15 @@ def test_a_turn_within_a_turn_is_the_same_one_and_an_error_gives_it_back():
     with turns.let_others():  # without a turn there is nothing to give up
         assert not turns._holds()
     assert not turns._line
+
+
+def test_the_longest_time_that_a_turn_is_held_is_noted_by_cause(monkeypatch):
+    clock = iter([10.0, 10.5, 20.0, 20.25, 30.0, 30.2, 40.0, 40.1])
+    monkeypatch.setattr(turns.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(holds, "_longest", {})
+    with turns.take("page train"), turns.let_others():  # what it does meanwhile holds nobody up
+        pass
+    for _ in range(2):
+        with turns.take("watching"), turns.take("page train"):
+            pass
+    assert holds.longest() == pytest.approx({"page train": 0.5, "watching": 0.2})

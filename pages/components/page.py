@@ -69,13 +69,13 @@ def show(name: str, lessons: Mapping[str, Lesson]) -> None:
 
     lessons: value of the page's first control -> lesson; a single one needs no choice.
     """
-    with turns.take():
+    with turns.take(f"frame of {name}"):
         _frame(name)
         presented = controls.presenting()
 
         @st.fragment  # a moved control draws the page again, and not the side bar
         def body() -> None:
-            with turns.take():
+            with turns.take(f"page {name}"):
                 controls.read_widgets()
                 try:
                     _body(PAGES[name], lessons)

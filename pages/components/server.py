@@ -9,14 +9,16 @@ from __future__ import annotations
 import atexit
 import gc
 import importlib
+import logging
 import pkgutil
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import streamlit as st
-from streamlit import net_util
+from streamlit import net_util, runtime
 
 import normlib
 from normlib.mnist import Dataset, load_mnist
@@ -35,6 +37,9 @@ net_util.get_external_ip = lambda: None
 
 # Seconds that a first page which needs neither gets to itself before they take the processor.
 DATA_AFTER, TENSORFLOW_AFTER = 1.0, 2.0
+UPLOAD_BYTES = 512 * 2**20  # of the uploads of all sessions: three of the largest
+
+_log = logging.getLogger(__name__)
 
 
 class _Background(threading.Thread):
@@ -157,12 +162,19 @@ def data_is_here() -> bool:
 def use_data(dataset: Dataset | None) -> None:
     """Let this session use its own data; None goes back to the server's.
 
-    A class that uploads one file thirty times has it in memory once.
+    A class that uploads one file thirty times has it in memory once. ValueError, with a sentence,
+    where the uploads of all would take more than UPLOAD_BYTES.
     """
     if dataset is None:
         st.session_state.pop("_dataset", None)
     else:
         with _lock:
+            new = dataset.checksum not in _uploads
+            if new and upload_bytes() + _bytes_of(dataset) > UPLOAD_BYTES:
+                raise ValueError(
+                    "Others have uploaded so much that this server has no room for one more file. "
+                    "It has once they close their tabs."
+                )
             st.session_state["_dataset"] = _uploads.setdefault(dataset.checksum, dataset)
 
 
@@ -184,7 +196,32 @@ def experiments() -> Experiments:
         if _experiments is None:
             _experiments = Experiments(dataset, store())
             atexit.register(_experiments.close)  # a server that is told to end keeps what it has
+            threading.Thread(target=_tell, args=(_experiments,), daemon=True).start()
         return _experiments
+
+
+def _tell(queue: Experiments) -> None:
+    """Write down now and then what the server is doing: `python -m pages.lab status` reads it."""
+    from pages.lab import status
+
+    give_way()
+    while queue is _experiments and queue.store is not None:
+        manager = runtime.get_instance()._session_mgr if runtime.exists() else None
+        sessions = manager.num_active_sessions() if manager else 0
+        try:
+            status.write(queue.store.home, status.of(queue, sessions, upload_bytes()))
+        except OSError as error:
+            _log.warning("The status could not be written: %r", error)
+        time.sleep(status.EVERY_SECONDS)
+
+
+def upload_bytes() -> int:
+    """What the uploads of all sessions take."""
+    return sum(_bytes_of(dataset) for dataset in list(_uploads.values()))
+
+
+def _bytes_of(dataset: Dataset) -> int:
+    return sum(value.nbytes for value in vars(dataset).values() if hasattr(value, "nbytes"))
 
 
 def classes() -> Classes:

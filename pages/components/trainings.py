@@ -250,7 +250,7 @@ def _look(
     was_live: bool,
     was_just_asked: bool,
 ) -> None:
-    with turns.take():
+    with turns.take("watching"):
         server.experiments().seen(session())
         still_live = any(one.status in LIVE for one in experiments)
         still_to_begin = _about_to_begin(experiments)

@@ -7,17 +7,25 @@ around the call of a cached function, never within one, where others would wait 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+
+from pages.lab import holds
 
 _guard = threading.Lock()
 _line: deque[threading.Event] = deque()  # in the order of coming; whose turn it is stands first
 _mine = threading.local()
 
 
-def take() -> AbstractContextManager[None]:
-    """Wait for the turn and hold it; within a block that holds it already, nothing happens."""
+def take(cause: str = "a page") -> AbstractContextManager[None]:
+    """Wait for the turn and hold it; within a block that holds it already, nothing happens.
+
+    cause: how `holds` calls the time for which it is held at a stretch.
+    """
+    if not _holds():
+        _mine.cause = cause
     return _holding(True)
 
 
@@ -50,11 +58,12 @@ def _begin() -> None:
         first = len(_line) == 1
     if not first:
         called.wait()
-    _mine.holds = True
+    _mine.holds, _mine.since = True, time.perf_counter()
 
 
 def _end() -> None:
     _mine.holds = False
+    holds.note(_mine.cause, time.perf_counter() - _mine.since)
     with _guard:
         _line.popleft()
         if _line:

@@ -1,4 +1,4 @@
-"""The engine on the command line: `python -m pages.lab report | sweep | record | runs`."""
+"""The engine on the command line: `python -m pages.lab report | sweep | record | runs | status`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from normlib.__main__ import table, try_writing
 from normlib.config import LIMITS, TrainConfig
 from normlib.mnist import Dataset, describe_source, load_mnist
 from normlib.run import Run
-from pages.lab import export, record, recorded, report, reproduce
+from pages.lab import export, record, recorded, report, reproduce, status
 from pages.lab.run_names import describe
-from pages.lab.store import RunSummary, Store
+from pages.lab.store import RunSummary, Store, store_home
 from pages.lab.sweeps import PLANS
 
 _KEY_SHOWN = 10
@@ -111,6 +111,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--csv", type=Path, metavar="FILE", help="write the list or the history")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the list or the run")
     command.set_defaults(run=_runs)
+
+    command = commands.add_parser(
+        "status",
+        help="what a server that runs on this folder is doing",
+        description="What the server said within the last ten seconds: sessions, trainings, who "
+        "waits, what held others up the longest, memory by owner, the store.",
+    )
+    command.set_defaults(run=lambda chosen: print(status.read(store_home())))
     return parser
 
 

@@ -18,6 +18,7 @@ from dataclasses import replace
 from normlib.config import TrainConfig
 from normlib.mnist import Dataset
 from normlib.run import Run
+from pages.lab import holds
 from pages.lab import recorded as recorded_runs
 from pages.lab.experiment import FINAL, LIVE, Experiment, Own, QueueFull, refuse_too_large
 from pages.lab.processes import give_way
@@ -148,11 +149,8 @@ class Experiments:
     def stop(self, keys: Collection[str] | None = None) -> list[Experiment]:
         """Stop these trainings for everybody (all, if None), and say which; what ran is kept."""
         with self._lock:
-            chosen = [
-                each
-                for each in [*self._waiting.values(), *self._running]
-                if keys is None or each.key in keys
-            ]
+            live = [*self._waiting.values(), *self._running]
+            chosen = [each for each in live if keys is None or each.key in keys]
             for each in chosen:
                 each._stopping = True
                 if each.status == "queued":
@@ -328,8 +326,10 @@ class Experiments:
         experiment._saved = False
         if self.store is None:
             return
+        began = time.perf_counter()
         try:
             experiment._saved = self.store.save(run, experiment.key)
+            holds.note("saving a run", time.perf_counter() - began)
             if experiment._saved:
                 with self._lock:
                     refused = [each for each in self._known.values() if not each._saved]
@@ -434,12 +434,9 @@ class Experiments:
 
 def _start(experiment: Experiment) -> Run | None:
     """The stopped run that a training goes on from, if there is one that it can."""
-    before = experiment._previous
-    if experiment._so_far or before is None:
+    run = experiment._previous.run if experiment._previous else None
+    if experiment._so_far or run is None or not run.state:
         return experiment._so_far
-    run = before.run
-    if run is None or not run.state:
-        return None
     return run if importlib.import_module("normlib.training").goes_on(run) else None
 
 

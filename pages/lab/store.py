@@ -109,6 +109,12 @@ _UNFINISHED_RUN = _UNFINISHED.where(_started.c.key == _WANTED)
 _FORGET_STARTED = sa.delete(_started).where(_started.c.key == _WANTED)
 
 
+def store_home(home: str | os.PathLike[str] | None = None) -> Path:
+    """Where runs are kept: in `home`, else NORMLAB_HOME, else `.normlab`."""
+    home = home or os.environ.get("NORMLAB_HOME") or ".normlab"
+    return Path(os.path.expanduser(home)).absolute()
+
+
 class Store:
     """The runs in `home`, else in the folder that NORMLAB_HOME names, else in `.normlab`.
 
@@ -118,8 +124,7 @@ class Store:
     """
 
     def __init__(self, home: str | os.PathLike[str] | None = None) -> None:
-        home = home or os.environ.get("NORMLAB_HOME") or ".normlab"
-        self.home = Path(os.path.expanduser(home)).absolute()
+        self.home = store_home(home)
         self.path = self.home / FILE_NAME
         self.problem = ""
         self.notice = ""
