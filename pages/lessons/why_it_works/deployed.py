@@ -53,12 +53,14 @@ def rows(found: Sequence[Deployed]) -> list[dict[str, str | float]]:
 
 def table(found: Sequence[Deployed], changes: Mapping[str, Verdict]) -> list[dict[str, str]]:
     """The mean accuracy by each way, and what it is more than as trained."""
+    off = max(one.difference for one in found)
     return [
         {
             "": name,
             "Test accuracy": words.percent(deployed.mean(found, name), 2),
             "Against as trained": words.points(change.mean),
             "Pairs": change.settled,
+            "An output differs by": words.rounded(off, 2) if name == FOLDED else "",
         }
         for name, change in changes.items()
     ]
@@ -70,8 +72,8 @@ def answer(found: Sequence[Deployed], changes: Mapping[str, Verdict], worst: str
     tuned, frozen = (words.percent(deployed.mean(found, name), 2) for name in (TUNED, FROZEN))
     return (
         f"**Folded** into the kernels, no output differs by more than {words.rounded(off, 2)}, and "
-        f"at most {words.count(changed, 'test image')} is classified otherwise: at inference batch "
-        f"norm is part of the layer before it. **{worst}** costs most: "
+        f"{words.count(changed, 'test image') if changed else 'no test image'} by class: at "
+        f"inference batch norm is part of the layer before it. **{worst}** costs most: "
         f"{words.points(changes[worst].mean)}, {changes[worst].settled}.\n\n"
         f"**Trained on** for {deployed.TUNED_STEPS} steps in batches of {deployed.TUNED_BATCH}, it "
         f"reads {tuned}; frozen, by the moving statistics, {frozen}."
