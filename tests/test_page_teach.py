@@ -6,6 +6,7 @@ import live_pages
 import pytest
 from live_pages import pressed, ran, words
 
+from normlib.config import TrainConfig
 from pages.components import page, server, trainings
 from pages.components.classroom import Seat
 from pages.components.controls import CONTROLS
@@ -262,3 +263,16 @@ def test_a_page_without_a_class_asks_no_database(drawn, serve, monkeypatch):
     assert RELU.question in said(opened(RELU))
     assert "Start a class" in [one.label for one in opened().button]
     assert page.PAGES["teach"].path == "Teach"
+
+
+def test_the_lecturer_stops_all_trainings_and_students_cannot(classes, puppet):
+    lecturer = pressed(opened(), "_start").session_state["_seat"]
+    queue = server.queue_so_far()
+    asked = [queue.submit(TrainConfig(seed=seed), "somebody") for seed in (1, 2)]
+    for seat in (Seat(lecturer.code), None):
+        assert not any(one.key == "_stop_everybodys" for one in opened(seat=seat).button)
+    app = opened(seat=lecturer)
+    assert app.button(key="_stop_everybodys").label.endswith("1 under way, 1 waiting")
+    pressed(app, "_stop_everybodys")
+    assert [one._stopping for one in asked] == [True, True]
+    assert asked[1].status == "stopped"

@@ -200,6 +200,11 @@ def experiments() -> Experiments:
         return _experiments
 
 
+def queue_so_far() -> Experiments | None:
+    """The queue, if anybody has needed it yet; waits for nothing."""
+    return _experiments
+
+
 def _tell(queue: Experiments) -> None:
     """Write down now and then what the server is doing: `python -m pages.lab status` reads it."""
     from pages.lab import status

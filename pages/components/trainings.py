@@ -150,6 +150,24 @@ def stop(keys: Iterable[str]) -> None:
         server.experiments().unwatch(key, session())
 
 
+def show_stop_all() -> None:
+    """For a lecturer: a button that ends all trainings of the server, if there are any."""
+    queue = server.queue_so_far()
+    running, waiting = (len(queue._running), len(queue._waiting)) if queue else (0, 0)
+    if queue and running + waiting:
+        st.button(
+            f"Stop all trainings: {running} under way, {waiting} waiting",
+            icon=":material/stop:",
+            key="_stop_everybodys",
+            on_click=_stop_all,
+            help="Everybody's. What they have is kept, and whoever asks again goes on from there.",
+        )
+
+
+def _stop_all() -> None:
+    server.experiments().stop()
+
+
 def watches(experiment: Experiment) -> bool:
     """Whether this browser keeps the training alive."""
     return server.experiments().watching(experiment.key, session())

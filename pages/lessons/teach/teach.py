@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.components import classroom, controls, navigation, page
+from pages.components import classroom, controls, navigation, page, trainings
 from pages.lessons.teach import experiment, plan, results, student
 
 WAITS = True  # nothing here computes
@@ -72,4 +72,5 @@ def show_class() -> None:
                 "Whoever has it leads the class: keep it for another browser, such as your phone."
             )
         results.show(seat)
+        trainings.show_stop_all()
         classroom.show_way_out()
