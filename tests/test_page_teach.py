@@ -265,14 +265,16 @@ def test_a_page_without_a_class_asks_no_database(drawn, serve, monkeypatch):
     assert page.PAGES["teach"].path == "Teach"
 
 
-def test_the_lecturer_stops_all_trainings_and_students_cannot(classes, puppet):
+def test_the_lecturer_stops_what_the_class_trains_and_students_cannot(classes, puppet):
     lecturer = pressed(opened(), "_start").session_state["_seat"]
     queue = server.queue_so_far()
-    asked = [queue.submit(TrainConfig(seed=seed), "somebody") for seed in (1, 2)]
+    asked = [queue.submit(TrainConfig(seed=seed), "somebody") for seed in (1, 2, 3)]
+    for one in asked[:2]:
+        classes.keep_run(lecturer.code, one.key)
     for seat in (Seat(lecturer.code), None):
-        assert not any(one.key == "_stop_everybodys" for one in opened(seat=seat).button)
+        assert not any(one.key == "_stop_class" for one in opened(seat=seat).button)
     app = opened(seat=lecturer)
-    assert app.button(key="_stop_everybodys").label.endswith("1 under way, 1 waiting")
-    pressed(app, "_stop_everybodys")
-    assert [one._stopping for one in asked] == [True, True]
+    assert app.button(key="_stop_class").label.endswith("2 under way or waiting")
+    pressed(app, "_stop_class")
+    assert [one._stopping for one in asked] == [True, True, False]  # others are not theirs
     assert asked[1].status == "stopped"

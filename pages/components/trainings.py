@@ -150,22 +150,24 @@ def stop(keys: Iterable[str]) -> None:
         server.experiments().unwatch(key, session())
 
 
-def show_stop_all() -> None:
-    """For a lecturer: a button that ends all trainings of the server, if there are any."""
+def show_stop_class(keys: Iterable[str]) -> None:
+    """For a lecturer: a button that ends these trainings of the class, if any is under way."""
     queue = server.queue_so_far()
-    running, waiting = (len(queue._running), len(queue._waiting)) if queue else (0, 0)
-    if queue and running + waiting:
+    found = [queue.find(key) for key in keys] if queue else []
+    live = [one.key for one in found if one is not None and one.status in LIVE]
+    if queue and live:
         st.button(
-            f"Stop all trainings: {running} under way, {waiting} waiting",
+            f"Stop the class's trainings: {len(live)} under way or waiting",
             icon=":material/stop:",
-            key="_stop_everybodys",
-            on_click=_stop_all,
-            help="Everybody's. What they have is kept, and whoever asks again goes on from there.",
+            key="_stop_class",
+            on_click=_stop_for_all,
+            args=(live,),
+            help="What they have is kept, and whoever asks again goes on from there.",
         )
 
 
-def _stop_all() -> None:
-    server.experiments().stop()
+def _stop_for_all(keys: list[str]) -> None:
+    server.experiments().stop(keys)
 
 
 def watches(experiment: Experiment) -> bool:

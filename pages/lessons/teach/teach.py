@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.components import classroom, controls, navigation, page, trainings
+from pages.components import classroom, controls, navigation, page, server, trainings
 from pages.lessons.teach import experiment, plan, results, student
 
 WAITS = True  # nothing here computes
@@ -72,5 +72,5 @@ def show_class() -> None:
                 "Whoever has it leads the class: keep it for another browser, such as your phone."
             )
         results.show(seat)
-        trainings.show_stop_all()
+        trainings.show_stop_class(server.classes().runs(seat.code))
         classroom.show_way_out()
