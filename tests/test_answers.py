@@ -19,7 +19,7 @@ from pages.lab.arithmetic import KERNELS, TABLES
 # Named only to explain: what a batch of one does is what that method does.
 EXPLAINING = "instance norm"
 
-STATES = int(os.environ.get("ANSWER_STATES", "2"))
+STATES = int(os.environ.get("ANSWER_STATES", "1"))
 # The page's control that chooses a view, and what to leave at its default there: trainings with
 # other settings are not recorded, so their views have no answer.
 TRAINED = {"train", "compare", "backward training"}
