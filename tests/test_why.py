@@ -9,7 +9,7 @@ from live_pages import Ready, opened
 from normlib.cnn import SmallCNN
 from normlib.training import train
 from pages.components import server
-from pages.lab import why
+from pages.lab import effective_rate, why
 from pages.lab.depth import SMALL
 
 
@@ -53,10 +53,42 @@ def test_noise_moves_what_relu_gets_and_not_the_test(drawn):
 
 
 def test_decay_settles_where_theory_says():
-    turned = why.turned("decay")
+    turned = effective_rate.turned("decay")
     for last, theory in zip([turned.last] * len(why.SEEDS), turned.settled, strict=True):
         assert last == pytest.approx(theory, rel=0.1)
-    assert why.turned("sgd").last > why.turned("sgd").first
+    assert effective_rate.turned("sgd").last > effective_rate.turned("sgd").first
+
+
+def test_the_step_of_a_scale_invariant_kernel_is_that_of_its_formula():
+    # f(w) = a·w / |w|, by its own gradient: G is the part of a at a right angle to w.
+    w, a, rate = np.array([3.0, 4.0]), np.array([2.0, -1.0]), 50.0
+    length = np.linalg.norm(w)
+    gradient = a / length - (a @ w) * w / length**3
+    new = w - rate * gradient
+    step = effective_rate.one_step(length, np.linalg.norm(gradient) * length, rate)
+    assert step.after == pytest.approx(np.linalg.norm(new), rel=1e-12)
+    turn = np.degrees(np.arccos(w @ new / (length * np.linalg.norm(new))))
+    assert step.turn == pytest.approx(turn, rel=1e-9)
+    for rule, power in {"sgd": 2, "momentum": 2, "decay": 2, "adam": 1}.items():
+        by_ten = effective_rate.rate(rule, 1.0) / effective_rate.rate(rule, 10.0)
+        assert by_ten == pytest.approx(10**power)
+    assert effective_rate.rate("momentum", 3.0) == pytest.approx(
+        10 * effective_rate.rate("sgd", 3.0)
+    )
+
+
+def test_the_recorded_turns_are_those_of_one_step():
+    for probe in (one for one in why.probes("turning") if one.name == "sgd"):
+        values = zip(
+            *(probe.values[name] for name in ("length", "invariant", "angle")), strict=True
+        )
+        for length, invariant, angle in values:
+            told = effective_rate.one_step(length, invariant, why.TURN.learning_rate).turn
+            # What float32 tells of the angle is its cosine, to its last digits.
+            cosines = np.cos(np.radians([told, angle]))
+            assert cosines[0] == pytest.approx(cosines[1], abs=4e-7)
+    bold = effective_rate.bold_step(100)
+    assert 30 < bold.turn < 60 and bold.after > 1.3 * bold.before
 
 
 def test_what_is_recorded_is_what_the_papers_found():

@@ -6,7 +6,7 @@ look. What it found ships with the lab, recorded by `python -m pages.lab record 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -38,8 +38,8 @@ ROUGH_DEPTHS = (1, 20)
 ROUGH = replace(SMALL, start_scale=0.1414, learning_rate=0.03)
 # Effective learning rate: one scale-invariant kernel, by each way to descend.
 TURN = replace(SMALL, normalization="batch", depth=3, learning_rate=0.1, epochs=6)
-DECAY = 0.05
-RULES = {"sgd": "Plain SGD", "decay": f"Weight decay {DECAY}", "momentum": "Momentum 0.9"}
+DECAY, MOMENTUM, ADAM_RATE = 0.05, 0.9, 0.001
+RULES = {"sgd": "Plain SGD", "decay": f"Weight decay {DECAY}", "momentum": f"Momentum {MOMENTUM}"}
 RULES |= {"adam": "Adam"}
 TURNED = 2  # the layer that is watched, counted from 1
 
@@ -250,8 +250,8 @@ def turning(rule: str, seed: int, data: Dataset) -> Probe:
     optimizers: dict[str, Any] = {
         "sgd": keras.optimizers.SGD(config.learning_rate),
         "decay": keras.optimizers.SGD(config.learning_rate),
-        "momentum": keras.optimizers.SGD(config.learning_rate, momentum=0.9),
-        "adam": keras.optimizers.Adam(0.001),
+        "momentum": keras.optimizers.SGD(config.learning_rate, momentum=MOMENTUM),
+        "adam": keras.optimizers.Adam(ADAM_RATE),
     }
     optimizer = optimizers[rule]
     optimizer.build(net.trainable_variables)
@@ -286,17 +286,6 @@ def turning(rule: str, seed: int, data: Dataset) -> Probe:
         values["angle"].append(float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))))
         values["invariant"].append(float(np.linalg.norm(g) * np.linalg.norm(old)))
     return Probe(rule, seed, config.depth, steps, values, accuracy(net, data))
-
-
-def settles(invariant: Sequence[float] | np.ndarray) -> float:
-    """Where weight decay lets the length of such a kernel settle.
-
-        |w|^4 = rate · mean(G²) / (2 · decay)
-
-    There decay takes as much of |w|² as a step, at a right angle to w, adds to it.
-    Source: van Laarhoven, 2017, arXiv:1706.05350, section 3.
-    """
-    return (TURN.learning_rate * float(np.mean(np.square(invariant))) / (2 * DECAY)) ** 0.25
 
 
 # ---- the recording ---------------------------------------------------------------------------
@@ -344,8 +333,18 @@ def medians(found: Sequence[Probe], name: str) -> dict[str, list[float]]:
 def order(measure: str, depth: int) -> list[str]:
     """The methods, the smoothest first: by the mean over the seeds of `medians`."""
     found = [one for one in probes("roughness") if one.depth == depth]
-    values = medians(found, measure)
-    return sorted(values, key=lambda name: float(np.mean(values[name])))
+    values = means(medians(found, measure))
+    return sorted(values, key=lambda name: values[name])
+
+
+def means(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """By curve: the mean over the seeds."""
+    return {name: float(np.mean(each)) for name, each in values.items()}
+
+
+def share(first: Sequence[float], second: Sequence[float]) -> float:
+    """The mean over the pairs of the first over the second."""
+    return float(np.mean(np.divide(first, second)))
 
 
 def accuracies(found: Sequence[Probe]) -> dict[str, list[float]]:
@@ -354,30 +353,6 @@ def accuracies(found: Sequence[Probe]) -> dict[str, list[float]]:
     for one in found:
         told.setdefault(one.name, []).append(one.accuracy)
     return told
-
-
-@dataclass(frozen=True)
-class Turned:
-    """What became of the kernel by one rule, means over the seeds: its length at the first and the
-    last look, the median angle of a step in the second half, and where `settles` puts the length
-    of each seed."""
-
-    first: float
-    last: float
-    angle: float
-    settled: tuple[float, ...]
-
-
-def turned(rule: str) -> Turned:
-    """That of the recorded trainings."""
-    found = [one for one in probes("turning") if one.name == rule]
-    lengths = np.mean([one.values["length"] for one in found], axis=0)
-    return Turned(
-        float(lengths[0]),
-        float(lengths[-1]),
-        float(np.mean([np.median(late(one.values["angle"])) for one in found])),
-        tuple(settles(late(one.values["invariant"])) for one in found),
-    )
 
 
 def band(found: Sequence[Probe], name: str) -> list[dict[str, Any]]:

@@ -57,7 +57,7 @@ def show() -> None:
     with place:
         if not found:
             with page.picture():
-                st.warning("Choose at least one method.", icon=":material/tune:")
+                charts.get_ready()
             return
         charts.show(
             chart(found, config),

@@ -24,8 +24,9 @@ def show() -> None:
     cells = depth.cells()
     seeds = words.listed(map(str, depth.SEEDS))
     small = depth.SMALL
+    told = answer(cells, place)
     charts.show(
-        chart(cells, place),
+        chart(cells, place, told),
         f"Test accuracy in % after {small.epochs} epochs of {small.train_size:,} images, mean of "
         f"seeds {seeds} · each cell at the best of the learning rates "
         f"{words.listed(map(words.number, depth.RATES))}, chosen on the validation images · "
@@ -34,7 +35,7 @@ def show() -> None:
         main=True,
     )
     read = {m for m in depth.FOUR if cells[m, *place].accuracy >= depth.LEARNED}
-    page.answer(answer(cells, place), read=read)
+    page.answer(told, read=read)
     best = cells["batch", *place].rate
     state = {"deep": "curves", "depth": place[0], "sigma": place[1]}
     navigation.link(
@@ -45,7 +46,7 @@ def show() -> None:
     live_sweep.mark("recorded", recorded.read("depth")["origin"], "")
 
 
-def chart(cells: dict[tuple[str, int, float], Cell], place: tuple[int, float]) -> Chart:
+def chart(cells: dict[tuple[str, int, float], Cell], place: tuple[int, float], told: str) -> Chart:
     """One panel per method: depth downwards, start scale to the right."""
     table = charts.frame(
         [
@@ -68,7 +69,7 @@ def chart(cells: dict[tuple[str, int, float], Cell], place: tuple[int, float]) -
     panels = tuple(
         (_map_spec(method), drawn[drawn["method"] == method]) for method in drawn["method"].unique()
     )
-    return Chart(panels, answer(cells, place), table)
+    return Chart(panels, told, table)
 
 
 def answer(cells: dict[tuple[str, int, float], Cell], place: tuple[int, float]) -> str:

@@ -32,7 +32,7 @@ def listed_seeds(seeds: Sequence[int] = why.SEEDS) -> str:
 
 def paired(first: str, second: str, values: Mapping[str, Sequence[float]], what: str) -> str:
     """`Batch norm's median range is 0.06 times that of no normalization, in every pair.`"""
-    times = _times(values[first], values[second])
+    times = why.share(values[first], values[second])
     settled = verdict(values[first], values[second]).settled
     return (
         f"{what}: {words.in_sentence(first)} {words.rounded(times, 2)} times "
@@ -47,30 +47,25 @@ def table(
 ) -> list[dict[str, str]]:
     """Means over the seeds: the median of what the picture shows, the test accuracy, how much more
     that is than without normalization, and the smoothest's median as a share of each."""
-    plain = right["none"]
+    plain, middle, read = right["none"], why.means(medians), why.means(right)
     rows = [
         {
             "": words.title(name),
-            "Median over the training": words.rounded(sum(each) / len(each), 2),
-            "Test accuracy": words.percent(sum(right[name]) / len(right[name])),
+            "Median over the training": words.rounded(middle[name], 2),
+            "Test accuracy": words.percent(read[name]),
             "Against no normalization": words.points(100 * verdict(right[name], plain).mean),
         }
-        for name, each in medians.items()
+        for name in medians
     ]
     for row, each in zip(rows, medians.values() if smoothest else (), strict=False):
         row[f"{words.title(smoothest)}'s share"] = words.rounded(
-            _times(medians[smoothest], each), 2
+            why.share(medians[smoothest], each), 2
         )
     return rows
-
-
-def _times(first: Sequence[float], second: Sequence[float]) -> float:
-    """The mean over the pairs of the first over the second."""
-    return sum(a / b for a, b in zip(first, second, strict=True)) / len(first)
 
 
 def accuracies(found: Mapping[str, Sequence[float]]) -> str:
     """`no normalization 88.7%, batch norm 91.1%`, means over the seeds."""
     return words.listed(
-        f"{words.in_sentence(name)} {sum(each) / len(each):.1%}" for name, each in found.items()
+        f"{words.in_sentence(name)} {mean:.1%}" for name, mean in why.means(found).items()
     )

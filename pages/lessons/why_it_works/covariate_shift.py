@@ -51,12 +51,12 @@ def show() -> None:
 def answer(drift: str, right: Mapping[str, Sequence[float]], noisy: Verdict) -> str:
     """right: by curve the test accuracies. noisy: those with the noise against those without
     normalization."""
-    moved = why.medians(why.probes("shift"), drift)
-    most = max(moved, key=lambda name: sum(moved[name]))
-    best = max(right, key=lambda name: sum(right[name]))
+    moved = why.means(why.medians(why.probes("shift"), drift))
+    read = why.means(right)
+    most = max(moved, key=lambda name: moved[name])
+    best = max(read, key=lambda name: read[name])
     told = words.listed(
-        f"{words.in_sentence(name)} {words.rounded(sum(each) / len(each), 2)}"
-        for name, each in moved.items()
+        f"{words.in_sentence(name)} {words.rounded(each, 2)}" for name, each in moved.items()
     )
     return (
         f"Median over the training: {told}; most with {words.in_sentence(most)}. Test accuracy: "
@@ -67,7 +67,7 @@ def answer(drift: str, right: Mapping[str, Sequence[float]], noisy: Verdict) -> 
             "So what moves most need not train worse: this shift is not what decides."
             if most == why.NOISY and noisy.mean > 0
             else "Here the network whose inputs move most also reads worst."
-            if min(right, key=lambda name: sum(right[name])) == most
+            if min(read, key=lambda name: read[name]) == most
             else ""
         )
     )

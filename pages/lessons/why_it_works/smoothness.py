@@ -45,7 +45,7 @@ def show() -> None:
 def answer(rough: str, depth: int) -> str:
     found = [one for one in why.probes("roughness") if one.depth == depth]
     values = why.medians(found, rough)
-    means = {name: sum(each) / len(each) for name, each in values.items()}
+    means = why.means(values)
     order = why.order(rough, depth)
     told = words.listed(
         f"{words.in_sentence(name)} {words.rounded(means[name], 2)}" for name in order
