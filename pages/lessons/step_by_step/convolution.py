@@ -62,12 +62,11 @@ def show() -> None:
         page.answer(answer(steps, cell), examples=examples, channels=channels)
     parts.show_arithmetic(arithmetic.written_out(steps, cell))
     st.markdown("**All methods on these numbers**")
-    sets = {
-        words.title(one): (averaged(one), x.size // found.sets, found.sets)
+    rows = [
+        {"Method": words.title(one), "Averages": averaged(one)}
+        | {"Numbers in one set": x.size // found.sets, "Sets": found.sets}
         for one, found in every.items()
-    }
-    columns = ("Method", "Averages", "Numbers in one set", "Sets")
-    rows = [dict(zip(columns, (name, *of), strict=True)) for name, of in sets.items()]
+    ]
     st.table(rows, hide_index=True)
     parts.show_code(method, averaged(method))
 
