@@ -35,6 +35,7 @@ METHODS: dict[str, Method] = {
     )
 }
 CONV_FILTERS = 30
+PIXELS = 28 * 28  # of an image, and of each channel of the convolution
 # Settings that came after runs had been kept: at their defaults they leave a run its name.
 _ADDED = ("start_scale", "first_scale", "depth", "residual")
 

@@ -10,7 +10,7 @@ import hashlib
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -150,12 +150,11 @@ def stop(keys: Iterable[str]) -> None:
         server.experiments().unwatch(key, session())
 
 
-def show_stop_class(keys: Iterable[str]) -> None:
+def show_stop_class(keys: Collection[str]) -> None:
     """For a lecturer: a button that ends these trainings of the class, if any is under way."""
     queue = server.queue_so_far()
-    found = [queue.find(key) for key in keys] if queue else []
-    live = [one.key for one in found if one is not None and one.status in LIVE]
-    if queue and live:
+    live = [one.key for one in queue.live(keys)] if queue else []
+    if live:
         st.button(
             f"Stop the class's trainings: {len(live)} under way or waiting",
             icon=":material/stop:",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from normlib.config import CONV_FILTERS, TrainConfig
+from normlib.config import CONV_FILTERS, PIXELS, TrainConfig
 from normlib.run import Run
 from pages.lab import sweeps, words
 from pages.lab.results import GUESSING
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-PIXELS = 28 * 28  # of each channel of the convolution
 FIRST_KERNEL = 5.6  # times the first kernel, the convolution's outputs have about unit variance
 
 

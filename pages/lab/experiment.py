@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from normlib.config import TrainConfig
+from normlib.config import CONV_FILTERS, PIXELS, TrainConfig
 from normlib.mnist import Dataset
 from normlib.run import EpochEnd, EpochResult, Event, Run, Started
 
@@ -216,13 +216,20 @@ def refuse_too_large(config: TrainConfig, data: Dataset) -> None:
     """QueueFull where steps times weights are beyond what a shared server can give to one."""
     images, width = min(config.train_size, len(data.train_images)), config.hidden_units
     steps = -(-images // config.batch_size) * config.epochs
-    inputs = (784 + width * config.depth) if config.depth else 5880
+    inputs = PIXELS + width * config.depth if config.depth else CONV_FILTERS * PIXELS // 4  # pooled
     weights = width * (inputs + 10)
     if steps * weights > MOST_WORK:
         raise QueueFull(
             f"{steps:,} steps of a network with {weights:,} weights are too many for a server that "
             "others use: take larger batches, or fewer epochs, images or hidden units."
         )
+
+
+def is_answer(run: Run | None, weights: bool) -> bool:
+    """Whether this run answers for good a question that needs its weights, or does not."""
+    if run is None or run.status not in FINAL:
+        return False
+    return run.status == "diverged" or not weights or any(run.weights)
 
 
 def _bytes_of(run: Run) -> int:

@@ -20,7 +20,7 @@ from normlib.mnist import Dataset
 from normlib.run import Run
 from pages.lab import holds
 from pages.lab import recorded as recorded_runs
-from pages.lab.experiment import FINAL, LIVE, Experiment, Own, QueueFull, refuse_too_large
+from pages.lab.experiment import LIVE, Experiment, Own, QueueFull, is_answer, refuse_too_large
 from pages.lab.processes import give_way
 from pages.lab.store import RunSummary, Store
 
@@ -107,7 +107,7 @@ class Experiments:
                 known._watchers.add(session)
                 self._begin_waiting()
                 return known
-            if known is not None and _is_answer(known.run, weights):
+            if known is not None and is_answer(known.run, weights):
                 return known
             self._refuse_beyond_limits(session)
             refuse_too_large(config, data)
@@ -149,8 +149,7 @@ class Experiments:
     def stop(self, keys: Collection[str] | None = None) -> list[Experiment]:
         """Stop these trainings for everybody (all, if None), and say which; what ran is kept."""
         with self._lock:
-            live = [*self._waiting.values(), *self._running]
-            chosen = [each for each in live if keys is None or each.key in keys]
+            chosen = self.live(keys)
             for each in chosen:
                 each._stopping = True
                 if each.status == "queued":
@@ -160,6 +159,12 @@ class Experiments:
             if each.status == "stopped" and each.run is not None:
                 self._save(each, each.run)
         return chosen
+
+    def live(self, keys: Collection[str] | None = None) -> list[Experiment]:
+        """Those of these trainings (all, if None) that wait or run."""
+        with self._lock:
+            every = [*self._waiting.values(), *self._running]
+        return [each for each in every if keys is None or each.key in keys]
 
     def watching(self, key: str, session: str) -> bool:
         """Whether this session is one of those who keep the experiment alive."""
@@ -438,10 +443,3 @@ def _start(experiment: Experiment) -> Run | None:
     if experiment._so_far or run is None or not run.state:
         return experiment._so_far
     return run if importlib.import_module("normlib.training").goes_on(run) else None
-
-
-def _is_answer(run: Run | None, weights: bool) -> bool:
-    """Whether this run answers for good a question that needs its weights, or does not."""
-    if run is None or run.status not in FINAL:
-        return False
-    return run.status == "diverged" or not weights or any(run.weights)
