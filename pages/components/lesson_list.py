@@ -81,12 +81,28 @@ def options_of(name: str) -> Options:
 
 
 def which(fact: str, *names: str, other: str = "") -> Options:
-    """An option for each of these methods or curves, which holds where it is this fact's value;
-    `other` where none of them is."""
-    options: dict[str, Callable[[Facts], bool]] = {
-        title(name): partial(_is, fact, name) for name in names
+    """`valued` of methods or curves, by their titles."""
+    return valued(fact, {name: title(name) for name in names}, other)
+
+
+def valued(fact: str, options: Mapping[Any, str], other: str = "") -> Options:
+    """The option of each value of a fact; `other` where it has none of them.
+
+    options: value -> option; of a fact that is a set the values are frozen ones.
+    """
+    found: dict[str, Callable[[Facts], bool]] = {
+        option: partial(_is, fact, value) for value, option in options.items()
     }
-    return options | ({other: lambda seen: seen[fact] not in names} if other else {})
+    return found | ({other: lambda seen: seen[fact] not in list(options)} if other else {})
+
+
+def leading(behind: str, ahead: str, unsettled: str) -> Options:
+    """What paired trainings say: of the facts `settled`, and `lead`, which is above 0 if ahead."""
+    return {
+        behind: lambda seen: seen["settled"] and seen["lead"] < 0,
+        ahead: lambda seen: seen["settled"] and seen["lead"] > 0,
+        unsettled: lambda seen: not seen["settled"],
+    }
 
 
 def within(fact: str, below: Mapping[float, str], beyond: str) -> Options:
@@ -100,8 +116,8 @@ def _is_within(fact: str, low: float, high: float, seen: Facts) -> bool:
     return low <= seen[fact] < high
 
 
-def _is(fact: str, name: str, seen: Facts) -> bool:
-    return seen[fact] == name
+def _is(fact: str, value: Any, seen: Facts) -> bool:
+    return seen[fact] == value
 
 
 def show() -> None:
@@ -220,13 +236,11 @@ LESSONS: tuple[Lesson, ...] = (
         {"method": "batch", "x": TABLES["outlier"]},
         "One number is far too large. Which results does it spoil?",
         "See which results changed. Then take layer norm.",
-        {
-            "Its column": lambda seen: seen["spoils"] == "column",
-            "Its row": lambda seen: seen["spoils"] == "row",
-            "All of them": lambda seen: seen["spoils"] == "all",
-            "Itself alone": lambda seen: seen["spoils"] == "cell",
-            "None": lambda seen: seen["spoils"] == "none",
-        },
+        valued(
+            "spoils",
+            {"column": "Its column", "row": "Its row", "all": "All of them"}
+            | {"cell": "Itself alone", "none": "None"},
+        ),
     ),
     Lesson(
         *("relu", "What ReLU cuts", 4, "steps"),
@@ -284,12 +298,10 @@ LESSONS: tuple[Lesson, ...] = (
         {"pass": "terms", "dz": "one", "method": "batch"},
         "The loss asks one number to change. Which numbers get a gradient?",
         "Look at dx. Then take layer norm; then treat the statistics as constants.",
-        {
-            "That one": lambda seen: seen["reached"] == "cell",
-            "Its column": lambda seen: seen["reached"] == "column",
-            "Its row": lambda seen: seen["reached"] == "row",
-            "None": lambda seen: seen["reached"] == "none",
-        },
+        valued(
+            "reached",
+            {"cell": "That one", "column": "Its column", "row": "Its row", "none": "None"},
+        ),
     ),
     Lesson(
         *("check", "A check that proves nothing", 6, "backward"),
@@ -307,39 +319,37 @@ LESSONS: tuple[Lesson, ...] = (
         {"lr": 1.0, "placement": "conv and dense", "epochs": 2, "seeds": "3"},
         "The learning rate is a hundred times the report's. Which trainings survive?",
         "Find the survivors. Then start at 0.001 (More settings): what becomes of ‖W‖ in one step?",
-        {
-            "None": lambda seen: not seen["survivors"],
-            "Batch and layer norm": lambda seen: seen["survivors"] == {"batch", "layer"},
-            "All but no normalization": lambda seen: (
-                seen["survivors"] == {"batch", "layer", "weight"}
-            ),
-            "Others": lambda seen: (
-                seen["survivors"] not in (set(), {"batch", "layer"}, {"batch", "layer", "weight"})
-            ),
-        },
+        valued(
+            "survivors",
+            {
+                frozenset(): "None",
+                frozenset({"batch", "layer"}): "Batch and layer norm",
+                frozenset({"batch", "layer", "weight"}): "All but no normalization",
+            },
+            "Others",
+        ),
     ),
     Lesson(
         *("depth", "Twenty layers", 3, "depth"),
         {"deep": "map"},
         "Twenty layers, each method at its best rate: which networks read more than half?",
         "Compare the framed cells. Then move the start scale to 0.1414.",
-        {
-            "None": lambda seen: not seen["read"],
-            "Batch and layer norm": lambda seen: seen["read"] == {"batch", "layer"},
-            "All": lambda seen: len(seen["read"]) == 4,
-            "Others": lambda seen: 0 < len(seen["read"]) < 4 and seen["read"] != {"batch", "layer"},
-        },
+        valued(
+            "read",
+            {
+                frozenset(): "None",
+                frozenset({"batch", "layer"}): "Batch and layer norm",
+                frozenset(controls.FOUR_METHODS): "All",
+            },
+            "Others",
+        ),
     ),
     Lesson(
         *("shift", "Covariate shift?", 3, "why"),
         {"why": "shift"},
         "Noise makes every input of a layer jump, more than without normalization. Then it reads …",
         "Compare what moves; then the accuracies in the answer.",
-        {
-            "Worse than without": lambda seen: seen["settled"] and seen["lead"] < 0,
-            "Better all the same": lambda seen: seen["settled"] and seen["lead"] > 0,
-            "These seeds cannot tell": lambda seen: not seen["settled"],
-        },
+        leading("Worse than without", "Better all the same", "These seeds cannot tell"),
     ),
     Lesson(
         *("filters", "Why weight norm lost", 6, "report"),
@@ -347,14 +357,10 @@ LESSONS: tuple[Lesson, ...] = (
         "In the report weight norm came last, with "
         f"{report.PUBLISHED['weight'].accuracy:.1%}, behind no normalization. Whose fault is that?",
         "Look at the thirty filters. Then train as the equations say: is it ahead now?",
-        {
-            "The method's: trained, it is still behind": lambda seen: (
-                seen["settled"] and seen["lead"] < 0
-            ),
-            "The program's: trained, it is ahead": lambda seen: (
-                seen["settled"] and seen["lead"] > 0
-            ),
-            "Three seeds cannot tell": lambda seen: not seen["settled"],
-        },
+        leading(
+            "The method's: trained, it is still behind",
+            "The program's: trained, it is ahead",
+            "Three seeds cannot tell",
+        ),
     ),
 )

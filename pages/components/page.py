@@ -29,7 +29,7 @@ from pages.components import (
     server,
     turns,
 )
-from pages.components.lesson_list import Options, options_of, which, within
+from pages.components.lesson_list import Options, leading, options_of, valued, which, within
 from pages.components.navigation import PAGES, ROOT, TRAINING, Page, address, link
 from pages.lab import words
 
@@ -40,8 +40,10 @@ __all__ = [
     "Options",
     "Page",
     "address",
+    "leading",
     "link",
     "options_of",
+    "valued",
     "which",
     "within",
 ]

@@ -195,6 +195,13 @@ def nearest(depth: int, scale: float) -> tuple[int, float]:
     return layers, min(SCALES, key=lambda one: abs(math.log(one / scale)))
 
 
+def learned(place: tuple[int, float]) -> set[str]:
+    """The methods whose recorded network of this depth and start scale reads `LEARNED` or more, in
+    the mean over the seeds."""
+    found = cells()
+    return {method for method in FOUR if found[method, *place].accuracy >= LEARNED}
+
+
 def deepest(scale: float) -> dict[str, int]:
     """By method: the deepest recorded network that learned with every seed; 0 where none did."""
     found = cells()

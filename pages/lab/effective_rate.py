@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -59,6 +60,7 @@ def one_step(length: float, invariant: float, rate: float) -> Step:
     return Step(length, float(np.hypot(length, step)), float(np.degrees(np.arctan2(step, length))))
 
 
+@lru_cache
 def bold_step(times: float) -> Step:
     """`one_step` at `times` the learning rate of plain SGD, from where it was first looked at;
     means over the seeds."""
@@ -95,6 +97,7 @@ class Turned:
         return rate(self.rule, self.first), rate(self.rule, self.last)
 
 
+@lru_cache
 def turned(rule: str) -> Turned:
     """That of the recorded trainings."""
     found = [one for one in probes("turning") if one.name == rule]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from normlib.config import CHOICES, TrainConfig
+from normlib.config import CHOICES, PIXELS, TrainConfig
 from pages.lab import recorded
 from pages.lab.sweeps import FOUR, SMALL
 
@@ -23,7 +23,7 @@ TRAINED_SIZES = (4, 16, 64, 256)
 MOMENTA = (0.0, 0.5, 0.9, 0.99, 0.999)
 MATES_TRAINED_WITH = 16  # images per batch
 MATES_SIZES = (2, 8, 32)
-POSITIONS = 28 * 28  # of the convolution, so many numbers of each image are in a channel's mean
+POSITIONS = PIXELS  # of the convolution, so many numbers of each image are in a channel's mean
 PINNED, ONE_CLASS = 712, 1  # the test image that is pinned at first; the class of sorted mates
 
 
@@ -75,6 +75,11 @@ class Study:
     batches: int
     recomputed: float
     off: Mapping[str, float]
+
+    @property
+    def lost(self) -> float:
+        """How much less (0..1) it reads by the statistics of each image alone."""
+        return self.moving - self.own[1]
 
     @property
     def own_as_trained(self) -> float:

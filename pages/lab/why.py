@@ -18,6 +18,7 @@ from normlib.config import TrainConfig
 from pages.lab import recorded
 from pages.lab.depth import SMALL
 from pages.lab.sweeps import FOUR
+from pages.lab.verdict import Verdict, verdict
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -330,11 +331,10 @@ def medians(found: Sequence[Probe], name: str) -> dict[str, list[float]]:
     return told
 
 
-def order(measure: str, depth: int) -> list[str]:
-    """The methods, the smoothest first: by the mean over the seeds of `medians`."""
-    found = [one for one in probes("roughness") if one.depth == depth]
-    values = means(medians(found, measure))
-    return sorted(values, key=lambda name: values[name])
+def noise_verdict() -> Verdict:
+    """On the accuracy with batch norm and noise minus that without normalization, by seed."""
+    right = accuracies(probes("shift"))
+    return verdict(right[NOISY], right["none"])
 
 
 def means(values: Mapping[str, Sequence[float]]) -> dict[str, float]:

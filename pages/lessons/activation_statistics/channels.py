@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from pages.lessons.activation_statistics.charts import Seen
 
 QUESTION = "Which method gives each channel the same mean and the same standard deviation?"
-OPTIONS = {
-    "None": lambda seen: not seen["level"],
-    "Batch norm alone": lambda seen: seen["level"] == {"batch"},
-    "Batch and instance norm": lambda seen: seen["level"] == {"batch", "instance"},
-    "Others": lambda seen: (
-        seen["level"] and seen["level"] not in ({"batch"}, {"batch", "instance"})
-    ),
-}
+OPTIONS = page.valued(
+    "level",
+    {
+        frozenset(): "None",
+        frozenset({"batch"}): "Batch norm alone",
+        frozenset({"batch", "instance"}): "Batch and instance norm",
+    },
+    "Others",
+)
 LEGEND = "thick and grey: before, thin and coloured: after normalization"
 LEVEL = 0.005  # what differs by less is written with the same two decimals
 

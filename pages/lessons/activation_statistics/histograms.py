@@ -23,12 +23,11 @@ if TYPE_CHECKING:
     from pages.lessons.activation_statistics.charts import Seen
 
 QUESTION = "Normalizing gives mean 0 and standard deviation 1. What is left of both after ReLU?"
-OPTIONS = {
-    "Both": lambda seen: seen["relu"] == "kept",
-    "A mean above 0, a deviation below 1": lambda seen: seen["relu"] == "smaller",
-    "A mean above 0, a deviation of 1 or more": lambda seen: seen["relu"] == "larger",
-    "Nothing: all is 0": lambda seen: seen["relu"] == "nothing",
-}
+OPTIONS = page.valued(
+    "relu",
+    {"kept": "Both", "smaller": "A mean above 0, a deviation below 1"}
+    | {"larger": "A mean above 0, a deviation of 1 or more", "nothing": "Nothing: all is 0"},
+)
 TITLES = {
     "before": "Before normalization",
     "normalized": "After normalization",

@@ -111,9 +111,8 @@ def _picture(which: str, along: str, found: Sequence[Study], shown: Study) -> No
         "accuracies",
         main=True,
     )
-    lost = shown.moving - shown.own[1]
     rows = table(along, found, shown)
-    page.answer(answer(along, found, shown, recalibrated), table=rows, lost=lost)
+    page.answer(answer(along, found, shown, recalibrated), table=rows, lost=shown.lost)
     if recalibrated:
         st.caption(recalibration(shown))
 

@@ -17,12 +17,11 @@ if TYPE_CHECKING:
     import altair as alt
 
 QUESTION = "At the end of a training: which layers get the smallest gradients?"
-OPTIONS = {
-    "The first": lambda seen: seen["small"] == "first",
-    "Those in the middle": lambda seen: seen["small"] == "middle",
-    "The last": lambda seen: seen["small"] == "last",
-    "None: all within ten times": lambda seen: seen["small"] == "none",
-}
+OPTIONS = page.valued(
+    "small",
+    {"first": "The first", "middle": "Those in the middle", "last": "The last"}
+    | {"none": "None: all within ten times"},
+)
 # Measure -> its words, and the values that are drawn palest and darkest.
 MEASURES = {
     "spread": ("root mean square of a layer's output", 1e-3, 10.0),

@@ -34,8 +34,7 @@ def show() -> None:
         "map",
         main=True,
     )
-    read = {m for m in depth.FOUR if cells[m, *place].accuracy >= depth.LEARNED}
-    page.answer(told, read=read)
+    page.answer(told, read=depth.learned(place))
     best = cells["batch", *place].rate
     state = {"deep": "curves", "depth": place[0], "sigma": place[1]}
     navigation.link(

@@ -13,11 +13,10 @@ from pages.lab.verdict import CONFIDENCE
 from pages.lab.words import in_sentence, listed, minus, percent, points, title
 
 QUESTION = "Batch norm or layer norm: which one learns faster on this small convolutional network?"
-OPTIONS = {
-    "Batch norm, in every pair": lambda seen: seen["settled"] and seen["lead"] < 0,
-    "Layer norm, in every pair": lambda seen: seen["settled"] and seen["lead"] > 0,
-    "These seeds cannot tell": lambda seen: not seen["settled"],
-}
+# Fewer steps are faster, so batch norm is where the lead is below 0.
+OPTIONS = page.leading(
+    "Batch norm, in every pair", "Layer norm, in every pair", "These seeds cannot tell"
+)
 METHODS = ("none", "batch", "layer")
 
 

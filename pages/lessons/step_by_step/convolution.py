@@ -19,16 +19,15 @@ QUESTION = "Examples, positions, channels: which numbers of a convolution are av
 METHODS = ("batch", "layer", "group", "instance", "rms")
 GROUPS = 2
 EXAMPLES, HEIGHT, WIDTH, CHANNELS = SHAPE = (3, 2, 2, 4)
-OPTIONS = {
-    "A channel of all examples": lambda seen: seen["examples"] > 1,
-    "A channel of one example": lambda seen: seen["examples"] == 1 and seen["channels"] == 1,
-    "Some channels of one example": lambda seen: (
-        seen["examples"] == 1 and 1 < seen["channels"] < CHANNELS
-    ),
-    "All channels of one example": lambda seen: (
-        seen["examples"] == 1 and seen["channels"] == CHANNELS
-    ),
-}
+OPTIONS = page.valued(
+    "shares",  # examples, channels
+    {
+        (EXAMPLES, 1): "A channel of all examples",
+        (1, 1): "A channel of one example",
+        (1, CHANNELS // GROUPS): "Some channels of one example",
+        (1, CHANNELS): "All channels of one example",
+    },
+)
 Cell = tuple[int, int, int, int]
 
 
@@ -59,7 +58,7 @@ def show() -> None:
         )
     examples, *_, channels = arithmetic.counted(steps.shares(cell))
     with answer_place:
-        page.answer(answer(steps, cell), examples=examples, channels=channels)
+        page.answer(answer(steps, cell), shares=(examples, channels))
     parts.show_arithmetic(arithmetic.written_out(steps, cell))
     st.markdown("**All methods on these numbers**")
     rows = [

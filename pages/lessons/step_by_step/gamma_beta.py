@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from pages.components import charts, controls, number_table, page
@@ -40,12 +42,18 @@ def show() -> None:
     row = parts.chosen_row(x)
     own = parts.taken_apart(method, x)
     undone, later = both(own, *arithmetic.undoing(own, row))
-    here, after = (bool(equal(one.z, one.x).all()) for one in (undone, later))
+    facts = given_back(undone, later)
     if not undo:
         undone, later = both(own, own.gamma[0], own.beta[0])
     charts.show(undone_chart(undone, later), parts.caption(x, method), "undo", main=True)
-    page.answer(answer(undone, later, undo, row), here=here, next=after)
+    page.answer(answer(undone, later, undo, row), **facts)
     parts.show_code(method)
+
+
+def given_back(undone: Steps, later: Steps) -> dict[str, Any]:
+    """Whether all of this batch's z equal their x, and all of the next one's."""
+    here, after = (bool(equal(one.z, one.x).all()) for one in (undone, later))
+    return {"here": here, "next": after}
 
 
 def both(steps: Steps, gamma: np.ndarray, beta: np.ndarray) -> tuple[Steps, Steps]:

@@ -14,7 +14,6 @@ from pages.components.controls import CONTROLS
 from pages.components.lesson_list import Facts, Lesson
 from pages.lab import arithmetic, backward, comparison, depth, studies, why
 from pages.lab.arithmetic import Steps
-from pages.lab.verdict import verdict
 from pages.lessons.backward_pass import check
 from pages.lessons.batch_size_lab import mates_parts
 from pages.lessons.report import weight
@@ -50,9 +49,8 @@ def _relu(state: State) -> Facts:
 
 def _undo(state: State) -> Facts:
     steps = _steps(state)
-    both = gamma_beta.both(steps, *arithmetic.undoing(steps, int(state["row"]) - 1))
-    here, after = (bool(arithmetic.equal(one.z, one.x).all()) for one in both)
-    return {"here": here, "next": after}
+    undoing = arithmetic.undoing(steps, int(state["row"]) - 1)
+    return gamma_beta.given_back(*gamma_beta.both(steps, *undoing))
 
 
 def _one(state: State) -> Facts:
@@ -64,7 +62,7 @@ def _one(state: State) -> Facts:
 
 def _inference(state: State) -> Facts:
     found = studies.recorded_studies()[studies.small(state["layers"]).only_used()]
-    return {"lost": found.moving - found.own[1]}
+    return {"lost": found.lost}
 
 
 def _mates(state: State) -> Facts:
@@ -97,15 +95,11 @@ def _rate(state: State) -> Facts | None:
 
 
 def _depth(state: State) -> Facts:
-    place, cells = depth.nearest(state["depth"], state["sigma"]), depth.cells()
-    read = {one for one in depth.FOUR if cells[one, *place].accuracy >= depth.LEARNED}
-    return {"read": read}
+    return {"read": depth.learned(depth.nearest(state["depth"], state["sigma"]))}
 
 
 def _shift(state: State) -> Facts:
-    accuracies = why.accuracies(why.probes("shift"))
-    found = verdict(accuracies[why.NOISY], accuracies["none"])
-    return {"settled": found.differs, "lead": found.mean}
+    return {"settled": why.noise_verdict().differs, "lead": why.noise_verdict().mean}
 
 
 def _filters(state: State) -> Facts:

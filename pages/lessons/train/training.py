@@ -24,13 +24,11 @@ from pages.lessons.train import (
 from pages.lessons.train.outcome import figures, outcome
 
 QUESTION = "How many of a hundred test digits will this network classify correctly?"
-OPTIONS = {
-    "It diverges": lambda seen: seen["grade"] == "diverged",
-    "As by guessing": lambda seen: seen["grade"] == "guessing",
-    "Up to 80": lambda seen: seen["grade"] == "some",
-    "80 to 95": lambda seen: seen["grade"] == "most",
-    "More than 95": lambda seen: seen["grade"] == "nearly all",
-}
+OPTIONS = page.valued(
+    "grade",
+    {"diverged": "It diverges", "guessing": "As by guessing", "some": "Up to 80"}
+    | {"most": "80 to 95", "nearly all": "More than 95"},
+)
 WAITS = True  # controls first
 SETTINGS = ("method", *page.TRAINING)
 FIRST = ("batch", "lr")  # above the picture

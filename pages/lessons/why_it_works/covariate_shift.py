@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pages.components import charts, controls, page, source
 from pages.lab import why, words
-from pages.lab.verdict import Verdict, verdict
+from pages.lab.verdict import Verdict
 from pages.lessons.why_it_works import common
 
 WAITS = True  # recorded: nothing here needs TensorFlow
@@ -36,11 +36,10 @@ def show() -> None:
         "drifts",
         main=True,
     )
-    right = why.accuracies(found)
-    noisy = verdict(right[why.NOISY], right["none"])
+    moved, right, noisy = why.medians(found, drift), why.accuracies(found), why.noise_verdict()
     page.answer(
-        answer(drift, right, noisy),
-        table=common.table(why.medians(found, drift), right),
+        answer(why.means(moved), right, noisy),
+        table=common.table(moved, right),
         settled=noisy.differs,
         lead=noisy.mean,
     )
@@ -48,10 +47,9 @@ def show() -> None:
     source.show_source(why.noisy, why.shift)
 
 
-def answer(drift: str, right: Mapping[str, Sequence[float]], noisy: Verdict) -> str:
-    """right: by curve the test accuracies. noisy: those with the noise against those without
-    normalization."""
-    moved = why.means(why.medians(why.probes("shift"), drift))
+def answer(moved: Mapping[str, float], right: Mapping[str, Sequence[float]], noisy: Verdict) -> str:
+    """moved: by curve, in the mean over the seeds. right: by curve the test accuracies. noisy:
+    those with the noise against those without normalization."""
     read = why.means(right)
     most = max(moved, key=lambda name: moved[name])
     best = max(read, key=lambda name: read[name])

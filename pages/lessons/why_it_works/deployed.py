@@ -28,8 +28,9 @@ def show() -> None:
         main=True,
     )
     changes = deployed.changes(found)
-    worst = deployed.costliest(changes)
-    page.answer(answer(found, changes, worst), table=table(found, changes), kind=KINDS[worst])
+    worst, off = deployed.costliest(changes), max(one.difference for one in found)
+    told = answer(found, changes, worst, off)
+    page.answer(told, table=table(found, changes, off), kind=KINDS[worst])
     live_sweep.mark("recorded", recorded.read("deployed")["origin"], f"Seeds {seeds}.")
     source.show_source(
         deployed.fold,
@@ -51,9 +52,11 @@ def rows(found: Sequence[Deployed]) -> list[dict[str, str | float]]:
     ]
 
 
-def table(found: Sequence[Deployed], changes: Mapping[str, Verdict]) -> list[dict[str, str]]:
-    """The mean accuracy by each way, and what it is more than as trained."""
-    off = max(one.difference for one in found)
+def table(
+    found: Sequence[Deployed], changes: Mapping[str, Verdict], off: float
+) -> list[dict[str, str]]:
+    """The mean accuracy by each way, and what it is more than as trained. off: the largest
+    difference of an output, folded."""
     return [
         {
             "": name,
@@ -66,8 +69,9 @@ def table(found: Sequence[Deployed], changes: Mapping[str, Verdict]) -> list[dic
     ]
 
 
-def answer(found: Sequence[Deployed], changes: Mapping[str, Verdict], worst: str) -> str:
-    off = max(one.difference for one in found)
+def answer(
+    found: Sequence[Deployed], changes: Mapping[str, Verdict], worst: str, off: float
+) -> str:
     changed = max(one.changed for one in found)
     tuned, frozen = (words.percent(deployed.mean(found, name), 2) for name in (TUNED, FROZEN))
     return (

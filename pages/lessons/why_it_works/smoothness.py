@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from pages.components import charts, controls, page, source
 from pages.lab import why, words
 from pages.lessons.why_it_works import common
@@ -32,26 +34,32 @@ def show() -> None:
         "roughness",
         main=True,
     )
-    smoothest = why.order(rough, depth)[0]
+    values, right = why.medians(found, rough), why.accuracies(found)
+    means = why.means(values)
+    order = sorted(means, key=means.__getitem__)
     page.answer(
-        answer(rough, depth),
-        table=common.table(why.medians(found, rough), why.accuracies(found), smoothest),
-        smoothest=smoothest,
+        answer(order, values, right, depth),
+        table=common.table(values, right, order[0]),
+        smoothest=order[0],
     )
     common.origin()
     source.show_source(why.along_gradient, why.roughness)
 
 
-def answer(rough: str, depth: int) -> str:
-    found = [one for one in why.probes("roughness") if one.depth == depth]
-    values = why.medians(found, rough)
+def answer(
+    order: Sequence[str],
+    values: Mapping[str, Sequence[float]],
+    right: Mapping[str, Sequence[float]],
+    depth: int,
+) -> str:
+    """order: the methods, the smoothest first. values, right: of each the medians and the test
+    accuracies, by seed."""
     means = why.means(values)
-    order = why.order(rough, depth)
     told = words.listed(
         f"{words.in_sentence(name)} {words.rounded(means[name], 2)}" for name in order
     )
     pairs = common.paired(order[0], "none" if order[0] != "none" else order[1], values, "Smoothest")
     return (
         f"Median over the training, {words.count(depth, 'layer')}: {told}. {pairs}. "
-        f"Test accuracy: {common.accuracies(why.accuracies(found))}."
+        f"Test accuracy: {common.accuracies(right)}."
     )
