@@ -76,7 +76,7 @@ def answer(
     tuned, frozen = (words.percent(deployed.mean(found, name), 2) for name in (TUNED, FROZEN))
     return (
         f"**Folded** into the kernels, no output differs by more than {words.rounded(off, 2)}, and "
-        f"{words.count(changed, 'test image') if changed else 'no test image'} by class: at "
+        f"of the test images {f'{changed} change' if changed else 'none changes'} class: at "
         f"inference batch norm is part of the layer before it. **{worst}** costs most: "
         f"{words.points(changes[worst].mean)}, {changes[worst].settled}.\n\n"
         f"**Trained on** for {deployed.TUNED_STEPS} steps in batches of {deployed.TUNED_BATCH}, it "

@@ -36,8 +36,10 @@ def show() -> None:
         "turns",
         main=True,
     )
+    # Asked is what plain SGD does: not judged where it is not in the picture.
     sgd = effective_rate.turned("sgd")
-    page.answer(answer(rules), table=table(rules), longer=sgd.last / sgd.first)
+    longer = sgd.last / sgd.first if "sgd" in rules else None
+    page.answer(answer(rules), table=table(rules), longer=longer)
     common.origin()
     source.show_source(
         why.turning,
